@@ -1,0 +1,1 @@
+"""Self-hosted, end-to-end encrypted messenger: server, desktop client and typed Python library."""

@@ -1,0 +1,1 @@
+"""The headless client: what the desktop, the command line and bots use."""

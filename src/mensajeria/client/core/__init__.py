@@ -1,0 +1,1 @@
+"""The client's decisions, sans-I/O: inputs in, effects out."""

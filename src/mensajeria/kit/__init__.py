@@ -1,0 +1,1 @@
+"""Tools that know no messaging: clock, ids, secrets, tasks, Merkle tree."""

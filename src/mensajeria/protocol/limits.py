@@ -1,0 +1,87 @@
+"""Every number of the protocol, once. Sizes in bytes, times as their names say."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+
+# Frames and connections
+MAX_FRAME: Final = 1 << 20
+MAX_AUTH_FRAME: Final = 256 << 10
+HELLO_TIMEOUT_S: Final = 10
+PING_EVERY_S: Final = 25
+PONG_TIMEOUT_S: Final = 20
+MAX_CONNECTION_AGE_S: Final = 24 * 3600
+OUTBOUND_QUEUE_BYTES: Final = 4 << 20
+"""Above this a slow reader is closed with its own code and catches up later."""
+MAX_BATCH_ITEMS: Final = 4096
+MAX_SYNC_HEADS: Final = 1000
+MAX_FETCH_EVENTS: Final = 500
+MAX_MAIL_PAGE: Final = 200
+MAX_PUT_TARGETS: Final = 64
+
+# Names, passwords, texts
+HANDLE_PATTERN: Final = r"^[a-z0-9_.]{3,32}$"
+PASSWORD_MIN_CHARS: Final = 10
+PASSWORD_MAX_CHARS: Final = 256
+DEVICE_NAME_MAX_CHARS: Final = 64
+TEXT_MAX_BYTES: Final = 64 << 10
+INVITE_TOKEN_BYTES: Final = 16
+
+# Messages
+MESSAGE_BUCKET: Final = 64
+PADME_FROM: Final = 1024
+MAX_CIPHERTEXT: Final = 256 << 10
+TODEVICE_BUCKETS: Final = (1024, 4096, 16384)
+MAX_ENVELOPE: Final = 24 << 10
+MAX_DECOMPRESSED: Final = 1 << 20
+CLOCK_TOLERANCE_MS: Final = 24 * 3600 * 1000
+
+# Keys
+OTK_TARGET: Final = 50
+OTK_REFILL_BELOW: Final = 25
+OTK_UPLOAD_MAX: Final = 100
+CLAIMS_PER_HOUR_PER_PAIR: Final = 10
+CLAIMS_PER_HOUR_PER_TARGET: Final = 300
+CLAIM_BATCH_MAX: Final = 64
+PQ_PREKEY_ROTATE_MS: Final = 7 * 24 * 3600 * 1000
+PQ_PREKEY_VALID_MS: Final = 30 * 24 * 3600 * 1000
+FALLBACK_ROTATE_MS: Final = 7 * 24 * 3600 * 1000
+MAX_DEVICES: Final = 32
+MAX_LIST_BYTES: Final = 32 << 10
+MAX_LIST_VERSIONS_PER_DAY: Final = 10
+MAX_SIGNED_BODY: Final = 64 << 10
+OLM_SESSIONS_PER_PEER: Final = 4
+OLM_ACK_AFTER: Final = 4
+UNWEDGE_EVERY_MS: Final = 10 * 60 * 1000
+SHARE_CHUNK: Final = 64
+
+# Sender sessions: (devices up to, messages, milliseconds) before a new one
+SESSION_DIRECT: Final = (50, 8 * 3600 * 1000)
+SESSION_SMALL: Final = (100, 24 * 3600 * 1000)
+SESSION_LARGE: Final = (1000, 7 * 24 * 3600 * 1000)
+SESSION_SMALL_DEVICES: Final = 64
+
+# Mailbox
+MAILBOX_PER_DAY: Final = 2000
+"""Envelopes a day for each (sending user, receiving device)."""
+MAILBOX_BYTES: Final = 64 << 20
+MAILBOX_DAYS: Final = 30
+SEEN_ENVELOPES_DAYS: Final = 60
+PARKED_MAX: Final = 1000
+PARKED_DAYS: Final = 7
+
+# Membership
+MAX_EVENT_MEMBERS: Final = 256
+MAX_GROUP_MEMBERS: Final = 1024
+
+# Tokens
+ACCESS_TOKEN_S: Final = 600
+REFRESH_TOKEN_S: Final = 30 * 24 * 3600
+REFRESH_RETRY_S: Final = 15
+TICKET_S: Final = 600
+
+# Requests
+PENDING_PER_SENDER_DAY: Final = 10
+PENDING_PER_ACCOUNT: Final = 100
