@@ -1,0 +1,131 @@
+"""Times, dates and accessible sentences in the person's language. Pure.
+
+The translator, the clock and the time zone are passed in.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date
+
+    from mensajeria.client.i18n import Translator
+    from mensajeria.desktop.viewmodels.types import ChatRow, MessageRow
+
+_LATEST_MS = 253_402_300_799_000
+"""End of the year 9999: later (hostile) times are shown as this one instead of failing."""
+
+
+class Wording:
+    """Turns rows into words. ``now_ms`` gives the time; ``zone`` is the local time zone when ``None``."""
+
+    def __init__(self, translator: Translator, now_ms: Callable[[], int], zone: tzinfo | None = None) -> None:
+        self.translator = translator
+        self._now_ms = now_ms
+        self._zone = zone
+
+    def local(self, time_ms: int) -> datetime:
+        """``time_ms`` in the local time zone, forced into the years a date can have."""
+        bounded = min(max(time_ms, 0), _LATEST_MS - 86_400_000)
+        return datetime.fromtimestamp(bounded / 1000, UTC).astimezone(self._zone)
+
+    def day(self, time_ms: int) -> date:
+        """The local day of ``time_ms``."""
+        return self.local(time_ms).date()
+
+    def clock(self, time_ms: int) -> str:
+        """Time of day, as in ``9:55``."""
+        moment = self.local(time_ms)
+        return f"{moment.hour}:{moment.minute:02d}"
+
+    def short_date(self, time_ms: int) -> str:
+        """For the chat list: time today, then "Yesterday", the weekday within a week, else the date."""
+        day, today = self.day(time_ms), self.day(self._now_ms())
+        ago = (today - day).days
+        if ago <= 0:
+            return self.clock(time_ms)
+        if ago == 1:
+            return self.translator.tr("date.yesterday")
+        if ago < 7:
+            return self._names("date.weekdays_short")[day.weekday()]
+        return self.translator.tr(
+            "date.numeric", day=f"{day.day:02d}", month=f"{day.month:02d}", year=f"{day.year % 100:02d}"
+        )
+
+    def long_date(self, day: date) -> str:
+        """For the pills of the timeline.
+
+        "Today", "Yesterday", "Monday, 23 November", with the year if it is another one.
+        """
+        today = self.day(self._now_ms())
+        ago = (today - day).days
+        if ago in (0, 1):
+            return self.translator.tr("date.today" if ago == 0 else "date.yesterday")
+        key = "date.long" if day.year == today.year else "date.long_year"
+        weekday = self._names("date.weekdays")[day.weekday()]
+        month = self._names("date.months")[day.month - 1]
+        return self.translator.tr(key, weekday=weekday, day=day.day, month=month, year=day.year)
+
+    def state(self, state: MessageState) -> str:
+        """The word for a message's state; empty for incoming ones."""
+        return "" if state is MessageState.NONE else self.translator.tr(f"state.{state.name.lower()}")
+
+    def preview(self, row: ChatRow) -> str:
+        """Second line of a chat row, without draft and typing."""
+        if row.preview_kind is None:
+            return row.preview
+        if isinstance(row.preview_kind, Unreadable):
+            return self.translator.tr(f"unreadable.{row.preview_kind.name.lower()}")
+        return self.translator.tr(f"service_short.{row.preview_kind.name.lower()}")
+
+    def service(self, row: MessageRow) -> str:
+        """Sentence of a service row; ``service_params`` fills it (``count`` chooses the plural)."""
+        kind = row.service or ServiceKind.TAMPERED
+        params: dict[str, object] = dict(row.service_params)
+        count = row.service_params.get("count", "")
+        if count.isascii() and count.isdigit():
+            params["count"] = int(count)
+        return self.translator.tr(f"service.{kind.name.lower()}", **params)
+
+    def body(self, row: MessageRow) -> str:
+        """What is painted as the text of a row."""
+        if row.service is not None:
+            return self.service(row)
+        if row.unreadable is not None:
+            return self.translator.tr(f"unreadable.{row.unreadable.name.lower()}")
+        return row.text
+
+    def accessible_message(self, row: MessageRow) -> str:
+        """The whole row as one sentence for a screen reader."""
+        if row.service is not None:
+            return self.service(row)
+        who = self.translator.tr("timeline.you") if row.outgoing else row.sender.shown_name
+        parts = [who, self.clock(row.time_ms), self.body(row), self.state(row.state)]
+        if row.clock_off:
+            parts.append(self.translator.tr("timeline.clock_off"))
+        return ", ".join(part for part in parts if part)
+
+    def accessible_chat(self, row: ChatRow) -> str:
+        """The whole chat row as one sentence for a screen reader."""
+        tr = self.translator.tr
+        parts = [row.title]
+        parts += [tr("chat.verified")] if row.verified else []
+        parts += [tr("chat.online")] if row.online else []
+        parts += [tr("chat.request_short")] if row.request else []
+        parts += [tr("chat.unread", count=row.unread)] if row.unread else []
+        if row.draft:
+            parts.append(f"{tr('chat.draft')} {row.draft}")
+        elif row.typing:
+            parts.append(tr("chat.typing"))
+        else:
+            parts += [self.preview(row), self.state(row.last_state)]
+        parts.append(self.short_date(row.time_ms) if row.time_ms else "")
+        return ", ".join(part for part in parts if part)
+
+    def _names(self, key: str) -> list[str]:
+        return self.translator.tr(key).split("|")
