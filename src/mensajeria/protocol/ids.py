@@ -28,7 +28,7 @@ Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 U8 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 8)]
 U32 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
-U63 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+U63 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 """Sequence numbers, times and sizes: u64 on the wire, below 2^63 so that every database holds them."""
 
 

@@ -44,17 +44,103 @@ ED25519_SIG_BYTES = 64
 MLDSA_KEY_BYTES = 1952
 MLDSA_SIG_BYTES = 3309
 
-# The eight points of small order and their non-canonical encodings: a signature under one of them proves nothing.
 _P = 2**255 - 19
-_SMALL_ORDER_Y = (
+# y-coordinates of the eight points of small order: a signature under such a key proves nothing.
+_SMALL_ORDER_Y = frozenset((
     0,
     1,
     _P - 1,
-    2707385501144840649318225287225658788936804267575313519463743609750303021290,
-    55188659117513257062467267217118295137698188065244968500265048394206261417927 + 0,
-)
+    2707385501144840649318225287225658788936804267575313519463743609750303402022,
+    55188659117513257062467267217118295137698188065244968500265048394206261417927,
+))
+# u-coordinates of the points of small order on Curve25519: a key exchange with them gives a known secret.
+_SMALL_ORDER_U = frozenset((
+    0,
+    1,
+    _P - 1,
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+))
 
 
 def signing_input(ctx: Ctx, body: bytes) -> bytes:
     """The exact bytes that a signature of kind `ctx` over `body` covers."""
     return PREFIX + ctx.value.encode("ascii") + b"\x00" + hashlib.sha256(body).digest()
+
+
+def is_usable_ed25519(key: bytes) -> bool:
+    """True for a 32-byte canonical point encoding that is not of small order."""
+    if len(key) != ED25519_KEY_BYTES:
+        return False
+    y = int.from_bytes(key, "little") & ((1 << 255) - 1)
+    return y < _P and y not in _SMALL_ORDER_Y
+
+
+def is_usable_curve25519(key: bytes) -> bool:
+    """True for a 32-byte canonical X25519 public key that is not of small order."""
+    if len(key) != ED25519_KEY_BYTES:
+        return False
+    u = int.from_bytes(key, "little")
+    return u < _P and u not in _SMALL_ORDER_U
+
+
+@lru_cache(maxsize=4096)
+def _ed25519_key(key: bytes) -> vodozemac.Ed25519PublicKey:
+    if not is_usable_ed25519(key):
+        raise BadSignatureError("unusable Ed25519 key")
+    try:
+        return vodozemac.Ed25519PublicKey.from_base64(to_olm_base64(key))
+    except ValueError as error:
+        raise BadSignatureError("unusable Ed25519 key") from error
+
+
+@lru_cache(maxsize=1024)
+def _mldsa_key(key: bytes) -> MLDSA65PublicKey:
+    try:
+        return MLDSA65PublicKey.from_public_bytes(key)
+    except ValueError as error:
+        raise BadSignatureError("unusable ML-DSA key") from error
+
+
+def to_olm_base64(data: bytes) -> str:
+    """Standard base64 without padding, which vodozemac speaks."""
+    return base64.b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def from_olm_base64(text: str) -> bytes:
+    """The inverse of `to_olm_base64`."""
+    return base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def verify_ed25519(key: bytes, ctx: Ctx, body: bytes, signature: bytes) -> None:
+    """Strict Ed25519 over `signing_input(ctx, body)`.
+
+    Raises:
+        BadSignatureError: wrong size, unusable key, or the signature does not verify.
+    """
+    if len(signature) != ED25519_SIG_BYTES:
+        raise BadSignatureError("wrong signature size")
+    public = _ed25519_key(key)
+    try:
+        public.verify_signature(
+            signing_input(ctx, body), vodozemac.Ed25519Signature.from_base64(to_olm_base64(signature))
+        )
+    except ValueError as error:
+        raise BadSignatureError("signature does not verify") from error
+
+
+def verify_hybrid(ed25519: bytes, mldsa: bytes, ctx: Ctx, body: bytes, signature: bytes) -> None:
+    """An identity signature: Ed25519 (64 bytes) ‖ ML-DSA-65 (3309 bytes); both must verify (FIPS 204, context = ctx).
+
+    Raises:
+        BadSignatureError: either half does not verify.
+    """
+    if len(signature) != ED25519_SIG_BYTES + MLDSA_SIG_BYTES:
+        raise BadSignatureError("wrong signature size")
+    verify_ed25519(ed25519, ctx, body, signature[:ED25519_SIG_BYTES])
+    try:
+        _mldsa_key(mldsa).verify(
+            signature[ED25519_SIG_BYTES:], signing_input(ctx, body), ctx.value.encode("ascii")
+        )
+    except InvalidSignature as error:
+        raise BadSignatureError("signature does not verify") from error

@@ -1,0 +1,225 @@
+"""Models of the REST API (`/v1`): strict, no unknown fields, byte strings as base64url without padding.
+
+Authentication of a request: `Authorization: Bearer <access token>` and, on the same request, the header
+`Mensajeria-Mac: <counter>.<mac>` where mac = base64url of HMAC-SHA256(HKDF(CK, info "rest"), cat(method, path with query,
+SHA-256(body), counter u64)). The counter is per device and only ever grows; a counter that was used is refused for calls
+that change something. The response is covered by TLS; what must not be trusted from a server is signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import core_schema
+
+from mensajeria.protocol import limits
+from mensajeria.protocol.encoding import cat, u64
+from mensajeria.protocol.ids import b64, unb64
+
+MAC_HEADER = "Mensajeria-Mac"
+
+
+@dataclass(frozen=True)
+class Base64Url:
+    """Marks a bytes field: base64url text of `minimum` to `maximum` bytes in JSON, bytes in Python."""
+
+    minimum: int
+    maximum: int
+
+    def _parse(self, value: object) -> bytes:
+        data = unb64(value) if isinstance(value, str) else value
+        if not isinstance(data, bytes) or not self.minimum <= len(data) <= self.maximum:
+            raise ValueError(f"base64url of {self.minimum} to {self.maximum} bytes")
+        return data
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._parse, serialization=core_schema.plain_serializer_function_ser_schema(b64, return_schema=core_schema.str_schema())
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]*$",
+            "minLength": (self.minimum * 8 + 5) // 6,
+            "maxLength": (self.maximum * 8 + 5) // 6,
+        }
+
+
+B16 = Annotated[bytes, Base64Url(16, 16)]
+B32 = Annotated[bytes, Base64Url(32, 32)]
+Data = Annotated[bytes, Base64Url(1, limits.MAX_SIGNED_BODY)]
+Sig = Annotated[bytes, Base64Url(64, 3373)]
+Handle = Annotated[str, Field(pattern=limits.HANDLE_PATTERN)]
+Number = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+class Model(BaseModel):
+    """Base: strict and closed."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class SignedModel(Model):
+    """`records.Signed` in JSON."""
+
+    body: Data
+    sig: Sig
+
+
+class ServerDescription(Model):
+    """`GET /v1/server`, public."""
+
+    server_id: B16
+    name: str
+    version: str
+    protocol: Number
+    registration: Literal["open", "invite", "closed"]
+    restore_epoch: Number
+    password_suites: list[Number]
+
+
+class UserKeys(Model):
+    """`GET /v1/users/by-handle/{handle}` and `GET /v1/users/{uid}/keys`: identity record and newest device list."""
+
+    uid: B16
+    identity: Data
+    device_list: SignedModel
+
+
+class ListBodies(Model):
+    """`GET /v1/users/{uid}/lists?after=N`: unsigned bodies of the versions after N up to the newest, ascending, for chain checks."""
+
+    bodies: Annotated[list[Data], Field(max_length=64)]
+
+
+class ClaimRequest(Model):
+    """`POST /v1/prekeys/claim`."""
+
+    dids: Annotated[list[B16], Field(min_length=1, max_length=limits.CLAIM_BATCH_MAX)]
+
+
+class ClaimedKeys(Model):
+    """Keys to open an Olm session with one device; `one_time` is absent over the limit, then the fallback key is used."""
+
+    did: B16
+    one_time: SignedModel | None
+    fallback: SignedModel | None
+    pq: SignedModel | None
+
+
+class ClaimResponse(Model):
+    """In the order asked; unknown devices are left out."""
+
+    keys: list[ClaimedKeys]
+
+
+class PrekeyUpload(Model):
+    """`PUT /v1/devices/me/prekeys`: replaces fallback and pq if given, adds the one-time keys (re-upload of a key is a no-op)."""
+
+    one_time: Annotated[list[SignedModel], Field(max_length=limits.OTK_UPLOAD_MAX)]
+    fallback: SignedModel | None
+    pq: SignedModel | None
+
+
+class PrekeyState(Model):
+    """`GET /v1/devices/me/prekeys` and the answer to an upload."""
+
+    one_time_left: Number
+    pq_prekey_id: Number
+    fallback_created_ms: Number
+
+
+class DirectChatRequest(Model):
+    """`PUT /v1/chats/direct/{chat_id}`: registers the direct chat with `peer_uid` (own uid = note to self). Idempotent."""
+
+    peer_uid: B16
+
+
+class ChatState(Model):
+    """A chat as the caller sees it."""
+
+    chat_id: B32
+    members: list[B16]
+    last_seq: Number
+    epoch: Number
+    accepted: bool
+
+
+class ChatAnswer(Model):
+    """`PUT /v1/chats/{chat_id}/answer`: accept or decline a message request."""
+
+    accept: bool
+
+
+class DeviceInfo(Model):
+    """One row of `GET /v1/devices` (own devices)."""
+
+    did: B16
+    name: str
+    created_ms: Number
+    last_seen_ms: Number
+    current: bool
+
+
+class DeviceInfos(Model):
+    """`GET /v1/devices`."""
+
+    devices: list[DeviceInfo]
+
+
+class RefreshRequest(Model):
+    """`POST /v1/auth/refresh` (no bearer needed; Mensajeria-Mac is, with `did`)."""
+
+    did: B16
+    refresh_token: B32
+
+
+class Tokens(Model):
+    """New access and refresh tokens."""
+
+    access_token: str
+    access_expires_ms: Number
+    refresh_token: B32
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document; `code` is a protocol.errors.Code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    retry_after_ms: int = 0
+
+
+def rest_key(ck: bytes) -> bytes:
+    """The key of `Mensajeria-Mac`: HKDF-SHA256(CK, info "rest")."""
+    return HKDF(hashes.SHA256(), 32, salt=None, info=b"rest").derive(ck)
+
+
+def rest_mac(key: bytes, method: str, target: str, body: bytes, counter: int) -> str:
+    """The header's value. `target` is the path with its query, exactly as sent."""
+    message = cat(method.encode("ascii"), target.encode("ascii"), hashlib.sha256(body).digest(), u64(counter))
+    return f"{counter}.{b64(hmac.digest(key, message, 'sha256'))}"
+
+
+def check_rest_mac(key: bytes, header: str, method: str, target: str, body: bytes) -> int | None:
+    """The counter if the header is authentic, else None."""
+    counter, _, _ = header.partition(".")
+    if not counter.isascii() or not counter.isdigit() or len(counter) > 18:
+        return None
+    expected = rest_mac(key, method, target, body, int(counter))
+    return int(counter) if hmac.compare_digest(expected.encode(), header.encode("utf-8", "replace")) else None
