@@ -1,0 +1,259 @@
+"""The values of the client's public face: what `Client` and `Chat` return and what `Client.events()` yields.
+
+Frozen and plain. Times are milliseconds since the Unix epoch, UTC. Nothing here was taken from an unverified field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mensajeria.protocol.errors import Code
+    from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
+
+NO_PARAMS: Mapping[str, str] = MappingProxyType({})
+
+
+class MessageState(StrEnum):
+    """Life of an own message (queued → sent → delivered → read, or failed); `received` is an incoming one."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+    RECEIVED = "received"
+
+
+class MessageKind(StrEnum):
+    """What stands at a place of the timeline."""
+
+    TEXT = "text"
+    UNKNOWN = "unknown"
+    """A type that this version does not know: kept, read again after an update."""
+    UNREADABLE = "unreadable"
+    """Not decrypted (yet): see `Message.cause`."""
+    NOTICE = "notice"
+    """Written by the client, not by a person: see `Message.cause` and `params`."""
+
+
+class Cause(StrEnum):
+    """Why a message is unreadable, or what a notice says. Each has a sentence in both languages (`cause.<value>`)."""
+
+    WAITING = "waiting"
+    """The key has not arrived; the client is asking for it."""
+    BEFORE_JOINED = "before_joined"
+    NOT_KEPT = "not_kept"
+    LOST = "lost"
+    TAMPERED = "tampered"
+    """The row fails verification: altered, moved, replayed or signed by somebody else. Content is not shown."""
+    MISSING = "missing"
+    """`count` messages of a session never arrived: the server dropped or hides them."""
+    REMOVED_BY_SERVER = "removed_by_server"
+    IDENTITY_CHANGED = "identity_changed"
+    NEW_DEVICE = "new_device"
+
+
+class Trust(StrEnum):
+    """How sure we are who a person is: first use, verified in person or by invite, or changed since."""
+
+    FIRST_USE = "first_use"
+    VERIFIED = "verified"
+    CHANGED = "changed"
+
+
+class ConnectionPhase(StrEnum):
+    """State of the link to the server."""
+
+    OFFLINE = "offline"
+    CONNECTING = "connecting"
+    CATCHING_UP = "catching_up"
+    ONLINE = "online"
+    LOGIN_ENDED = "login_ended"
+    """The login was revoked or expired: history stays readable, `Client.login_again` brings it back."""
+    STOPPED = "stopped"
+    """A violation or a version mismatch: not reconnecting, see `ConnectionState.code`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as this client knows them."""
+
+    uid: Uid
+    handle: str
+    trust: Trust = Trust.FIRST_USE
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One place of a chat's timeline.
+
+    `order` sorts the timeline and pages through it; it grows, and changes once when a queued message is acked.
+    `seq` is the row in the chat's log, None while queued or for a notice between rows.
+    """
+
+    chat_id: ChatId
+    mid: Mid
+    order: int
+    seq: int | None
+    sender: Person
+    outgoing: bool
+    kind: MessageKind
+    text: str
+    state: MessageState
+    sent_ms: int
+    cause: Cause | None = None
+    params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
+    error: Code | None = None
+    clock_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatView:
+    """A chat as a list shows it. `accepted` False = a message request that waits for an answer."""
+
+    chat_id: ChatId
+    peer: Person
+    """The other member of a direct chat; oneself for the note to self."""
+    note_to_self: bool
+    accepted: bool
+    identity_changed: bool
+    last: Message | None
+    unread: int
+    activity_ms: int
+    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a timeline, oldest first."""
+
+    messages: tuple[Message, ...]
+    at_start: bool
+    at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """One of the account's devices."""
+
+    did: Did
+    name: str
+    created_ms: int
+    last_seen_ms: int
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """What a server says of itself before login."""
+
+    url: str
+    server_id: bytes
+    name: str
+    version: str
+    registration: str
+    """"open", "invite" or "closed"."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """Returned by `Chat.send_text` once the message is stored in the outbox; its fate arrives as events."""
+
+    chat_id: ChatId
+    mid: Mid
+
+
+# --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of everything that `Client.events()` yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived(Event):
+    """A message (or unreadable place, or notice) was stored. Exactly once per message and device."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChanged(Event):
+    """A stored message changed: its state, or it became readable. `previous_order` finds it in a timeline."""
+
+    message: Message
+    previous_order: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStateChanged(MessageChanged):
+    """An own message moved along queued → sent → delivered → read, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDiscarded(Event):
+    """A failed message was discarded by its author."""
+
+    chat_id: ChatId
+    mid: Mid
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatChanged(Event):
+    """A chat appeared or its view changed."""
+
+    chat: ChatView
+
+
+@dataclass(frozen=True, slots=True)
+class TypingChanged(Event):
+    """A person started or stopped typing."""
+
+    chat_id: ChatId
+    person: Person
+    typing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged(Event):
+    """The link to the server changed. `retry_at_ms` is 0 when no retry is planned."""
+
+    phase: ConnectionPhase
+    retry_at_ms: int = 0
+    code: Code | None = None
+    pending: int = 0
+    """Own messages still queued."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChanged(Event):
+    """A contact's identity changed. `blocked`: the contact was verified, so sending waits for the answer."""
+
+    chat_id: ChatId
+    person: Person
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceListChanged(Event):
+    """The own account has a new device (or lost one)."""
+
+    devices: tuple[DeviceView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityWarning(Event):
+    """The server did something it must not: altered, replayed, swapped, rolled back. `code` keys the sentence
+    `security.<code>`; nothing of what was received was used."""
+
+    code: str
+    chat_id: ChatId | None = None
+    params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
