@@ -1,0 +1,1 @@
+"""What the operator's commands do; the command line prints it."""

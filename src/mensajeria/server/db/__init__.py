@@ -1,0 +1,1 @@
+"""Databases: engine, tables, the one SQLite writer."""

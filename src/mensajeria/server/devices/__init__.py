@@ -1,0 +1,1 @@
+"""Devices: signed lists, own devices."""

@@ -1,0 +1,61 @@
+"""Facts about this server that are fixed at its first start: `server_state`, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from mensajeria.kit.ids import random16
+from mensajeria.server.db.schema import server_state
+
+SERVER_ID = "server_id"
+RESTORE_EPOCH = "restore_epoch"
+DECOY = "decoy_record"
+LOG_SIZE = "log_size"
+
+
+class StateError(Exception):
+    """The database and the secret files do not belong together, or the state is incomplete. Told to the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`server_id`: 16 bytes, pinned by clients. `restore_epoch` grows when an operator declares a restored backup.
+    `decoy_record`: the OPAQUE record that answers for handles that do not exist."""
+
+    server_id: bytes
+    restore_epoch: int
+    decoy_record: bytes
+
+    def __repr__(self) -> str:
+        return f"Facts(server_id={self.server_id.hex()})"
+
+
+def read_facts(connection: Connection) -> Facts | None:
+    """The facts, or None for a database that has never been used.
+
+    Raises:
+        StateError: some are there and some are not.
+    """
+    rows = connection.execute(select(server_state.c.key, server_state.c.value))
+    state: dict[str, bytes] = {row.key: row.value for row in rows}
+    if not state:
+        return None
+    try:
+        return Facts(state[SERVER_ID], int.from_bytes(state[RESTORE_EPOCH], "big"), state[DECOY])
+    except KeyError as missing:
+        raise StateError(f"the table server_state has no {missing}: restore the database from a backup") from missing
+
+
+def create_facts(connection: Connection, decoy_record: bytes) -> Facts:
+    """Make the facts of a new server."""
+    facts = Facts(random16(), 1, decoy_record)
+    values = {
+        SERVER_ID: facts.server_id,
+        RESTORE_EPOCH: facts.restore_epoch.to_bytes(8, "big"),
+        DECOY: decoy_record,
+        LOG_SIZE: (0).to_bytes(8, "big"),
+    }
+    connection.execute(insert(server_state), [{"key": key, "value": value} for key, value in values.items()])
+    return facts

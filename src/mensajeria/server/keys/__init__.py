@@ -1,0 +1,1 @@
+"""Prekeys: upload and claim."""

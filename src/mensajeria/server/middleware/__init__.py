@@ -1,0 +1,1 @@
+"""ASGI middleware: request id and log, body limit, security headers."""

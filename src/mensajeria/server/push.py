@@ -1,0 +1,54 @@
+"""What the services tell connected devices after a commit. Hints only: the database is the truth, a device that is away
+catches up by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from mensajeria.protocol.errors import Code
+
+__all__ = ["Push", "Silent"]
+
+
+class Push(Protocol):
+    """The way to connected devices, on this process or another. No method raises because nobody listens."""
+
+    async def notify_list_changed(self, account_ids: Iterable[int], uid: bytes, ver: int) -> None:
+        """Tell every device of these accounts that the list of `uid` has version `ver`."""
+        ...
+
+    async def end_login(self, device_ids: Iterable[int], code: Code) -> None:
+        """Close the connections of these devices: their login is over, because of `code`."""
+        ...
+
+    async def otk_low(self, device_id: int, left: int) -> None:
+        """Tell a device how few one-time keys are left."""
+        ...
+
+    async def chat_created(self, chat_id: bytes, account_ids: Sequence[int]) -> None:
+        """Tell the members of a new chat."""
+        ...
+
+    async def chat_answered(self, chat_id: bytes, account_id: int, *, accepted: bool) -> None:
+        """An account has accepted or declined the chat: forget what was cached about it, tell its devices."""
+        ...
+
+
+class Silent:
+    """Nobody is connected: for the operator's commands, which run beside or without the server."""
+
+    async def notify_list_changed(self, account_ids: Iterable[int], uid: bytes, ver: int) -> None:
+        """See `Push`."""
+
+    async def end_login(self, device_ids: Iterable[int], code: Code) -> None:
+        """See `Push`."""
+
+    async def otk_low(self, device_id: int, left: int) -> None:
+        """See `Push`."""
+
+    async def chat_created(self, chat_id: bytes, account_ids: Sequence[int]) -> None:
+        """See `Push`."""
+
+    async def chat_answered(self, chat_id: bytes, account_id: int, *, accepted: bool) -> None:
+        """See `Push`."""

@@ -1,0 +1,1 @@
+"""Rate limits: one table, one bucket algorithm."""

@@ -1,0 +1,175 @@
+"""The operator's settings: `MENSAJERIA_*` from the environment, each checked, none silently ignored.
+
+pydantic-settings does not refuse an unknown name in the environment, so that a typing error would quietly leave the default
+in place. `unknown_names` compares with one registry of all names of the program: server, client and test.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mensajeria.server.db.engine import normalise_url
+
+PREFIX: Final = "MENSAJERIA_"
+CLIENT_NAMES: Final = frozenset({
+    "MENSAJERIA_PASSWORD",
+    "MENSAJERIA_PASSWORD_FILE",
+    "MENSAJERIA_PASSPHRASE",
+    "MENSAJERIA_PASSPHRASE_FILE",
+    "MENSAJERIA_KEY_FILE",
+    "MENSAJERIA_PROFILE",
+    "MENSAJERIA_LANGUAGE",
+    "MENSAJERIA_INSECURE_HTTP",
+})
+"""Names that the client and the command line read."""
+TEST_PREFIX: Final = "MENSAJERIA_TEST_"
+SECRET_FIELDS: Final = ("database_url",)
+"""Settings that may come from a file named by `<NAME>_FILE` instead."""
+REGISTRATION: Final = ("open", "invite", "closed")
+
+
+class SettingsError(ValueError):
+    """The configuration cannot be used; the message is for the operator and holds no secret."""
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Every field is `MENSAJERIA_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.", examples=["0.0.0.0"])  # noqa: S104 - an example
+    port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
+    data_dir: Path = Field(Path("mensajeria-data"), description="Folder of the SQLite database and the secret files.")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL (postgresql://user:password@host/name) or SQLite; unset: SQLite in the data folder."
+    )
+    migrate: bool = Field(False, description="Bring a PostgreSQL database to the newest schema at start; SQLite always is.")
+    workers: int = Field(1, ge=1, le=256, description="Processes. More than one needs PostgreSQL and a shared broker.")
+    server_name: str = Field("MensajeriaApp", min_length=1, max_length=64, description="The name people see.")
+    registration: Literal["open", "invite", "closed"] | None = Field(
+        None, description="Who may register; unset: open when bound to loopback, otherwise invite."
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of web pages that may call this server, separated by commas; native clients send none."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed, separated by commas."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="Lines for people or for programs.")
+    public_docs: bool = Field(True, description="Serve /openapi.json.")
+
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            normalise_url(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _one_process_without_shared_parts(self) -> Self:
+        if self.workers > 1:
+            raise ValueError(
+                "workers > 1: this version has no broker between processes yet, so messages would not reach people connected "
+                "to another worker; use one worker"
+            )
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """True when only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def effective_registration(self) -> Literal["open", "invite", "closed"]:
+        """Who may register, with the default resolved."""
+        return self.registration or ("open" if self.is_loopback else "invite")
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database's URL, with the default resolved. Holds a password: never log it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data_dir / 'mensajeria.db'}"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Where the key files lie: never in the database, never in its backup."""
+        return self.data_dir / "secrets"
+
+
+SERVER_NAMES: Final = frozenset(
+    [PREFIX + name.upper() for name in Settings.model_fields] + [f"{PREFIX}{name.upper()}_FILE" for name in SECRET_FIELDS]
+)
+KNOWN_NAMES: Final = SERVER_NAMES | CLIENT_NAMES
+
+
+def unknown_names(environment: Iterable[str]) -> list[str]:
+    """A sentence for every `MENSAJERIA_*` name that nothing in this program reads."""
+    wrong = sorted(n for n in environment if n.startswith(PREFIX) and n not in KNOWN_NAMES and not n.startswith(TEST_PREFIX))
+    return [_complaint(name) for name in wrong]
+
+
+def _complaint(name: str) -> str:
+    near = difflib.get_close_matches(name, sorted(KNOWN_NAMES), n=1, cutoff=0.6)
+    return f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else "")
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the environment; `overrides` (the command line's options) win, None means not given.
+
+    Raises:
+        SettingsError: an unknown name or a value that is not allowed, in words and without the value of a secret.
+    """
+    environment = os.environ if environment is None else environment
+    if complaints := unknown_names(environment):
+        raise SettingsError("; ".join(complaints))
+    values: dict[str, Any] = {
+        field: environment[PREFIX + field.upper()]
+        for field in Settings.model_fields
+        if PREFIX + field.upper() in environment
+    }
+    values |= {field: _from_file(environment, field) for field in SECRET_FIELDS if _file_name(field) in environment}
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(map(_sentence, error.errors()))) from None
+
+
+def _file_name(field: str) -> str:
+    return f"{PREFIX}{field.upper()}_FILE"
+
+
+def _from_file(environment: Mapping[str, str], field: str) -> str:
+    name = _file_name(field)
+    if PREFIX + field.upper() in environment:
+        raise SettingsError(f"{PREFIX}{field.upper()} and {name} are both set: use one")
+    try:
+        return Path(environment[name]).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}: the file cannot be read ({error.__class__.__name__})") from None
+
+
+def _sentence(error: Any) -> str:
+    name = PREFIX + str(error["loc"][0]).upper() if error["loc"] else ""
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {reason}" if name else reason

@@ -1,0 +1,1 @@
+"""The key log: leaves written in the transaction of the key change."""
