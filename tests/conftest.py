@@ -1,0 +1,166 @@
+"""Fixtures and checks for every test.
+
+- `postgres_url`, `valkey_url`: real servers, started only when a test asks (see tests/support).
+- Every test fails when an unexpected ERROR is logged while it runs, or a task dies unnoticed.
+- Coroutine tests of the server and the client fail when the project's code blocks the event loop (blockbuster).
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from tests.support.logs import RecordedErrors
+from tests.support.loop import LoopLag
+
+if TYPE_CHECKING:
+    from tests.support.lifeline import Lifeline, Run
+    from tests.support.postgres import PostgresServer
+    from tests.support.valkey import ValkeyServer
+
+# A test never opens a window on the screen of whoever runs it, and is not touched by their settings.
+os.environ["QT_QPA_PLATFORM"] = os.environ.get("MENSAJERIA_TEST_QPA_PLATFORM", "offscreen")
+for _name in [
+    name for name in os.environ if name.startswith("MENSAJERIA_") and not name.startswith("MENSAJERIA_TEST_")
+]:
+    del os.environ[_name]
+
+_LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()
+_TESTS = Path(__file__).parent
+_WATCHED_FOR_BLOCKING = (_TESTS / "server", _TESTS / "client")
+
+
+# ------------------------------------------------------------------------------------------- one run, many workers
+
+
+def _run(config: pytest.Config) -> Run:
+    """Return the test run this process belongs to; the process that owns the run makes it at the first call."""
+    from tests.support.lifeline import Lifeline, Run  # noqa: PLC0415 - needs FIFOs and flock: not on Windows
+
+    if hasattr(config, "workerinput"):
+        return Run(Path(config.workerinput["mensajeria_run"]))
+    if _LIFELINE not in config.stash:
+        config.stash[_LIFELINE] = Lifeline()
+    return config.stash[_LIFELINE].run
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell a worker of pytest-xdist which run it belongs to."""
+    if os.name == "posix":
+        node.workerinput["mensajeria_run"] = str(_run(node.config).folder)  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the run's servers."""
+    if _LIFELINE in config.stash:
+        config.stash[_LIFELINE].close()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of the collections that the checks below cause."""
+    gc.collect()
+    gc.freeze()
+
+
+# ------------------------------------------------------------------------------------------------ database servers
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> PostgresServer:
+    """The run's PostgreSQL, shared by all workers. For databases prepared once see `PostgresServer.template`."""
+    if os.name != "posix":
+        pytest.skip("the test servers need a POSIX system")
+    from tests.support import postgres  # noqa: PLC0415 - not on Windows
+
+    if not postgres.postgres_is_available():
+        pytest.skip("no PostgreSQL binaries for this system")
+    return postgres.shared_postgres(_run(request.config))
+
+
+@pytest.fixture
+def postgres_database(postgres_server: PostgresServer) -> Iterator[Callable[[str | None], str]]:
+    """Make fresh databases for one test: call it with a template's name or None, get a URL."""
+    made: list[str] = []
+
+    def make(template: str | None = None) -> str:
+        made.append(f"test_{secrets.token_hex(8)}")
+        return postgres_server.create_database(made[-1], template=template)
+
+    yield make
+    for name in made:
+        postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def postgres_url(postgres_database: Callable[[str | None], str]) -> str:
+    """The URL (`postgresql+asyncpg://`) of a fresh, empty database."""
+    return postgres_database(None)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(request: pytest.FixtureRequest) -> ValkeyServer:
+    """This worker's Valkey."""
+    if os.name != "posix":
+        pytest.skip("the test servers need a POSIX system")
+    from tests.support import valkey  # noqa: PLC0415 - not on Windows
+
+    if not valkey.valkey_is_available():
+        pytest.skip("no Valkey binary for this system")
+    return valkey.start_valkey(_run(request.config))
+
+
+@pytest.fixture
+def valkey_url(valkey_server: ValkeyServer) -> str:
+    """The URL (`redis://`) of an empty Valkey."""
+    valkey_server.clear()
+    return valkey_server.url
+
+
+# --------------------------------------------------------------------------------------------------------- checks
+
+
+@pytest.fixture(autouse=True)
+def log_errors(request: pytest.FixtureRequest) -> Iterator[RecordedErrors]:
+    """Fail the test when an ERROR is logged that it did not announce with `@pytest.mark.allow_log_errors`.
+
+    asyncio logs the exception of a task nobody awaited as an ERROR when the task is collected: hence the collection.
+    """
+    errors = RecordedErrors()
+    with errors.recording():
+        yield errors
+        if _is_coroutine_test(request):
+            gc.collect()
+    patterns = [p for mark in request.node.iter_markers("allow_log_errors") for p in mark.args or (".*",)]
+    if unexpected := errors.not_matching(patterns):
+        pytest.fail("unexpected ERROR in the log:\n" + "\n".join(unexpected), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def forbid_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Raise BlockingError where the project's code blocks the event loop of a server or client test."""
+    watched = any(folder in request.path.parents for folder in _WATCHED_FOR_BLOCKING)
+    if not (watched and _is_coroutine_test(request)):
+        yield
+        return
+    with blockbuster_ctx("mensajeria"):
+        yield
+
+
+@pytest.fixture
+async def loop_lag() -> AsyncIterator[LoopLag]:
+    """Measure how long the test's event loop is kept from running; `assert_below(seconds)` when the work is done."""
+    async with LoopLag() as lag:
+        yield lag
+
+
+def _is_coroutine_test(request: pytest.FixtureRequest) -> bool:
+    return inspect.iscoroutinefunction(getattr(request.node, "obj", None))

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: real database servers, and checks that watch every test."""
