@@ -241,7 +241,6 @@ class LoginRequest:
     server: str
     handle: str
     password: Secret
-    keep_session: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Colours, type, icons, shadows and the wallpaper."""

@@ -1,0 +1,1 @@
+"""Controls of the program: painted from tokens, named for screen readers, translated live."""
