@@ -75,7 +75,7 @@ device_list = Table(
 )
 
 # rest_counter: highest used counter of Mensajeria-Mac. gen: highest count of persisted encryptions seen.
-# mail_seq: last id given in this device's mailbox, advanced under this row's lock.
+# mail_seq: last id given in this device's mailbox, advanced under this row's lock. mail_bytes: what lies in it now.
 device = Table(
     "device",
     metadata,
@@ -100,6 +100,7 @@ device = Table(
     Column("pq_sig", LargeBinary),
     Column("pq_prekey_id", BigInteger),
     Column("mail_seq", BigInteger, nullable=False, server_default="0"),
+    Column("mail_bytes", BigInteger, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from mensajeria.server.db.metadata import Id, metadata
+from mensajeria.server.db.schema import Id, metadata
 
 _ZERO: Final = text("0")
 
@@ -88,7 +88,7 @@ mailbox: Final = Table(
     Index("ix_mailbox_ts", "ts"),
     sqlite_with_rowid=False,
 )
-"""To-device envelopes until the device acks them. `id` comes from device.mail_seq under the lock of the device's row."""
+"""To-device envelopes until the device acks them. `id` comes from device.mail_seq under the device row's lock."""
 
 STATUS_NEW: Final = 0
 STATUS_KNOWN: Final = 1

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine
-
 T = TypeVar("T")
 
 PRAGMAS: Final = (
@@ -48,21 +46,7 @@ class SqliteWriter:
         self._path = path
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
-        self._engine: Engine | None = None
-        self._opened = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
-
-    async def open(self) -> None:
-        """Start the thread and open the file.
-
-        Raises:
-            sqlite3.Error: the file cannot be opened or is no database.
-        """
-        self._thread.start()
-        await asyncio.to_thread(self._opened.wait)
-        if self._failure is not None:
-            raise self._failure
+        self._thread: threading.Thread | None = None
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call `work` in the writer's thread between BEGIN IMMEDIATE and COMMIT; return when it is committed.
@@ -71,55 +55,46 @@ class SqliteWriter:
 
         Raises:
             WriterClosedError: the writer is closed.
+            sqlite3.Error: the file cannot be opened.
         """
         if self._closed:
             raise WriterClosedError
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+            self._thread.start()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Job(work, loop, done))
         return await done
 
-    async def run_sql(self, work: Callable[[Connection], T]) -> T:
-        """As `run`, with a SQLAlchemy connection on the same transaction. `work` neither commits nor rolls back."""
-
-        def call(raw: sqlite3.Connection) -> T:
-            with self._sqlalchemy(raw).connect() as connection:
-                return work(connection)
-
-        return await self.run(call)
-
     async def close(self) -> None:
         """Finish what is queued, then close the file."""
-        if not self._closed:
-            self._closed = True
+        self._closed = True
+        if self._thread is not None:
             self._queue.put(None)
-        if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
 
-    def _sqlalchemy(self, raw: sqlite3.Connection) -> Engine:
-        if self._engine is None:
-            self._engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-            # The transaction is the writer's own: SQLAlchemy must not end it when it gives the connection back.
-            for name in ("do_begin", "do_commit", "do_rollback"):
-                setattr(self._engine.dialect, name, lambda _connection: None)
-        return self._engine
-
     def _run(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while (job := self._queue.get()) is not None:
+            try:
+                connection = connection or self._open()
+            except sqlite3.Error as error:
+                _deliver(job, None, error)
+            else:
+                self._do(connection, job)
+        if connection is not None:
+            connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None)
         try:
-            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             for pragma in PRAGMAS:
                 connection.execute(pragma)
-        except BaseException as error:  # noqa: BLE001 - raised in open()
-            self._failure = error
-            self._opened.set()
-            return
-        self._opened.set()
-        try:
-            while (job := self._queue.get()) is not None:
-                self._do(connection, job)
-        finally:
-            self._refuse_the_rest()
+        except sqlite3.Error:
             connection.close()
+            raise
+        return connection
 
     def _do(self, connection: sqlite3.Connection, job: _Job) -> None:
         try:
@@ -135,12 +110,6 @@ class SqliteWriter:
             _deliver(job, None, error)
         else:
             _deliver(job, result, None)
-
-    def _refuse_the_rest(self) -> None:
-        while not self._queue.empty():
-            job = self._queue.get()
-            if job is not None:
-                _deliver(job, None, WriterClosedError())
 
 
 def _deliver(job: _Job, result: Any, error: BaseException | None) -> None:
