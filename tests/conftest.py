@@ -33,7 +33,8 @@ for _name in [
 ]:
     del os.environ[_name]
 
-_LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()
+_RUN: pytest.StashKey[Run] = pytest.StashKey()
+_LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()  # only in the process that owns the run
 _TESTS = Path(__file__).parent
 _WATCHED_FOR_BLOCKING = (_TESTS / "server", _TESTS / "client")
 
@@ -45,11 +46,13 @@ def _run(config: pytest.Config) -> Run:
     """Return the test run this process belongs to; the process that owns the run makes it at the first call."""
     from tests.support.lifeline import Lifeline, Run  # noqa: PLC0415 - needs FIFOs and flock: not on Windows
 
-    if hasattr(config, "workerinput"):
-        return Run(Path(config.workerinput["mensajeria_run"]))
-    if _LIFELINE not in config.stash:
-        config.stash[_LIFELINE] = Lifeline()
-    return config.stash[_LIFELINE].run
+    if _RUN not in config.stash:
+        if hasattr(config, "workerinput"):
+            config.stash[_RUN] = Run(Path(config.workerinput["mensajeria_run"]))
+        else:
+            config.stash[_LIFELINE] = Lifeline()
+            config.stash[_RUN] = config.stash[_LIFELINE].run
+    return config.stash[_RUN]
 
 
 @pytest.hookimpl(optionalhook=True)

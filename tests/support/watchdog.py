@@ -86,8 +86,8 @@ def main() -> int:
                 return 0
             return 1
     finally:
+        shutil.rmtree(spec["folder"], ignore_errors=True)
         if owner_is_gone(lifeline):
-            shutil.rmtree(spec["folder"], ignore_errors=True)
             remove_empty_run_folder(Path(spec["lifeline"]))
 
 
