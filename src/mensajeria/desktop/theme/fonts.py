@@ -10,8 +10,16 @@ from PyQt6.QtCore import QByteArray
 from PyQt6.QtGui import QFont, QFontDatabase, QFontMetricsF
 
 UI_FAMILY: Final = "Inter"
+CODE_FAMILY: Final = "JetBrains Mono"
 EMOJI_FAMILIES: Final = ("Noto Color Emoji", "Segoe UI Emoji", "Apple Color Emoji")
-_FILES: Final = ("Inter-Regular.otf", "Inter-Medium.otf", "Inter-SemiBold.otf", "Inter-Bold.otf", "Inter-Italic.otf")
+_FILES: Final = (
+    "Inter-Regular.otf",
+    "Inter-Medium.otf",
+    "Inter-SemiBold.otf",
+    "Inter-Bold.otf",
+    "Inter-Italic.otf",
+    "JetBrainsMono-Regular.ttf",
+)
 
 
 class FontsMissingError(RuntimeError):
@@ -77,6 +85,23 @@ def tabular(role: Role) -> QFont:
     """The font of a role with digits of equal width."""
     made = QFont(font(role))
     made.setFeature(QFont.Tag("tnum"), 1)
+    return made
+
+
+@cache
+def code(size: int) -> QFont:
+    """The fixed-width font."""
+    made = QFont(CODE_FAMILY)
+    made.setPixelSize(size)
+    made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    return made
+
+
+@cache
+def emoji(size: int) -> QFont:
+    """The font of messages that are emoji only."""
+    made = QFont(UI_FAMILY)
+    made.setPixelSize(size)
     return made
 
 

@@ -51,6 +51,8 @@ class Unreadable(Enum):
     BEFORE_JOINED = auto()
     NOT_KEPT = auto()
     LOST = auto()
+    UNKNOWN = auto()
+    """Readable, but of a kind that only a newer version shows."""
 
 
 class ServiceKind(Enum):
@@ -61,6 +63,7 @@ class ServiceKind(Enum):
     MESSAGES_MISSING = auto()
     REMOVED_BY_SERVER = auto()
     TAMPERED = auto()
+    NEW_DEVICE = auto()
 
 
 class ConnectionPhase(Enum):

@@ -178,7 +178,7 @@ class IconButton(PaintedButton):
     def __init__(
         self, ui: UiContext, key: str, icon: str, *, side: int = 38, glyph: int = 22, ink: str = "text2"
     ) -> None:
-        self._icon, self._glyph, self._ink = icon, glyph, token
+        self._icon, self._glyph, self._ink = icon, glyph, ink
         super().__init__(ui, key)
         self.setFixedSize(side, side)
 

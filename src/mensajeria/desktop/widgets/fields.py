@@ -66,9 +66,9 @@ class Frame(QWidget):
         painter, theme = QPainter(self), self._ui.theme
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         focused = self.line.hasFocus()
-        token = "danger" if self.bad else "accent" if focused else "border_strong"
+        ink = "danger" if self.bad else "accent" if focused else "border_strong"
         width = 2.0 if focused or self.bad else 1.0
-        painter.setPen(QPen(theme[token], width))
+        painter.setPen(QPen(theme[ink], width))
         painter.setBrush(theme["surface_raised"])
         half = width / 2
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(half, half, -half, -half), 10, 10)
@@ -83,7 +83,7 @@ class Helper(QWidget):
 
     def __init__(self, ui: UiContext) -> None:
         super().__init__()
-        self._ui, self._token = ui, "text2"
+        self._ui, self._ink = ui, "text2"
         self.label = Label(ui, role=fonts.CAPTION, ink="text2", wrap=True)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -91,18 +91,18 @@ class Helper(QWidget):
         self._row = row
         ui.theme_changed.connect(self.update)
 
-    def set_token(self, token: str) -> None:
+    def set_ink(self, ink: str) -> None:
         """Change meaning: ``danger``, ``success`` or ``text2``."""
-        self._token = token
-        self.label.set_ink(token)
-        self._row.setContentsMargins(21 if self.ICONS[token] else 0, 0, 0, 0)
+        self._ink = ink
+        self.label.set_ink(ink)
+        self._row.setContentsMargins(21 if self.ICONS[ink] else 0, 0, 0, 0)
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """The icon; the label paints itself."""
-        if icon := self.ICONS[self._token]:
+        if icon := self.ICONS[self._ink]:
             painter = QPainter(self)
-            icons.draw(painter, icon, QRectF(0, 0, 15, 15), self._ui.theme[self._token])
+            icons.draw(painter, icon, QRectF(0, 0, 15, 15), self._ui.theme[self._ink])
 
 
 class Field(QWidget):
@@ -160,13 +160,13 @@ class Field(QWidget):
         self.helper.hide()
         self._mark(bad=False)
 
-    def _tell(self, token: str, key: str, **params: object) -> None:
-        self.helper.set_token(token)
+    def _tell(self, ink: str, key: str, **params: object) -> None:
+        self.helper.set_ink(token)
         if key:
             self.helper.label.say(key, **params)
         self.line.setAccessibleDescription(self.helper.label.text())
         self.helper.show()
-        self._mark(bad=token == "danger")
+        self._mark(bad=ink == "danger")
 
     def _mark(self, *, bad: bool) -> None:
         self.frame.bad = bad

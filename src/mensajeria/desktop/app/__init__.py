@@ -1,0 +1,1 @@
+"""The desktop program: set-up, preferences, one instance per profile."""

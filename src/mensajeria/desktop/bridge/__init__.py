@@ -1,0 +1,1 @@
+"""Joins the client (asyncio, its own thread) and the view models (Qt's thread)."""

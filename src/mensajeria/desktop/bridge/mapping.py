@@ -1,0 +1,186 @@
+"""The client's values as the view models want them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from mensajeria.client.api import Cause, MessageKind, Trust
+from mensajeria.client.api import ConnectionPhase as ClientPhase
+from mensajeria.client.api import MessageState as ClientState
+from mensajeria.desktop.viewmodels.types import (
+    ChatRow,
+    ConnectionPhase,
+    ConnectionState,
+    MessageRow,
+    MessageState,
+    Page,
+    Person,
+    ServiceKind,
+    Unreadable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mensajeria.client.api import ChatView, ConnectionChanged, Message
+    from mensajeria.client.api import Page as ClientPage
+    from mensajeria.client.api import Person as ClientPerson
+
+HUES: Final = 8
+ENCRYPTED_KEY: Final = "encrypted"
+"""Key of the notice that stands at the start of every chat."""
+_ENCRYPTED_POSITION: Final = -1
+
+_STATES: Final = {
+    ClientState.QUEUED: MessageState.SENDING,
+    ClientState.SENT: MessageState.SENT,
+    ClientState.DELIVERED: MessageState.DELIVERED,
+    ClientState.READ: MessageState.READ,
+    ClientState.FAILED: MessageState.FAILED,
+    ClientState.RECEIVED: MessageState.NONE,
+}
+_UNREADABLE: Final = {
+    Cause.WAITING: Unreadable.WAITING,
+    Cause.BEFORE_JOINED: Unreadable.BEFORE_JOINED,
+    Cause.NOT_KEPT: Unreadable.NOT_KEPT,
+    Cause.LOST: Unreadable.LOST,
+}
+_SERVICE: Final = {
+    Cause.TAMPERED: ServiceKind.TAMPERED,
+    Cause.MISSING: ServiceKind.MESSAGES_MISSING,
+    Cause.REMOVED_BY_SERVER: ServiceKind.REMOVED_BY_SERVER,
+    Cause.IDENTITY_CHANGED: ServiceKind.IDENTITY_CHANGED,
+    Cause.NEW_DEVICE: ServiceKind.NEW_DEVICE,
+}
+_PHASES: Final = {
+    ClientPhase.OFFLINE: ConnectionPhase.OFFLINE,
+    ClientPhase.CONNECTING: ConnectionPhase.CONNECTING,
+    ClientPhase.CATCHING_UP: ConnectionPhase.CATCHING_UP,
+    ClientPhase.ONLINE: ConnectionPhase.ONLINE,
+    ClientPhase.LOGIN_ENDED: ConnectionPhase.SESSION_EXPIRED,
+    ClientPhase.STOPPED: ConnectionPhase.SECURITY,
+}
+
+
+def hue_of(uid: bytes) -> int:
+    """Which of the avatars' gradients belongs to a user."""
+    return hashlib.sha256(uid).digest()[0] % HUES
+
+
+def person(value: ClientPerson) -> Person:
+    """A user."""
+    return Person(
+        uid=value.uid.hex(),
+        handle=value.handle,
+        name="",
+        hue=hue_of(value.uid),
+        verified=value.trust is Trust.VERIFIED,
+    )
+
+
+def key_of(message: Message) -> str:
+    """A key that a row keeps for ever.
+
+    An own message is known by its id from the moment it is typed. Any other row is known by its place in the log: ids
+    of other people's rows are claims, and a replayed row claims an id that is taken.
+    """
+    if message.kind is MessageKind.NOTICE or (not message.outgoing and message.seq is None):
+        return f"n{message.order}"
+    return f"m{message.mid.hex()}" if message.outgoing else f"s{message.seq}"
+
+
+def mid_of(key: str) -> bytes:
+    """The id of an own message from its row's key. Raises ValueError for any other row's key."""
+    if not key.startswith("m"):
+        raise ValueError(key)
+    return bytes.fromhex(key[1:])
+
+
+def message_row(message: Message) -> MessageRow:
+    """One row of a timeline."""
+    return MessageRow(
+        key=key_of(message),
+        position=message.order,
+        sender=person(message.sender),
+        outgoing=message.outgoing,
+        time_ms=message.sent_ms,
+        text=message.text if message.kind is MessageKind.TEXT else "",
+        state=_STATES[message.state] if message.outgoing else MessageState.NONE,
+        error=str(message.error or ""),
+        unreadable=unreadable_of(message),
+        service=service_of(message),
+        service_params=_service_params(message),
+        clock_off=message.clock_off,
+    )
+
+
+def unreadable_of(message: Message) -> Unreadable | None:
+    """Why the row has no text, when a sentence in the bubble says so."""
+    if message.kind is MessageKind.UNKNOWN:
+        return Unreadable.UNKNOWN
+    return _UNREADABLE.get(message.cause) if message.cause is not None else None
+
+
+def service_of(message: Message) -> ServiceKind | None:
+    """Which notice the row is, when nobody wrote it (or nobody can be believed to have written it)."""
+    return _SERVICE.get(message.cause) if message.cause is not None else None
+
+
+def _service_params(message: Message) -> Mapping[str, str]:
+    return MappingProxyType({"name": message.sender.handle, **message.params})
+
+
+def page(chat_id: str, value: ClientPage) -> Page:
+    """A stretch of a timeline; its very start carries the notice that the chat is encrypted."""
+    rows = tuple(message_row(message) for message in value.messages)
+    if value.at_start:
+        rows = (_encrypted_row(rows[0].time_ms if rows else 0), *rows)
+    return Page(chat_id, rows, at_start=value.at_start, at_end=value.at_end)
+
+
+def _encrypted_row(time_ms: int) -> MessageRow:
+    return MessageRow(
+        key=ENCRYPTED_KEY,
+        position=_ENCRYPTED_POSITION,
+        sender=Person("", "", "", 0),
+        outgoing=False,
+        time_ms=time_ms,
+        service=ServiceKind.ENCRYPTED,
+    )
+
+
+def chat_row(view: ChatView, *, own_title: str, typing: bool = False) -> ChatRow:
+    """One row of the chat list. `own_title` names the note to self."""
+    last = view.last
+    return ChatRow(
+        chat_id=view.chat_id.hex(),
+        title=own_title if view.note_to_self else view.peer.handle,
+        hue=hue_of(view.peer.uid),
+        handle=view.peer.handle,
+        preview=last.text if last and last.kind is MessageKind.TEXT else "",
+        preview_kind=(service_of(last) or unreadable_of(last)) if last else None,
+        preview_outgoing=bool(last and last.outgoing),
+        time_ms=last.sent_ms if last else 0,
+        sort_ms=view.activity_ms,
+        unread=view.unread,
+        last_state=_STATES[last.state] if last and last.outgoing else MessageState.NONE,
+        verified=view.peer.trust is Trust.VERIFIED,
+        draft=view.draft,
+        typing=typing,
+        request=not view.accepted,
+        identity_changed=view.identity_changed,
+        note_to_self=view.note_to_self,
+    )
+
+
+def connection_state(event: ConnectionChanged, server: str) -> ConnectionState:
+    """State of the link to the server."""
+    return ConnectionState(
+        phase=_PHASES[event.phase],
+        server=server,
+        retry_at_ms=event.retry_at_ms,
+        pending=event.pending,
+        error=str(event.code or ""),
+    )

@@ -1,0 +1,205 @@
+"""What crosses from the client's thread to Qt's: frozen values, applied to the session model in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+if TYPE_CHECKING:
+    from mensajeria.desktop.viewmodels.session import SessionModel
+    from mensajeria.desktop.viewmodels.types import (
+        ChatRow,
+        ConnectionState,
+        ErrorNotice,
+        MessageRow,
+        NameCheck,
+        OpenedChat,
+        Page,
+        PasswordStrength,
+        Person,
+        Phase,
+        ServerCheck,
+    )
+    from mensajeria.kit.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseIs:
+    """Which window is shown."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class AccountIs:
+    """Who is signed in."""
+
+    account: Person
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodeIs:
+    """The code to be written down."""
+
+    code: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AuthFailed:
+    """A login or registration failed."""
+
+    error: ErrorNotice
+
+
+@dataclass(frozen=True, slots=True)
+class PassphraseNeeded:
+    """The profile's key is sealed by a passphrase that nobody has given yet, or the one given was wrong."""
+
+    wrong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChecked:
+    """Answer about an address."""
+
+    check: ServerCheck
+
+
+@dataclass(frozen=True, slots=True)
+class NameChecked:
+    """Answer about a name."""
+
+    check: NameCheck
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChecked:
+    """Answer about a password; the very object that was asked about."""
+
+    password: Secret
+    strength: PasswordStrength
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionIs:
+    """State of the link."""
+
+    state: ConnectionState
+
+
+@dataclass(frozen=True, slots=True)
+class ChatsPut:
+    """Rows of the chat list."""
+
+    rows: tuple[ChatRow, ...]
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesPut:
+    """New and changed rows of one chat."""
+
+    chat_id: str
+    rows: tuple[MessageRow, ...]
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOpened:
+    """First page of the open chat."""
+
+    opened: OpenedChat
+
+
+@dataclass(frozen=True, slots=True)
+class OlderPut:
+    """The page before the timeline's window."""
+
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class NewerPut:
+    """The page after the timeline's window."""
+
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class NewChatDone:
+    """Answer to a new chat: its id, or an error code."""
+
+    chat_id: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """An error that no field or row shows."""
+
+    notice: ErrorNotice
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The client's thread has ended: nothing follows."""
+
+
+Update = (
+    PhaseIs
+    | AccountIs
+    | RecoveryCodeIs
+    | AuthFailed
+    | PassphraseNeeded
+    | ServerChecked
+    | NameChecked
+    | PasswordChecked
+    | ConnectionIs
+    | ChatsPut
+    | MessagesPut
+    | ChatOpened
+    | OlderPut
+    | NewerPut
+    | NewChatDone
+    | Noticed
+    | Stopped
+)
+
+
+def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912 - one line for each kind
+    """Bring one update into the session model. On Qt's thread only."""
+    match update:
+        case PhaseIs(phase):
+            session.set_phase(phase)
+        case AccountIs(account):
+            session.set_account(account)
+        case RecoveryCodeIs(code):
+            session.set_recovery_code(code)
+        case AuthFailed(error):
+            session.fail_auth(error)
+        case ServerChecked(check):
+            session.set_server_check(check)
+        case NameChecked(check):
+            session.set_name_check(check)
+        case PasswordChecked(password, strength):
+            session.set_password_strength(password, strength)
+        case ConnectionIs(state):
+            session.set_connection(state)
+        case ChatsPut(rows, gone):
+            session.put_chats(rows, gone)
+        case MessagesPut(chat_id, rows, gone):
+            session.put_messages(chat_id, rows, gone)
+        case ChatOpened(opened):
+            session.put_opened_chat(opened)
+        case OlderPut(page):
+            session.put_older(page)
+        case NewerPut(page):
+            session.put_newer(page)
+        case NewChatDone(chat_id, error):
+            session.finish_new_chat(chat_id, error)
+        case Noticed(notice):
+            session.notify(notice)
+        case PassphraseNeeded() | Stopped():
+            pass  # for the program, which listens to the bridge itself
+        case _:
+            assert_never(update)

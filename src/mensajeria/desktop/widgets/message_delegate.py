@@ -1,0 +1,177 @@
+"""Paints timeline rows out of cached layouts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt
+from PyQt6.QtGui import QColor, QPainter, QPen
+from PyQt6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from mensajeria.desktop.theme import fonts, icons
+from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind
+from mensajeria.desktop.widgets import ticks
+from mensajeria.desktop.widgets.message_layout import MessageLayout
+
+if TYPE_CHECKING:
+    from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.timeline import TimelineModel
+
+CACHE_ROWS = 600
+_CENTRE = Qt.AlignmentFlag.AlignCenter
+_SERVICE_ICONS = {
+    ServiceKind.ENCRYPTED: "lock-key-fill",
+    ServiceKind.IDENTITY_CHANGED: "shield-warning-fill",
+    ServiceKind.MESSAGES_MISSING: "warning-fill",
+    ServiceKind.REMOVED_BY_SERVER: "warning-fill",
+    ServiceKind.TAMPERED: "shield-warning-fill",
+}
+
+
+class MessageDelegate(QStyledItemDelegate):
+    """One ``MessageLayout`` per row, width and text size; at most ``CACHE_ROWS`` are kept, the least used go first."""
+
+    def __init__(self, ui: UiContext, model: TimelineModel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._ui, self._model = ui, model
+        self._cache: OrderedDict[str, MessageLayout] = OrderedDict()
+        self._width = 0
+        self.slack = 0.0
+        """Empty room above the first row, so that short chats stand at the bottom."""
+        self.focused_row = -1
+        """Row that has the keyboard, -1 for none."""
+
+    def set_width(self, width: int) -> None:
+        """Lay out for another width of the view."""
+        if width != self._width:
+            self._width = width
+            self.forget()
+
+    def forget(self) -> None:
+        """Theme, language or text size changed: lay out everything again."""
+        self._cache.clear()
+
+    def layout(self, place: int) -> MessageLayout:
+        """The layout of a row, made if it must be."""
+        row, decor = self._model.rows[place], self._model.decor[place]
+        found = self._cache.get(row.key)
+        if found is None or found.row is not row or found.decor != decor:
+            found = MessageLayout(self._ui, row, decor, self._width)
+            self._cache[row.key] = found
+            if len(self._cache) > CACHE_ROWS:
+                self._cache.popitem(last=False)
+        else:
+            self._cache.move_to_end(row.key)
+        return found
+
+    def height(self, place: int) -> int:
+        """Height of a row, slack included."""
+        return self.layout(place).height + (round(self.slack) if place == 0 else 0)
+
+    def sizeHint(self, _option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        """The cached height; the width is the view's."""
+        return QSize(max(1, self._width - 1), self.height(index.row()))
+
+    def paint(self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        """Paint one row at its place."""
+        if painter is None:
+            return
+        place = index.row()
+        layout = self.layout(place)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        top = option.rect.top() + (round(self.slack) if place == 0 else 0)
+        painter.translate(option.rect.left(), top)
+        self._paint_above(painter, layout)
+        if layout.row.service is not None:
+            self._paint_notice(painter, layout)
+        else:
+            self._paint_message(painter, layout)
+        if place == self.focused_row:
+            painter.setPen(QPen(self._ui.theme["focus"], 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(layout.bubble_box.adjusted(-3, -3, 3, 3), 18, 18)
+        painter.restore()
+
+    def _paint_above(self, painter: QPainter, layout: MessageLayout) -> None:
+        theme = self._ui.theme
+        if layout.date_text:
+            paint_date(painter, self._ui, layout.date_box, layout.date_text)
+        if layout.divider_text:
+            line = QColor(theme["accent"])
+            line.setAlphaF(0.45)
+            painter.setPen(QPen(line, 1))
+            box, middle = layout.divider_box, layout.divider_box.center().y() + 0.5
+            painter.drawLine(QPointF(layout.column.left, middle), QPointF(box.left() - 8, middle))
+            painter.drawLine(QPointF(box.right() + 8, middle), QPointF(layout.column.right, middle))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme["accent"])
+            painter.drawRoundedRect(box, 14, 14)
+            painter.setPen(theme["on_accent"])
+            painter.setFont(fonts.font(fonts.LABEL))
+            painter.drawText(box.adjusted(14, 0, -30, 0), Qt.AlignmentFlag.AlignVCenter, layout.divider_text)
+            caret = QRectF(box.right() - 28, box.y() + 7, 14, 14)
+            icons.draw(painter, "caret-down-bold", caret, theme["on_accent"])
+
+    def _paint_notice(self, painter: QPainter, layout: MessageLayout) -> None:
+        theme, kind = self._ui.theme, layout.row.service or ServiceKind.TAMPERED
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme["warning_soft" if layout.is_warning else "surface_raised"])
+        radius = min(layout.bubble_box.height() / 2, 15.0)
+        painter.drawRoundedRect(layout.bubble_box, radius, radius)
+        icons.draw(painter, _SERVICE_ICONS[kind], layout.icon_box, theme["warning" if layout.is_warning else "text2"])
+        if layout.text is not None:
+            layout.text.draw(painter, layout.text_at)
+
+    def _paint_message(self, painter: QPainter, layout: MessageLayout) -> None:
+        theme, row = self._ui.theme, layout.row
+        side = "out" if row.outgoing else "in"
+        ink = theme[f"bubble_{side}_text2"]
+        if layout.bubble is not None:
+            if not theme.dark:
+                painter.fillPath(layout.bubble.translated(0, 1), QColor(theme["shadow"]))
+            painter.fillPath(layout.bubble, theme[f"bubble_{side}"])
+            if not layout.icon_box.isNull():
+                icons.draw(painter, "lock-key-fill", layout.icon_box, ink)
+            if layout.text is not None:
+                layout.text.draw(painter, layout.text_at)
+        else:
+            ink = theme["text2"]
+            painter.setPen(theme["text"])
+            painter.setFont(fonts.emoji(40))
+            flag = Qt.AlignmentFlag.AlignRight if row.outgoing else Qt.AlignmentFlag.AlignLeft
+            painter.drawText(layout.bubble_box, flag | Qt.AlignmentFlag.AlignVCenter, layout.emoji)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme["surface_raised"])
+            painter.drawRoundedRect(layout.meta_pill, 10, 10)
+        self._paint_meta(painter, layout, ink)
+
+    def _paint_meta(self, painter: QPainter, layout: MessageLayout, ink: QColor) -> None:
+        row, theme = layout.row, self._ui.theme
+        painter.setPen(ink)
+        painter.setFont(fonts.tabular(fonts.MICRO))
+        painter.drawText(layout.meta_at, layout.meta)
+        if row.outgoing:
+            right = layout.meta_pill.right() - 7 if layout.bubble is None else layout.bubble_box.right() - 12
+            ticks.draw(painter, theme, QPointF(right - ticks.WIDTH, layout.meta_at.y() - 10), row.state, ink)
+        if row.state is MessageState.FAILED:
+            painter.setPen(theme["danger"])
+            painter.setFont(fonts.font(fonts.CAPTION_STRONG))
+            words = layout.failed_text
+            left = QRectF(0, layout.retry_box.y(), layout.retry_box.x(), layout.retry_box.height())
+            painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words)
+            between = QRectF(layout.retry_box.topRight(), layout.discard_box.bottomLeft())
+            painter.drawText(layout.retry_box, _CENTRE, self._ui.say("action.retry"))
+            painter.drawText(between, _CENTRE, "·")
+            painter.drawText(layout.discard_box, _CENTRE, layout.discard_text)
+
+
+def paint_date(painter: QPainter, ui: UiContext, box: QRectF, text: str) -> None:
+    """The pill with a day's name."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(ui.theme["surface_raised"])
+    painter.drawRoundedRect(box, 13, 13)
+    painter.setPen(ui.theme["text2"])
+    painter.setFont(fonts.font(fonts.CAPTION_STRONG))
+    painter.drawText(box, _CENTRE, text)

@@ -1,0 +1,113 @@
+"""A laid out paragraph of message text: fixed line pitch, styled stretches, links that can be hit."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QPointF, Qt
+from PyQt6.QtGui import QFont, QFontMetricsF, QTextCharFormat, QTextLayout, QTextOption
+
+from mensajeria.desktop.qt import utf16_offset
+from mensajeria.desktop.theme import fonts
+from mensajeria.desktop.widgets.markup import Style
+
+if TYPE_CHECKING:
+    from PyQt6.QtGui import QColor, QPainter
+
+    from mensajeria.desktop.theme.fonts import Role
+    from mensajeria.desktop.widgets.markup import Marked, Span
+
+_LINE_SEPARATOR = "\u2028"
+
+
+class Inks:
+    """Colours of one side's bubbles."""
+
+    __slots__ = ("code", "link", "text")
+
+    def __init__(self, text: QColor, link: QColor, code: QColor) -> None:
+        self.text, self.link, self.code = text, link, code
+
+
+class TextBlock:
+    """Text broken into lines of at most ``width`` px; ``height`` and ``widest`` say what it takes."""
+
+    def __init__(self, marked: Marked, role: Role, width: float, inks: Inks) -> None:
+        self.role = role
+        self.height = 0.0
+        self.widest = 0.0
+        self.last_width = 0.0
+        self._ink = inks.text
+        text = marked.text.replace("\n", _LINE_SEPARATOR)
+        self._links = [
+            (utf16_offset(text, span.start), utf16_offset(text, span.end), span.url)
+            for span in marked.spans
+            if span.style is Style.LINK
+        ]
+        self._layout = QTextLayout(text, fonts.font(role))
+        self._layout.setCacheEnabled(True)
+        option = QTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self._layout.setTextOption(option)
+        if marked.spans:
+            self._layout.setFormats([_format(text, span, role, inks) for span in marked.spans])
+        self._break(width)
+
+    def _break(self, width: float) -> None:
+        self._layout.beginLayout()
+        base = fonts.baseline(self.role)
+        while (line := self._layout.createLine()).isValid():
+            line.setLineWidth(width)
+            # Positioned by the baseline: an emoji or code in the line never changes the pitch.
+            line.setPosition(QPointF(0, self.height + base - line.ascent()))
+            self.last_width = line.naturalTextWidth()
+            self.widest = max(self.widest, self.last_width)
+            self.height += self.role.line
+        self._layout.endLayout()
+        self.widest, self.last_width = ceil(self.widest), ceil(self.last_width)
+
+    @property
+    def lines(self) -> int:
+        """Number of lines."""
+        return self._layout.lineCount()
+
+    def draw(self, painter: QPainter, at: QPointF) -> None:
+        """Paint with the first line's top left corner at ``at``."""
+        painter.setPen(self._ink)
+        self._layout.draw(painter, at)
+
+    def link_at(self, point: QPointF) -> str:
+        """Address of the link under ``point`` (relative to the block's corner), or empty."""
+        if not self._links or not 0 <= point.y() < self.height:
+            return ""
+        line = self._layout.lineAt(int(point.y() // self.role.line))
+        if not line.isValid() or not 0 <= point.x() <= line.naturalTextWidth():
+            return ""
+        offset = line.xToCursor(point.x())
+        cursor = offset[0] if isinstance(offset, tuple) else offset
+        return next((url for start, end, url in self._links if start <= cursor <= end), "")
+
+
+def _format(text: str, span: Span, role: Role, inks: Inks) -> QTextLayout.FormatRange:
+    made = QTextLayout.FormatRange()
+    made.start = utf16_offset(text, span.start)
+    made.length = utf16_offset(text, span.end) - made.start
+    style = QTextCharFormat()
+    if span.style is Style.LINK:
+        style.setForeground(inks.link)
+        style.setFontUnderline(True)
+    elif span.style is Style.BOLD:
+        style.setFontWeight(QFont.Weight.DemiBold)
+    else:
+        style.setFontFamilies([fonts.CODE_FAMILY])
+        style.setProperty(QTextCharFormat.Property.FontPixelSize, role.size - 1)
+        style.setBackground(inks.code)
+    made.format = style
+    return made
+
+
+def elide(text: str, role: Role, width: float) -> str:
+    """One line of ``text`` that fits ``width`` px."""
+    metrics: QFontMetricsF = fonts.metrics(role)
+    return metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
