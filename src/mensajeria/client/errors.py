@@ -1,24 +1,34 @@
-"""What can go wrong in the client, by whose fault it is. Each error has a stable `code`; its sentence is `error.<code>`.
+"""What can go wrong in the client, by whose fault it is.
 
-    ClientError
-    ├── InputError            the caller's: a value that cannot be right (handle, address, text, password)
-    ├── ProfileError          this device's: the profile folder, its lock, its key
-    ├── NetworkError          nobody's: the server cannot be reached or went away; try again
-    ├── RefusedError          the server said no, with a code of its public table
-    ├── SecurityError         the server (or somebody between) did what it must not; nothing of it was used
-    └── StateError            the call does not fit the client's state
-        ├── MessageFailedError    a message was refused for good
-        └── SendBlockedError      a verified contact's identity changed: the answer of the person is needed first
+ClientError
+├── InputError            the caller's: a value that cannot be right (handle, address, text, password)
+├── ProfileError          this device's: the profile folder, its lock, its key
+├── NetworkError          nobody's: the server cannot be reached or went away; try again
+├── RefusedError          the server said no, with a code of its public table
+├── SecurityError         the server (or somebody between) did what it must not; nothing of it was used
+└── StateError            the call does not fit the client's state
+    ├── MessageFailedError    a message was refused for good
+    └── SendBlockedError      a verified contact's identity changed: the answer of the person is needed first
+
+Each error has a stable `code`; its sentence for people is `error.<code>` of the catalogue.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mensajeria.protocol.errors import MEANINGS, Code, ProtocolError
+from mensajeria.protocol.errors import MEANINGS, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_KNOWN = {code.value: meaning for code, meaning in MEANINGS.items()}
+
+
+def may_retry(code: str) -> bool:
+    """Whether the public table says that the same request may succeed later; False for an unknown code."""
+    return code in _KNOWN and _KNOWN[code].retry
 
 
 class ClientError(Exception):
@@ -41,13 +51,17 @@ class ClientError(Exception):
 
 
 class InputError(ClientError):
-    """Codes: handle_invalid, bad_address, insecure_address, weak_password, empty_text, too_large, invite_invalid,
-    unknown_chat, unknown_message.
+    """The caller's.
+
+    Codes: handle_invalid, bad_address, insecure_address, bad_ca_file, weak_password, empty_text, too_large,
+    invite_invalid, unknown_chat, unknown_message.
     """
 
 
 class ProfileError(ClientError):
-    """Codes: profile_in_use, profile_exists, profile_missing, profile_damaged, profile_newer, passphrase_needed,
+    """This device's.
+
+    Codes: profile_in_use, profile_exists, profile_missing, profile_damaged, profile_newer, passphrase_needed,
     passphrase_wrong, keyring_failed, key_lost, store_failed, other_account.
     """
 
@@ -64,7 +78,7 @@ class RefusedError(ClientError):
     def __init__(self, code: str, detail: str = "", *, retry_after_ms: int = 0) -> None:
         super().__init__(code, detail)
         self.retry_after_ms = retry_after_ms
-        self.retry = code in Code and MEANINGS[Code(code)].retry
+        self.retry = may_retry(code)
 
     @classmethod
     def from_protocol(cls, error: ProtocolError) -> RefusedError:
@@ -73,7 +87,9 @@ class RefusedError(ClientError):
 
 
 class SecurityError(ClientError):
-    """Codes: server_changed, identity_swapped, list_rolled_back, list_forked, list_invalid, prekey_invalid,
+    """The server's, or somebody's in between; nothing of it was used.
+
+    Codes: server_changed, identity_swapped, list_rolled_back, list_forked, list_invalid, prekey_invalid,
     weak_parameters, login_tampered, chat_tampered.
     """
 

@@ -1,1 +1,1 @@
-"""The client's decisions, sans-I/O: inputs in, effects out."""
+"""The client's decisions without I/O: inputs in, effects out. Time and chance are passed in."""

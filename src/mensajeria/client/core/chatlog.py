@@ -1,0 +1,135 @@
+"""Catching up with one chat's log: every row exactly once, in order, whatever is pushed, fetched, late or twice.
+
+The log is the truth and a push is a hint: seq <= position is dropped, position + 1 is applied, more starts a fetch.
+What is fetched must be gapless; a server that answers otherwise is told on and not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from mensajeria.protocol.frames import Event
+
+MAX_HELD: Final = 1024
+"""Pushed rows held while earlier ones are fetched; above this they are dropped and fetched later."""
+MAX_USELESS_FETCHES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Store these rows; they follow the position without a gap."""
+
+    chat_id: bytes
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask for the rows after `after`."""
+
+    chat_id: bytes
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The server broke the log's promise. `code` keys the sentence `security.<code>`."""
+
+    chat_id: bytes
+    code: str
+
+
+Effect = Apply | Fetch | Violation
+
+
+@dataclass(slots=True)
+class ChatLog:
+    """Where this device stands in a chat's log. `position` counts rows handed out by `Apply` or acked as own."""
+
+    chat_id: bytes
+    position: int = 0
+    last_seq: int = 0
+    """Highest row the server has spoken of."""
+    fetching: bool = False
+    _held: dict[int, Event] = field(default_factory=dict)
+    _own: set[int] = field(default_factory=set)
+    _useless: int = 0
+
+    @property
+    def level(self) -> bool:
+        """Whether every row the server has spoken of was handed out."""
+        return self.position >= self.last_seq or self._useless >= MAX_USELESS_FETCHES
+
+    def head(self, last_seq: int) -> list[Effect]:
+        """What the server says is the log's end, at connect."""
+        if last_seq < self.position:
+            return [Violation(self.chat_id, "log_rolled_back")]
+        self.last_seq = max(self.last_seq, last_seq)
+        return self._fetch_if_behind()
+
+    def pushed(self, event: Event) -> list[Effect]:
+        """A row came by itself."""
+        self.last_seq = max(self.last_seq, event.seq)
+        if event.seq <= self.position:
+            return []
+        if len(self._held) < MAX_HELD:
+            self._held.setdefault(event.seq, event)
+        return [*self._release(), *self._fetch_if_behind()]
+
+    def own_acked(self, seq: int) -> list[Effect]:
+        """Row `seq` is a message of this device, whose content needs no fetching."""
+        self.last_seq = max(self.last_seq, seq)
+        if seq > self.position:
+            self._own.add(seq)
+        return [*self._release(), *self._fetch_if_behind()]
+
+    def fetched(self, events: Sequence[Event], last_seq: int) -> list[Effect]:
+        """The answer to `Fetch`."""
+        self.fetching = False
+        if last_seq < self.position:
+            return [Violation(self.chat_id, "log_rolled_back")]
+        if any(event.chat_id != self.chat_id for event in events) or not _is_gapless(events):
+            return self._refuse_fetch("log_gap")
+        fresh = [event for event in events if event.seq > self.position]
+        if (fresh and fresh[0].seq != self.position + 1) or (not fresh and last_seq > self.position):
+            return self._refuse_fetch("log_gap")
+        self.last_seq = max(self.last_seq, last_seq)
+        self._useless = 0
+        for event in fresh:
+            self._held[event.seq] = event
+        return [*self._release(), *self._fetch_if_behind()]
+
+    def disconnected(self) -> None:
+        """Nothing that was asked will be answered."""
+        self.fetching = False
+        self._useless = 0
+
+    def _release(self) -> list[Effect]:
+        ready: list[Event] = []
+        while True:
+            following = self.position + 1
+            event = self._held.pop(following, None)
+            if event is not None:
+                ready.append(event)
+            elif following not in self._own:
+                break
+            self._own.discard(following)
+            self.position = following
+        return [Apply(self.chat_id, tuple(ready))] if ready else []
+
+    def _fetch_if_behind(self) -> list[Effect]:
+        if self.position >= self.last_seq or self.fetching or self._useless >= MAX_USELESS_FETCHES:
+            return []
+        self.fetching = True
+        return [Fetch(self.chat_id, self.position)]
+
+    def _refuse_fetch(self, code: str) -> list[Effect]:
+        self._useless += 1
+        return [Violation(self.chat_id, code), *self._fetch_if_behind()]
+
+
+def _is_gapless(events: Sequence[Event]) -> bool:
+    return all(second.seq == first.seq + 1 for first, second in pairwise(events))

@@ -1,0 +1,217 @@
+"""The REST calls of `protocol.api`: signed requests, checked answers, refusals as errors."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from mensajeria.client.errors import NetworkError, RefusedError
+from mensajeria.client.transport.address import ServerAddress
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol import api, limits
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import b64
+
+TIMEOUT_S: Final = 20.0
+MAX_ANSWER: Final = 8 << 20
+USER_AGENT: Final = "mensajeria-client"
+M = TypeVar("M", bound=api.Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request is authenticated with. `rest_key` never leaves this device."""
+
+    access_token: str
+    rest_key: Secret
+
+
+class CredentialSource(Protocol):
+    """Where the calls get their credentials and counters from."""
+
+    async def credentials(self) -> Credentials:
+        """Valid ones, renewed first when they are about to expire."""
+        ...
+
+    async def renew(self, refused: str) -> Credentials:
+        """New ones, after the server refused the access token `refused` as expired."""
+        ...
+
+    async def next_counter(self) -> int:
+        """A number higher than every one before, also across restarts."""
+        ...
+
+
+class RestClient:
+    """Raw calls: signing, timeouts, size limits and errors. One per client; close it at the end."""
+
+    def __init__(self, address: ServerAddress, tls: ssl.SSLContext | None) -> None:
+        self._address = address
+        self._http = httpx.AsyncClient(
+            verify=tls if tls is not None else False,  # plain http: there is nothing to verify
+            timeout=TIMEOUT_S,
+            follow_redirects=False,
+            trust_env=False,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+        )
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._http.aclose()
+
+    async def call(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
+        """One request; `target` is the path with its query. Returns the answer's body.
+
+        Raises:
+            RefusedError: the server refused, with the code of its problem document.
+            NetworkError: network, timeout, tls or not_a_server.
+        """
+        sent = dict(headers or {})
+        if body:
+            sent["Content-Type"] = "application/json"
+        try:
+            async with self._http.stream(method, self._address.url + target, content=body, headers=sent) as response:
+                answer = await _read_bounded(response)
+        except httpx.TimeoutException as error:
+            raise NetworkError("timeout", f"{method} {_path_only(target)}") from error
+        except httpx.HTTPError as error:
+            raise NetworkError(_network_code(error), str(error)) from error
+        if response.status_code >= httpx.codes.BAD_REQUEST:
+            raise _refusal(response.status_code, answer)
+        return answer
+
+    async def signed(
+        self, rest_key: Secret, counter: int, method: str, target: str, body: bytes = b"", token: str = ""
+    ) -> bytes:
+        """`call` with the MAC header, and the bearer token if there is one. Raises as `call`."""
+        path = self._address.path + target
+        headers = {api.MAC_HEADER: api.rest_mac(rest_key.reveal(), method, path, body, counter)}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        return await self.call(method, target, body, headers)
+
+
+async def _read_bounded(response: httpx.Response) -> bytes:
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > MAX_ANSWER:
+            raise NetworkError("not_a_server", "the answer is too large")
+    return bytes(data)
+
+
+def _path_only(target: str) -> str:
+    return target.partition("?")[0]
+
+
+def _network_code(error: httpx.HTTPError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return "tls"
+        cause = cause.__cause__ or cause.__context__
+    return "not_a_server" if isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError) else "network"
+
+
+def _refusal(status: int, answer: bytes) -> RefusedError | NetworkError:
+    try:
+        problem = api.Problem.model_validate_json(answer)
+    except ValidationError:
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return NetworkError("network", f"status {status}")
+        return NetworkError("not_a_server", f"status {status}")
+    return RefusedError(problem.code, problem.detail[:200], retry_after_ms=problem.retry_after_ms)
+
+
+def parse(answer: bytes, model: type[M]) -> M:
+    """The answer as its model. Raises NetworkError (not_a_server)."""
+    try:
+        return model.model_validate_json(answer)
+    except ValidationError as error:
+        raise NetworkError("not_a_server", f"unexpected answer: {model.__name__}") from error
+
+
+async def describe(client: RestClient) -> api.ServerDescription:
+    """`GET /v1/server`."""
+    return parse(await client.call("GET", "/v1/server"), api.ServerDescription)
+
+
+class RestApi:
+    """The authenticated calls. Each raises RefusedError or NetworkError."""
+
+    def __init__(self, client: RestClient, source: CredentialSource) -> None:
+        self._client = client
+        self._source = source
+
+    async def user_by_handle(self, handle: str) -> api.UserKeys:
+        """The keys of the user that has this name now; unknown_user when there is none."""
+        return await self._ask("GET", f"/v1/users/by-handle/{handle}", api.UserKeys)
+
+    async def user_keys(self, uid: bytes) -> api.UserKeys:
+        """Identity record and newest list of a user."""
+        return await self._ask("GET", f"/v1/users/{b64(uid)}/keys", api.UserKeys)
+
+    async def list_bodies(self, uid: bytes, after: int) -> tuple[bytes, ...]:
+        """Unsigned bodies of the list versions after `after`, ascending."""
+        answer = await self._ask("GET", f"/v1/users/{b64(uid)}/lists?after={after}", api.ListBodies)
+        return tuple(answer.bodies)
+
+    async def claim(self, dids: Sequence[bytes]) -> list[api.ClaimedKeys]:
+        """Prekeys of up to 64 devices; unknown devices are left out."""
+        request = api.ClaimRequest(dids=list(dids[: limits.CLAIM_BATCH_MAX]))
+        return (await self._ask("POST", "/v1/prekeys/claim", api.ClaimResponse, request)).keys
+
+    async def upload_prekeys(self, upload: api.PrekeyUpload) -> api.PrekeyState:
+        """Add one-time keys, replace fallback and hybrid prekey. The same upload again has no effect."""
+        return await self._ask("PUT", "/v1/devices/me/prekeys", api.PrekeyState, upload)
+
+    async def prekey_state(self) -> api.PrekeyState:
+        """What the server still has of this device's keys."""
+        return await self._ask("GET", "/v1/devices/me/prekeys", api.PrekeyState)
+
+    async def open_direct_chat(self, chat_id: bytes, peer: bytes) -> api.ChatState:
+        """Register the direct chat with `peer`; idempotent."""
+        request = api.DirectChatRequest(peer_uid=peer)
+        return await self._ask("PUT", f"/v1/chats/direct/{b64(chat_id)}", api.ChatState, request)
+
+    async def answer_request(self, chat_id: bytes, *, accept: bool) -> None:
+        """Accept or decline a message request."""
+        body = api.ChatAnswer(accept=accept).model_dump_json().encode()
+        await self._call("PUT", f"/v1/chats/{b64(chat_id)}/answer", body)
+
+    async def devices(self) -> list[api.DeviceInfo]:
+        """The account's devices as the server shows them: names and times are the server's word."""
+        return (await self._ask("GET", "/v1/devices", api.DeviceInfos)).devices
+
+    async def log_out(self) -> None:
+        """End this login on the server."""
+        await self._call("POST", "/v1/auth/logout")
+
+    async def _ask(self, method: str, target: str, model: type[M], request: api.Model | None = None) -> M:
+        body = request.model_dump_json().encode() if request is not None else b""
+        return parse(await self._call(method, target, body), model)
+
+    async def _call(self, method: str, target: str, body: bytes = b"") -> bytes:
+        credentials = await self._source.credentials()
+        try:
+            return await self._signed(credentials, method, target, body)
+        except RefusedError as error:
+            if error.code != Code.TOKEN_EXPIRED:
+                raise
+        return await self._signed(await self._source.renew(credentials.access_token), method, target, body)
+
+    async def _signed(self, credentials: Credentials, method: str, target: str, body: bytes) -> bytes:
+        counter = await self._source.next_counter()
+        return await self._client.signed(credentials.rest_key, counter, method, target, body, credentials.access_token)
+
+
+async def refresh(client: RestClient, rest_key: Secret, counter: int, did: bytes, refresh_token: Secret) -> api.Tokens:
+    """`POST /v1/auth/refresh`: the old refresh token is used up, the new ones must be stored before they are used."""
+    request = api.RefreshRequest(did=did, refresh_token=refresh_token.reveal())
+    body = request.model_dump_json().encode()
+    return parse(await client.signed(rest_key, counter, "POST", "/v1/auth/refresh", body), api.Tokens)
