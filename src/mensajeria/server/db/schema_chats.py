@@ -33,6 +33,7 @@ chat: Final = Table(
     Column("chat_id", LargeBinary, nullable=False, unique=True),
     Column("kind", SmallInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False, server_default=_ZERO),
+    Column("last_ms", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False, server_default=_ZERO),
     Column("member_seq", BigInteger, nullable=False, server_default=_ZERO),
     Column("member_hash", LargeBinary, nullable=True),
@@ -100,7 +101,7 @@ POSTGRES_APPEND: Final = """
 CREATE OR REPLACE FUNCTION append_events(
   p_chat bigint[], p_mid bytea[], p_epoch bigint[], p_kind smallint[], p_ts bigint[], p_body bytea[]
 ) RETURNS TABLE (status smallint, seq bigint, ts bigint)
-LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $append$
+LANGUAGE plpgsql VOLATILE AS $append$
 #variable_conflict use_column
 BEGIN
   PERFORM 1 FROM chat WHERE id = ANY (p_chat) ORDER BY id FOR NO KEY UPDATE;
@@ -117,9 +118,9 @@ BEGIN
     LEFT JOIN chat c ON c.id = i.chat
     LEFT JOIN event e ON e.chat = i.chat AND e.mid = i.mid
   ), fresh AS (
-    SELECT chat, count(*) AS n FROM judged WHERE status = 0 GROUP BY chat
+    SELECT chat, count(*) AS n, max(ts) AS ts FROM judged WHERE status = 0 GROUP BY chat
   ), advanced AS (
-    UPDATE chat c SET last_seq = c.last_seq + f.n FROM fresh f WHERE c.id = f.chat
+    UPDATE chat c SET last_seq = c.last_seq + f.n, last_ms = greatest(c.last_ms, f.ts) FROM fresh f WHERE c.id = f.chat
     RETURNING c.id, c.last_seq - f.n AS base
   ), numbered AS MATERIALIZED (
     SELECT j.ord, j.chat, a.base + row_number() OVER (PARTITION BY j.chat ORDER BY j.ord) AS seq,
