@@ -21,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "locks" / "dev.txt"
 BIN = "Scripts" if os.name == "nt" else "bin"
+SOURCE_ONLY = "forbiddenfruit"
+UNREACHABLE = "the locked packages could not be installed: is the package index reachable? (see above)"
 
 
 class MissingError(Exception):
@@ -68,23 +70,28 @@ def locked_requirement(name: str) -> str:
     return found.group() + "\n"
 
 
-def install_uv(python: Path) -> bool:
-    """Install the locked uv with pip; it installs the rest several times faster than pip."""
+def install_installers(python: Path) -> None:
+    """Install, with pip, what installs the rest: uv, several times faster than pip, and the backend of the one sdist."""
     with tempfile.TemporaryDirectory() as folder:
-        requirements = Path(folder) / "uv.txt"
-        requirements.write_text(locked_requirement("uv"), encoding="utf-8")
-        return run(python, "-m", "pip", "install", "-q", "--require-hashes", "-r", requirements)
+        requirements = Path(folder) / "installers.txt"
+        requirements.write_text(locked_requirement("uv") + locked_requirement("setuptools"), encoding="utf-8")
+        if not run(python, "-m", "pip", "install", "-q", "--require-hashes", "-r", requirements):
+            raise MissingError(UNREACHABLE)
 
 
 def install_locked(python: Path) -> None:
-    """Install what the lock pins, checked by hash, as wheels only: nothing is compiled on this machine."""
+    """Install what the lock pins, checked by hash. Nothing is compiled: all are wheels, or SOURCE_ONLY and pure Python.
+
+    That one is built without isolation, so that its build backend comes from the lock as well.
+    """
     say("installing the locked packages")
-    options = ("--require-hashes", "--only-binary", ":all:", "-r", LOCK)
-    if install_uv(python) and run(python, "-m", "uv", "pip", "install", "-q", "--python", python, *options):
+    install_installers(python)
+    options = ("--require-hashes", "--only-binary", ":all:", "--no-binary", SOURCE_ONLY, "--no-build-isolation")
+    if run(python, "-m", "uv", "pip", "install", "-q", "--python", python, *options, "-r", LOCK):
         return
     say("uv could not do it; trying pip")
-    if not run(python, "-m", "pip", "install", "-q", *options):
-        raise MissingError("the locked packages could not be installed: is the package index reachable? (see above)")
+    if not run(python, "-m", "pip", "install", "-q", *options, "-r", LOCK):
+        raise MissingError(UNREACHABLE)
 
 
 def install_project(python: Path) -> None:

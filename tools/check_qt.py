@@ -1,7 +1,7 @@
 """Say in one line which system libraries Qt lacks, and how to install them; exit code 1 then, 0 when Qt starts.
 
-Run by the Python of the virtual environment. Looks with `ldd` at Qt's own libraries, so that all that is missing is named
-at once; then starts an application without a screen, which is the proof.
+Run by the Python of the virtual environment. Looks with `ldd` at Qt's own libraries, so that all that is missing is
+named at once; then starts an application without a screen, which is the proof.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# library: (Debian and Ubuntu, Fedora)
+# For each library its package on Debian and Ubuntu, and on Fedora.
 PACKAGES = {
     "libEGL.so.1": ("libegl1", "libglvnd-egl"),
     "libGL.so.1": ("libgl1", "libglvnd-glx"),
