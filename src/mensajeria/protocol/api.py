@@ -1,9 +1,9 @@
 """Models of the REST API (`/v1`): strict, no unknown fields, byte strings as base64url without padding.
 
 Authentication of a request: `Authorization: Bearer <access token>` and, on the same request, the header
-`Mensajeria-Mac: <counter>.<mac>` where mac = base64url of HMAC-SHA256(HKDF(CK, info "rest"), cat(method, path with query,
-SHA-256(body), counter u64)). The counter is per device and only ever grows; a counter that was used is refused for calls
-that change something. The response is covered by TLS; what must not be trusted from a server is signed.
+`Mensajeria-Mac: <counter>.<mac>` where mac = base64url of HMAC-SHA256(HKDF(CK, info "rest"), cat(method, path with
+query, SHA-256(body), counter u64)). The counter is per device and only ever grows; a counter that was used is refused
+for calls that change something. The response is covered by TLS; what must not be trusted from a server is signed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mensajeria.protocol.encoding import cat, u64
 from mensajeria.protocol.ids import b64, unb64
 
 MAC_HEADER = "Mensajeria-Mac"
+MAX_COUNTER_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Base64Url:
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            self._parse, serialization=core_schema.plain_serializer_function_ser_schema(b64, return_schema=core_schema.str_schema())
+            self._parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(b64, return_schema=core_schema.str_schema()),
         )
 
     def __get_pydantic_json_schema__(
@@ -96,7 +98,7 @@ class UserKeys(Model):
 
 
 class ListBodies(Model):
-    """`GET /v1/users/{uid}/lists?after=N`: unsigned bodies of the versions after N up to the newest, ascending, for chain checks."""
+    """`GET /v1/users/{uid}/lists?after=N`: unsigned bodies of the versions after N up to the newest, ascending."""
 
     bodies: Annotated[list[Data], Field(max_length=64)]
 
@@ -108,7 +110,7 @@ class ClaimRequest(Model):
 
 
 class ClaimedKeys(Model):
-    """Keys to open an Olm session with one device; `one_time` is absent over the limit, then the fallback key is used."""
+    """Keys to open an Olm session with one device; without `one_time` (over the limit) the fallback key is used."""
 
     did: B16
     one_time: SignedModel | None
@@ -123,7 +125,7 @@ class ClaimResponse(Model):
 
 
 class PrekeyUpload(Model):
-    """`PUT /v1/devices/me/prekeys`: replaces fallback and pq if given, adds the one-time keys (re-upload of a key is a no-op)."""
+    """`PUT /v1/devices/me/prekeys`: replaces fallback and pq if given, adds one-time keys (a known one is a no-op)."""
 
     one_time: Annotated[list[SignedModel], Field(max_length=limits.OTK_UPLOAD_MAX)]
     fallback: SignedModel | None
@@ -139,7 +141,7 @@ class PrekeyState(Model):
 
 
 class DirectChatRequest(Model):
-    """`PUT /v1/chats/direct/{chat_id}`: registers the direct chat with `peer_uid` (own uid = note to self). Idempotent."""
+    """`PUT /v1/chats/direct/{chat_id}`: registers the chat with `peer_uid` (own uid = note to self). Idempotent."""
 
     peer_uid: B16
 
@@ -219,7 +221,7 @@ def rest_mac(key: bytes, method: str, target: str, body: bytes, counter: int) ->
 def check_rest_mac(key: bytes, header: str, method: str, target: str, body: bytes) -> int | None:
     """The counter if the header is authentic, else None."""
     counter, _, _ = header.partition(".")
-    if not counter.isascii() or not counter.isdigit() or len(counter) > 18:
+    if not counter.isascii() or not counter.isdigit() or len(counter) > MAX_COUNTER_DIGITS:
         return None
     expected = rest_mac(key, method, target, body, int(counter))
     return int(counter) if hmac.compare_digest(expected.encode(), header.encode("utf-8", "replace")) else None

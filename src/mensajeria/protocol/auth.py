@@ -1,9 +1,10 @@
-"""Messages on `/auth/ws`: registration, login, adding a device. One WebSocket message is one msgpack value of these unions.
+"""Messages on `/auth/ws`: registration, login, adding a device. One WebSocket message is one value of these unions.
 
 The order is fixed, and everything of one login happens on one connection because OPAQUE's server state lives there:
 
     register: check_handle* -> register_start / register_challenge -> register_finish / registered -> login
-    login:    login_start / login_challenge -> login_finish / login_ok -> [device_add / device_added] -> device_login / logged_in
+    login:    login_start / login_challenge -> login_finish / login_ok -> [device_add / device_added]
+              -> device_login / logged_in
 
 The credential id of OPAQUE is the handle. The first message to the client is `server_info`, unasked.
 """
@@ -39,7 +40,7 @@ class _Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froz
 
 
 class Prekeys(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """A device's public prekeys: signed OneTimeKey bodies (ctx otk), one with ctx fallback, one PqPrekey (ctx pq-prekey)."""
+    """A device's public prekeys: OneTimeKey bodies (ctx otk), one with ctx fallback, one PqPrekey (ctx pq-prekey)."""
 
     one_time: Annotated[tuple[Signed, ...], msgspec.Meta(max_length=limits.OTK_UPLOAD_MAX)]
     fallback: Signed | None
@@ -87,7 +88,7 @@ class RegisterChallenge(_Message, tag=4, frozen=True):
 
 
 class RegisterFinish(_Message, tag=5, frozen=True):
-    """Everything that makes an account, stored in one transaction: record, wraps, identity, list v1, first device's prekeys."""
+    """Everything that makes an account, stored in one transaction."""
 
     ticket: Bytes16
     upload: OpaqueBytes
@@ -154,7 +155,7 @@ class DeviceAdded(_Message, tag=12, frozen=True):
 
 
 class DeviceLoginMessage(_Message, tag=13, frozen=True):
-    """`signed` = DeviceLogin record under the device's own key (ctx device-login). Binds this login, and so CK, to the device."""
+    """`signed` = DeviceLogin record under the device's key (ctx device-login): binds this login, and so CK, to it."""
 
     did: Bytes16
     signed: Signed
@@ -191,8 +192,8 @@ ServerAuth = (
     | AuthError
 )
 
-_from_client: Final = msgspec.msgpack.Decoder(ClientAuth)
-_from_server: Final = msgspec.msgpack.Decoder(ServerAuth)
+_from_client: Final[msgspec.msgpack.Decoder[ClientAuth]] = msgspec.msgpack.Decoder(ClientAuth)
+_from_server: Final[msgspec.msgpack.Decoder[ServerAuth]] = msgspec.msgpack.Decoder(ServerAuth)
 
 
 def encode_auth(message: ClientAuth | ServerAuth) -> bytes:

@@ -1,8 +1,8 @@
 """Frame bytes: tag(32) | u8 type | u64 seq | u32 len | msgpack body (all big-endian).
 
-tag = HMAC-SHA256(K, conn ‖ direction ‖ type ‖ seq ‖ len ‖ body); it is checked before anything is parsed, and seq must be
-exactly one more than the last. K_c and K_s come from the channel key CK, conn = H("conn", nonce_c, nonce_s). Hello and
-welcome (seq 0) carry a zero tag. A WebSocket message is one frame.
+tag = HMAC-SHA256(K, conn ‖ direction ‖ type ‖ seq ‖ len ‖ body); it is checked before anything is parsed, and seq must
+be exactly one more than the last. K_c and K_s come from the channel key CK, conn = H("conn", nonce_c, nonce_s). Hello
+and welcome (seq 0) carry a zero tag. A WebSocket message is one frame.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hmac
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives import hashes
@@ -80,7 +80,7 @@ def encode_plain(frame: msgspec.Struct) -> bytes:
     return _NO_TAG + _head.pack(frames.TYPE_OF[type(frame)], 0, len(body)) + body
 
 
-def decode_plain(data: bytes | bytearray | memoryview, expected: type[frames.Hello] | type[frames.Welcome]) -> msgspec.Struct:
+def decode_plain(data: bytes | bytearray | memoryview, expected: type[frames.Hello | frames.Welcome]) -> msgspec.Struct:
     """The first frame of a side.
 
     Raises:
@@ -96,7 +96,7 @@ def decode_plain(data: bytes | bytearray | memoryview, expected: type[frames.Hel
 
 def _decode_body(kind: int, body: bytes | bytearray | memoryview) -> msgspec.Struct:
     try:
-        return cast("msgspec.Struct", _decoders[kind].decode(body))
+        return _decoders[kind].decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
         raise MalformedFrameError("malformed body") from error
 

@@ -1,7 +1,8 @@
 """Every error code and every close code, once: what it means, whose fault it is, and whether to try again.
 
-Servers raise `ProtocolError(code)`; it becomes an `error` or `nack` on a connection and an RFC 9457 problem over HTTP. The
-client turns a code back into the same exception, and into a sentence for people through its catalogue (`error.<code>`).
+Servers raise `ProtocolError(code)`; it becomes an `error` or `nack` on a connection and an RFC 9457 problem over HTTP.
+The client turns a code back into the same exception, and into a sentence for people through its catalogue
+(`error.<code>`).
 """
 
 from __future__ import annotations
@@ -69,40 +70,44 @@ class Meaning:
 
 _C, _S, _N = Fault.CALLER, Fault.SERVER, Fault.NOBODY
 MEANINGS: dict[Code, Meaning] = {
-    Code.MALFORMED: Meaning(400, _C, False, "The request is not well-formed."),
-    Code.TOO_LARGE: Meaning(413, _C, False, "The request is larger than allowed."),
-    Code.NEWER_VERSION: Meaning(400, _C, False, "This needs a newer version."),
-    Code.UNAUTHORIZED: Meaning(401, _C, False, "Authentication is required or not valid."),
-    Code.BAD_CREDENTIALS: Meaning(401, _C, False, "The user name or the password is wrong."),
-    Code.TOKEN_EXPIRED: Meaning(401, _N, True, "The access token has expired: refresh it."),
-    Code.LOGIN_REVOKED: Meaning(401, _C, False, "This login was ended: log in again."),
-    Code.ACCOUNT_SUSPENDED: Meaning(403, _C, False, "The account is suspended."),
-    Code.FORBIDDEN: Meaning(403, _C, False, "Not allowed."),
-    Code.NOT_FOUND: Meaning(404, _C, False, "There is nothing here."),
-    Code.UNKNOWN_USER: Meaning(404, _C, False, "There is no such user."),
-    Code.UNKNOWN_CHAT: Meaning(404, _C, False, "There is no such chat, or you are not in it."),
-    Code.UNKNOWN_DEVICE: Meaning(404, _C, False, "There is no such device."),
-    Code.HANDLE_TAKEN: Meaning(409, _C, False, "The user name is taken."),
-    Code.HANDLE_INVALID: Meaning(400, _C, False, "A user name has 3 to 32 of a-z, 0-9, '_' and '.'."),
-    Code.REGISTRATION_CLOSED: Meaning(403, _C, False, "This server takes no new accounts."),
-    Code.INVITE_REQUIRED: Meaning(403, _C, False, "This server asks for an invite."),
-    Code.INVITE_INVALID: Meaning(403, _C, False, "The invite is not valid, used up or expired."),
-    Code.TICKET_INVALID: Meaning(409, _C, True, "The registration took too long or was already used: start again."),
-    Code.LIST_CONFLICT: Meaning(409, _N, True, "Another device changed the device list: fetch it and try again."),
-    Code.LIST_INVALID: Meaning(400, _C, False, "The device list does not verify."),
-    Code.TOO_MANY_DEVICES: Meaning(409, _C, False, "The account has too many devices."),
-    Code.MID_CONFLICT: Meaning(409, _C, False, "Another message has this id."),
-    Code.STALE_EPOCH: Meaning(409, _N, True, "The membership has changed: fetch, rotate and send again."),
-    Code.EVENT_CONFLICT: Meaning(409, _N, True, "Another membership event came first: fetch and try again."),
-    Code.EVENT_INVALID: Meaning(403, _C, False, "The membership event is not valid or not allowed."),
-    Code.STALE_PREKEY: Meaning(409, _N, True, "The device's key has changed: claim it again."),
-    Code.MAILBOX_FULL: Meaning(429, _N, True, "The device's mailbox is full."),
-    Code.REQUEST_LIMIT: Meaning(429, _C, True, "Too many unanswered message requests."),
-    Code.RATE_LIMITED: Meaning(429, _C, True, "Too many requests."),
-    Code.ROLLED_BACK: Meaning(409, _C, False, "This device was restored from an old copy: add it again."),
-    Code.REPLAYED: Meaning(401, _C, False, "This request was already used."),
-    Code.UNAVAILABLE: Meaning(503, _S, True, "The server cannot do this now."),
-    Code.INTERNAL: Meaning(500, _S, True, "The server failed; the request had no effect."),
+    Code.MALFORMED: Meaning(400, _C, retry=False, text="The request is not well-formed."),
+    Code.TOO_LARGE: Meaning(413, _C, retry=False, text="The request is larger than allowed."),
+    Code.NEWER_VERSION: Meaning(400, _C, retry=False, text="This needs a newer version."),
+    Code.UNAUTHORIZED: Meaning(401, _C, retry=False, text="Authentication is required or not valid."),
+    Code.BAD_CREDENTIALS: Meaning(401, _C, retry=False, text="The user name or the password is wrong."),
+    Code.TOKEN_EXPIRED: Meaning(401, _N, retry=True, text="The access token has expired: refresh it."),
+    Code.LOGIN_REVOKED: Meaning(401, _C, retry=False, text="This login was ended: log in again."),
+    Code.ACCOUNT_SUSPENDED: Meaning(403, _C, retry=False, text="The account is suspended."),
+    Code.FORBIDDEN: Meaning(403, _C, retry=False, text="Not allowed."),
+    Code.NOT_FOUND: Meaning(404, _C, retry=False, text="There is nothing here."),
+    Code.UNKNOWN_USER: Meaning(404, _C, retry=False, text="There is no such user."),
+    Code.UNKNOWN_CHAT: Meaning(404, _C, retry=False, text="There is no such chat, or you are not in it."),
+    Code.UNKNOWN_DEVICE: Meaning(404, _C, retry=False, text="There is no such device."),
+    Code.HANDLE_TAKEN: Meaning(409, _C, retry=False, text="The user name is taken."),
+    Code.HANDLE_INVALID: Meaning(400, _C, retry=False, text="A user name has 3 to 32 of a-z, 0-9, '_' and '.'."),
+    Code.REGISTRATION_CLOSED: Meaning(403, _C, retry=False, text="This server takes no new accounts."),
+    Code.INVITE_REQUIRED: Meaning(403, _C, retry=False, text="This server asks for an invite."),
+    Code.INVITE_INVALID: Meaning(403, _C, retry=False, text="The invite is not valid, used up or expired."),
+    Code.TICKET_INVALID: Meaning(
+        409, _C, retry=True, text="The registration took too long or was already used: start again."
+    ),
+    Code.LIST_CONFLICT: Meaning(
+        409, _N, retry=True, text="Another device changed the device list: fetch it and try again."
+    ),
+    Code.LIST_INVALID: Meaning(400, _C, retry=False, text="The device list does not verify."),
+    Code.TOO_MANY_DEVICES: Meaning(409, _C, retry=False, text="The account has too many devices."),
+    Code.MID_CONFLICT: Meaning(409, _C, retry=False, text="Another message has this id."),
+    Code.STALE_EPOCH: Meaning(409, _N, retry=True, text="The membership has changed: fetch, rotate and send again."),
+    Code.EVENT_CONFLICT: Meaning(409, _N, retry=True, text="Another membership event came first: fetch and try again."),
+    Code.EVENT_INVALID: Meaning(403, _C, retry=False, text="The membership event is not valid or not allowed."),
+    Code.STALE_PREKEY: Meaning(409, _N, retry=True, text="The device's key has changed: claim it again."),
+    Code.MAILBOX_FULL: Meaning(429, _N, retry=True, text="The device's mailbox is full."),
+    Code.REQUEST_LIMIT: Meaning(429, _C, retry=True, text="Too many unanswered message requests."),
+    Code.RATE_LIMITED: Meaning(429, _C, retry=True, text="Too many requests."),
+    Code.ROLLED_BACK: Meaning(409, _C, retry=False, text="This device was restored from an old copy: add it again."),
+    Code.REPLAYED: Meaning(401, _C, retry=False, text="This request was already used."),
+    Code.UNAVAILABLE: Meaning(503, _S, retry=True, text="The server cannot do this now."),
+    Code.INTERNAL: Meaning(500, _S, retry=True, text="The server failed; the request had no effect."),
 }
 
 
@@ -152,19 +157,19 @@ class CloseMeaning:
 
 
 CLOSE_MEANINGS: dict[Close, CloseMeaning] = {
-    Close.NORMAL: CloseMeaning(True, False, "closed"),
-    Close.GOING_AWAY: CloseMeaning(True, False, "the server goes away"),
-    Close.TOO_BIG: CloseMeaning(True, False, "a frame was larger than allowed"),
-    Close.INTERNAL: CloseMeaning(True, False, "the server failed"),
-    Close.MALFORMED: CloseMeaning(True, False, "a frame was not well-formed"),
-    Close.BAD_MAC: CloseMeaning(True, False, "a frame was altered, replayed or out of order"),
-    Close.LOGIN_ENDED: CloseMeaning(True, True, "the login is no longer valid"),
-    Close.HELLO_TIMEOUT: CloseMeaning(True, False, "no hello in time"),
-    Close.SLOW_READER: CloseMeaning(True, False, "the reader was too slow"),
-    Close.REPLACED: CloseMeaning(True, False, "another connection of this device took over"),
-    Close.ROLLED_BACK: CloseMeaning(False, False, "the device was restored from an old copy"),
-    Close.NEWER_VERSION: CloseMeaning(False, False, "the other side needs a newer version"),
-    Close.RATE_LIMITED: CloseMeaning(True, False, "too many frames"),
-    Close.DRAIN: CloseMeaning(True, False, "the server restarts"),
-    Close.TOO_OLD: CloseMeaning(True, True, "the connection was open for a day"),
+    Close.NORMAL: CloseMeaning(reconnect=True, new_token=False, text="closed"),
+    Close.GOING_AWAY: CloseMeaning(reconnect=True, new_token=False, text="the server goes away"),
+    Close.TOO_BIG: CloseMeaning(reconnect=True, new_token=False, text="a frame was larger than allowed"),
+    Close.INTERNAL: CloseMeaning(reconnect=True, new_token=False, text="the server failed"),
+    Close.MALFORMED: CloseMeaning(reconnect=True, new_token=False, text="a frame was not well-formed"),
+    Close.BAD_MAC: CloseMeaning(reconnect=True, new_token=False, text="a frame was altered, replayed or out of order"),
+    Close.LOGIN_ENDED: CloseMeaning(reconnect=True, new_token=True, text="the login is no longer valid"),
+    Close.HELLO_TIMEOUT: CloseMeaning(reconnect=True, new_token=False, text="no hello in time"),
+    Close.SLOW_READER: CloseMeaning(reconnect=True, new_token=False, text="the reader was too slow"),
+    Close.REPLACED: CloseMeaning(reconnect=True, new_token=False, text="another connection of this device took over"),
+    Close.ROLLED_BACK: CloseMeaning(reconnect=False, new_token=False, text="the device was restored from an old copy"),
+    Close.NEWER_VERSION: CloseMeaning(reconnect=False, new_token=False, text="the other side needs a newer version"),
+    Close.RATE_LIMITED: CloseMeaning(reconnect=True, new_token=False, text="too many frames"),
+    Close.DRAIN: CloseMeaning(reconnect=True, new_token=False, text="the server restarts"),
+    Close.TOO_OLD: CloseMeaning(reconnect=True, new_token=True, text="the connection was open for a day"),
 }

@@ -94,7 +94,7 @@ class EventKind(IntEnum):
 
 
 class Event(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=3):
-    """A row of a chat's log. `body` is the stored bytes: an encoded MessageOuter, a Signed MemberEvent, or a Tombstone."""
+    """A row of a chat's log. `body` is the stored bytes: a MessageOuter, a Signed MemberEvent, or a Tombstone."""
 
     chat_id: Bytes32
     seq: U63
@@ -186,7 +186,7 @@ class PutDevice(Frame):
 
 
 class PutOutcome(IntEnum):
-    """stale: unknown or unlisted device, or the prekey is no longer its newest: claim again. refused: not accepted or blocked."""
+    """stale: unlisted device, or the prekey is no longer its newest: claim again. refused: not accepted or blocked."""
 
     OK = 0
     STALE = 1

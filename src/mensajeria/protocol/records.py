@@ -1,7 +1,7 @@
 """The bodies that are signed or sealed, exactly as `docs/protocol/e2ee.md` names them.
 
-Every record is a msgpack map (canonical, see `encoding`), carried as the exact bytes that were signed. A record type has
-its decoder beside it; `decode_versioned` and `decode_strict` are the only ways in.
+Every record is a msgpack map (canonical, see `encoding`), carried as the exact bytes that were signed;
+`decoding.decode_record` is the only way in.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Sig = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 HybridSig = Annotated[bytes, msgspec.Meta(min_length=3373, max_length=3373)]
 MlDsaKey = Annotated[bytes, msgspec.Meta(min_length=1952, max_length=1952)]
 PqPrekeyBytes = Annotated[bytes, msgspec.Meta(min_length=1216, max_length=1216)]
+RecordBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
 Blob = Annotated[bytes, msgspec.Meta(max_length=limits.MAX_SIGNED_BODY)]
 
 
@@ -56,11 +57,13 @@ class IdentityRecord(Record, frozen=True, kw_only=True):
 
 
 class ListedDevice(Record, frozen=True, kw_only=True):
-    """A device in a list; `pop` is its own signature (ctx device) over `encoding.cat(uid, did, idfp, ed25519, curve25519)`."""
+    """A device in a list; `pop` is its own signature (ctx device) over `devices.pop_body`."""
 
     did: Bytes16
     ed25519: Bytes32
     curve25519: Bytes32
+    from_ver: U63
+    """The list version that named it first: the newest list alone says which devices stood in every earlier one."""
     created: U63
     pop: Sig
 
@@ -76,7 +79,7 @@ class FormerDevice(Record, frozen=True, kw_only=True):
 
 
 class DeviceList(Record, frozen=True, kw_only=True):
-    """Signed by the identity (ctx device-list), hash-chained: prev = H("device-list", previous body), zeros for ver 1."""
+    """Signed by the identity (ctx device-list); prev = H("device-list", previous body), zeros for ver 1."""
 
     v: int = 1
     uid: Bytes16
@@ -86,7 +89,7 @@ class DeviceList(Record, frozen=True, kw_only=True):
     prev: Bytes32
     ts: U63
     devices: Annotated[tuple[ListedDevice, ...], msgspec.Meta(max_length=limits.MAX_DEVICES)]
-    former: Annotated[tuple[FormerDevice, ...], msgspec.Meta(max_length=256)] = ()
+    former: Annotated[tuple[FormerDevice, ...], msgspec.Meta(max_length=limits.MAX_FORMER_DEVICES)] = ()
     backup_ver: U63
 
 
@@ -96,8 +99,20 @@ class Succession(Record, frozen=True, kw_only=True):
     v: int = 1
     uid: Bytes16
     old_idfp: Bytes32
-    new_record: Blob
+    new_record: RecordBytes
     ts: U63
+
+
+class SuccessionProof(Record, frozen=True, kw_only=True):
+    """A succession with everything that is needed to judge it, as `MemberEvent.succession` carries it."""
+
+    old_record: RecordBytes
+    body: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
+    """Encoded Succession."""
+    sig_identity: HybridSig
+    """By the old identity."""
+    sig_recovery: Sig
+    """By the recovery authority that the old record names: the password alone cannot succeed."""
 
 
 class OneTimeKey(Record, frozen=True, kw_only=True):
@@ -294,7 +309,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
 
 class MessageInner(Record, frozen=True, kw_only=True):
-    """What Megolm encrypts (padded). `body` is the canonical body of type `t`; an unknown `t` is kept and shown as such."""
+    """What Megolm encrypts (padded). `body` is that of type `t`; an unknown `t` is kept and shown as such."""
 
     v: int = 1
     t: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
@@ -333,8 +348,9 @@ class Member(Record, frozen=True, kw_only=True):
 class MemberEvent(Record, frozen=True, kw_only=True):
     """One event of a chat's membership chain, signed by a device of `by_uid` (ctx member-event).
 
-    `seq` counts membership events (1, 2, ...), `prev` is the hash of the last valid one: H("member-event", its body). Which
-    of the optional fields an event carries is fixed by `type`, see `membership`.
+    `seq` counts membership events (1, 2, ...), `prev` is the hash of the last valid one: H("member-event", its body).
+    Which of the optional fields an event carries is fixed by `type`, see `membership`. A create event has seq 1, and
+    zeros as chat_id and prev: the group's id is the hash of its body.
     """
 
     v: int = 1
@@ -359,7 +375,10 @@ class MemberEvent(Record, frozen=True, kw_only=True):
 
 
 class MemberRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A row of the canonical table whose hash is `MembershipHead.state`: sorted by uid."""
+    """A row of the canonical table whose hash is `MembershipHead.state`: sorted by uid.
+
+    `idfp` is empty in a direct chat, whose id fixes its members but not their identities, until an identity event.
+    """
 
     uid: Bytes16
     idfp: bytes
@@ -377,7 +396,8 @@ class TransparencyLeaf(Record, frozen=True, kw_only=True):
     label: Bytes32
     ver: U63
     value_hash: Bytes32
-    prev_idx: int
+    prev_idx: Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)]
+    """Index of the label's previous leaf, -1 = none."""
     ts: U63
 
 
@@ -390,4 +410,3 @@ class TreeHead(Record, frozen=True, kw_only=True):
     root: Bytes32
     ts: U63
     restore_epoch: U63
-

@@ -46,21 +46,25 @@ MLDSA_SIG_BYTES = 3309
 
 _P = 2**255 - 19
 # y-coordinates of the eight points of small order: a signature under such a key proves nothing.
-_SMALL_ORDER_Y = frozenset((
-    0,
-    1,
-    _P - 1,
-    2707385501144840649318225287225658788936804267575313519463743609750303402022,
-    55188659117513257062467267217118295137698188065244968500265048394206261417927,
-))
+_SMALL_ORDER_Y = frozenset(
+    (
+        0,
+        1,
+        _P - 1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+    )
+)
 # u-coordinates of the points of small order on Curve25519: a key exchange with them gives a known secret.
-_SMALL_ORDER_U = frozenset((
-    0,
-    1,
-    _P - 1,
-    325606250916557431795983626356110631294008115727848805560023387167927233504,
-    39382357235489614581723060781553021112529911719440698176882885853963445705823,
-))
+_SMALL_ORDER_U = frozenset(
+    (
+        0,
+        1,
+        _P - 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    )
+)
 
 
 def signing_input(ctx: Ctx, body: bytes) -> bytes:
@@ -139,8 +143,6 @@ def verify_hybrid(ed25519: bytes, mldsa: bytes, ctx: Ctx, body: bytes, signature
         raise BadSignatureError("wrong signature size")
     verify_ed25519(ed25519, ctx, body, signature[:ED25519_SIG_BYTES])
     try:
-        _mldsa_key(mldsa).verify(
-            signature[ED25519_SIG_BYTES:], signing_input(ctx, body), ctx.value.encode("ascii")
-        )
+        _mldsa_key(mldsa).verify(signature[ED25519_SIG_BYTES:], signing_input(ctx, body), ctx.value.encode("ascii"))
     except InvalidSignature as error:
         raise BadSignatureError("signature does not verify") from error
