@@ -71,7 +71,7 @@ def locked_requirement(name: str) -> str:
 
 
 def install_installers(python: Path) -> None:
-    """Install, with pip, what installs the rest: uv, several times faster than pip, and the backend of the one sdist."""
+    """Install, with pip, what installs the rest: uv, several times faster, and the backend of the one sdist."""
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "installers.txt"
         requirements.write_text(locked_requirement("uv") + locked_requirement("setuptools"), encoding="utf-8")
