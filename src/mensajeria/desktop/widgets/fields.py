@@ -161,7 +161,7 @@ class Field(QWidget):
         self._mark(bad=False)
 
     def _tell(self, ink: str, key: str, **params: object) -> None:
-        self.helper.set_ink(token)
+        self.helper.set_ink(ink)
         if key:
             self.helper.label.say(key, **params)
         self.line.setAccessibleDescription(self.helper.label.text())

@@ -56,7 +56,7 @@ def parse(text: str) -> Marked:
         if link is not None:
             link = link.rstrip(_TRAILING)
             end = match.start() + len(link)
-        inner = code or bold or link
+        inner = code or bold or link or ""
         shown += source[at : match.start()]
         style = Style.CODE if code else Style.BOLD if bold else Style.LINK
         spans.append(Span(len(shown), len(shown) + len(inner), style, inner if style is Style.LINK else ""))

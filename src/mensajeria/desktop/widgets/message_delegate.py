@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt
+from PyQt6.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter, QPen
 from PyQt6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
@@ -31,6 +31,8 @@ _SERVICE_ICONS = {
 
 class MessageDelegate(QStyledItemDelegate):
     """One ``MessageLayout`` per row, width and text size; at most ``CACHE_ROWS`` are kept, the least used go first."""
+
+    layout_begins = pyqtSignal()
 
     def __init__(self, ui: UiContext, model: TimelineModel, parent: QWidget) -> None:
         super().__init__(parent)
@@ -70,7 +72,9 @@ class MessageDelegate(QStyledItemDelegate):
         return self.layout(place).height + (round(self.slack) if place == 0 else 0)
 
     def sizeHint(self, _option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        """The cached height; the width is the view's."""
+        """The cached height; the width is the view's. A layout begins by asking for the first row."""
+        if index.row() == 0:
+            self.layout_begins.emit()
         return QSize(max(1, self._width - 1), self.height(index.row()))
 
     def paint(self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex) -> None:

@@ -84,8 +84,7 @@ class TextBlock:
         line = self._layout.lineAt(int(point.y() // self.role.line))
         if not line.isValid() or not 0 <= point.x() <= line.naturalTextWidth():
             return ""
-        offset = line.xToCursor(point.x())
-        cursor = offset[0] if isinstance(offset, tuple) else offset
+        cursor = line.xToCursor(point.x())
         return next((url for start, end, url in self._links if start <= cursor <= end), "")
 
 

@@ -1,0 +1,134 @@
+"""The bar over the timeline: whose chat it is, and that it is encrypted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QRectF, QSize, pyqtSignal
+from PyQt6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from mensajeria.desktop.theme import fonts, icons
+from mensajeria.desktop.viewmodels.types import ConnectionPhase
+from mensajeria.desktop.widgets.avatar import Avatar
+from mensajeria.desktop.widgets.buttons import IconButton
+from mensajeria.desktop.widgets.labels import ElidedLabel
+
+if TYPE_CHECKING:
+    from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.types import ChatRow, ConnectionState
+
+SHORT_BELOW = 640
+
+
+class Sign(QWidget):
+    """A small icon that is no control: shield or lock."""
+
+    def __init__(self, ui: UiContext, icon: str, side: int, ink: str) -> None:
+        super().__init__()
+        self._ui, self._icon, self._ink, self._side = ui, icon, ink, side
+        self.setFixedSize(side, side)
+        ui.theme_changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        """A square."""
+        return QSize(self._side, self._side)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
+        """The icon."""
+        icons.draw(QPainter(self), self._icon, QRectF(self.rect()), self._ui.theme[self._ink])
+
+
+class ChatHeader(QWidget):
+    """Avatar, name, state; in a narrow window also the way back."""
+
+    back = pyqtSignal()
+
+    def __init__(self, ui: UiContext) -> None:
+        super().__init__()
+        self._ui = ui
+        self._row: ChatRow | None = None
+        self._connection: ConnectionState | None = None
+        self.setFixedHeight(64)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._back = IconButton(ui, "header.back", "arrow-left")
+        self._back.clicked.connect(self.back)
+        self._back.hide()
+        self._avatar = Avatar(ui, 40)
+        self._name = ElidedLabel(ui, fonts.HEADING)
+        self._shield = Sign(ui, "shield-check-fill", 16, "accent_text")
+        self._lock = Sign(ui, "lock-key-fill", 13, "text2")
+        self._state = ElidedLabel(ui, fonts.CAPTION, "text2")
+        self._build()
+        ui.language_changed.connect(self._tell)
+        ui.theme_changed.connect(self.update)
+
+    def _build(self) -> None:
+        first, second, lines = QHBoxLayout(), QHBoxLayout(), QVBoxLayout()
+        first.setSpacing(8)
+        first.addWidget(self._name)
+        first.addWidget(self._shield)
+        first.addStretch(1)
+        second.setSpacing(4)
+        second.addWidget(self._lock)
+        second.addWidget(self._state, 1)
+        lines.setSpacing(0)
+        lines.addStretch()
+        lines.addLayout(first)
+        lines.addLayout(second)
+        lines.addStretch()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(20, 0, 16, 1)
+        row.setSpacing(12)
+        row.addWidget(self._back)
+        row.addWidget(self._avatar)
+        row.addLayout(lines, 1)
+        self._outer = row
+
+    def show_chat(self, row: ChatRow) -> None:
+        """Show another chat, or its changes."""
+        self._row = row
+        self._avatar.show_person(row.title, row.hue, online=row.online, note=row.note_to_self)
+        self._name.show_text(row.title)
+        self._shield.setVisible(row.verified)
+        self._tell()
+
+    def show_connection(self, state: ConnectionState) -> None:
+        """Without a connection, presence is not known."""
+        self._connection = state
+        self._tell()
+
+    def set_narrow(self, narrow: bool) -> None:
+        """Show the way back to the list."""
+        self._back.setVisible(narrow)
+        self._outer.setContentsMargins(8 if narrow else 20, 0, 16, 1)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fewer words fit in a narrow bar."""
+        super().resizeEvent(event)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._row is None:
+            return
+        say, row = self._ui.say, self._row
+        offline = self._connection is not None and self._connection.phase is ConnectionPhase.OFFLINE
+        if row.typing and not offline:
+            self._lock.hide()
+            self._state.show_text(say("chat.is_typing", name=row.title), "accent_text")
+            return
+        self._lock.setVisible(not offline)
+        if offline:
+            words = say("header.waiting")
+        elif self.width() < SHORT_BELOW:
+            words = say("header.encrypted_short")
+        else:
+            words = say("header.encrypted")
+        online = f" · {say('chat.online')}" if row.online and not offline else ""
+        self._state.show_text(words + online, "text2")
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
+        """Surface with a hairline below."""
+        painter, theme = QPainter(self), self._ui.theme
+        painter.fillRect(self.rect(), theme["bg_window"])
+        painter.fillRect(0, self.height() - 1, self.width(), 1, theme["border"])
