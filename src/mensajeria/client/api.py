@@ -257,3 +257,10 @@ class SecurityWarning(Event):
     code: str
     chat_id: ChatId | None = None
     params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost(Event):
+    """This consumer of `Client.events()` was too slow: `count` events were dropped here. Read again what is shown."""
+
+    count: int

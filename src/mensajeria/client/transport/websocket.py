@@ -76,7 +76,7 @@ class WebSocket(WSListener):
     def close(self, code: int = Close.NORMAL) -> None:
         """End the connection. `receive` still hands out what had arrived."""
         if self._transport is not None and self._closed is None:
-            self._transport.send_close(code)  # type: ignore[arg-type] - any 16-bit number: ours are above 4000
+            self._transport.send_close(code)  # type: ignore[arg-type]  # any 16-bit number
             self._transport.disconnect()
             self._finish(code)
 

@@ -1,0 +1,144 @@
+"""Every row exactly once and in order, whatever the server pushes, repeats, withholds or mixes up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mensajeria.client.core.chatlog import MAX_HELD, Apply, ChatLog, Effect, Fetch, Violation
+from mensajeria.protocol.frames import Event, EventKind
+
+CHAT = b"c" * 32
+
+
+def row(seq: int, chat: bytes = CHAT) -> Event:
+    return Event(chat, seq, 0, EventKind.MESSAGE, b"%d" % seq)
+
+
+def rows(first: int, last: int) -> tuple[Event, ...]:
+    return tuple(row(seq) for seq in range(first, last + 1))
+
+
+def applied(effects: Iterable[Effect]) -> list[int]:
+    return [event.seq for effect in effects if isinstance(effect, Apply) for event in effect.events]
+
+
+def test_the_next_row_is_applied_at_once() -> None:
+    log = ChatLog(CHAT, position=4, last_seq=4)
+    assert log.pushed(row(5)) == [Apply(CHAT, (row(5),))]
+    assert log.level
+
+
+def test_a_row_that_came_before_is_dropped() -> None:
+    log = ChatLog(CHAT, position=4, last_seq=4)
+    assert log.pushed(row(4)) == []
+    log.pushed(row(5))
+    assert log.pushed(row(5)) == []
+
+
+def test_a_gap_starts_one_fetch_and_what_was_pushed_is_kept() -> None:
+    log = ChatLog(CHAT, position=1, last_seq=1)
+    assert log.pushed(row(4)) == [Fetch(CHAT, 1)]
+    assert log.pushed(row(5)) == []
+    assert not log.level
+    assert applied(log.fetched(rows(2, 3), 5)) == [2, 3, 4, 5]
+    assert log.level
+
+
+def test_the_head_of_a_longer_log_is_fetched_page_by_page() -> None:
+    log = ChatLog(CHAT)
+    assert log.head(5) == [Fetch(CHAT, 0)]
+    first = log.fetched(rows(1, 3), 5)
+    assert applied(first) == [1, 2, 3]
+    assert first[-1] == Fetch(CHAT, 3)
+    assert applied(log.fetched(rows(4, 6), 6)) == [4, 5, 6]
+    assert log.level
+
+
+def test_an_own_ack_needs_no_fetch() -> None:
+    log = ChatLog(CHAT, position=2, last_seq=2)
+    assert log.own_acked(3) == []
+    assert (log.position, log.level) == (3, True)
+    assert log.pushed(row(3)) == []
+
+
+def test_an_own_ack_before_the_peers_row_waits_for_it() -> None:
+    log = ChatLog(CHAT, position=2, last_seq=2)
+    assert log.own_acked(4) == [Fetch(CHAT, 2)]
+    assert log.position == 2
+    assert applied(log.pushed(row(3))) == [3]
+    assert log.position == 4
+    assert log.fetched(rows(3, 4), 4) == []
+
+
+def test_a_log_that_became_shorter_is_a_violation() -> None:
+    log = ChatLog(CHAT, position=9, last_seq=9)
+    assert log.head(8) == [Violation(CHAT, "log_rolled_back")]
+    assert log.fetched((), 8) == [Violation(CHAT, "log_rolled_back")]
+
+
+def test_a_page_with_a_hole_is_refused_and_asked_again_a_few_times() -> None:
+    log = ChatLog(CHAT)
+    log.head(3)
+    holed = (row(1), row(3))
+    assert log.fetched(holed, 3) == [Violation(CHAT, "log_gap"), Fetch(CHAT, 0)]
+    assert log.fetched(holed, 3) == [Violation(CHAT, "log_gap"), Fetch(CHAT, 0)]
+    assert log.fetched(holed, 3) == [Violation(CHAT, "log_gap")]
+    assert log.position == 0
+
+
+def test_pages_in_the_wrong_order_of_another_chat_or_empty_are_refused() -> None:
+    for page in ((row(2), row(1)), (row(1, b"d" * 32),), rows(2, 3), ()):
+        log = ChatLog(CHAT)
+        log.head(3)
+        assert log.fetched(page, 3)[0] == Violation(CHAT, "log_gap")
+        assert log.position == 0
+
+
+def test_what_is_held_is_bounded() -> None:
+    log = ChatLog(CHAT)
+    for seq in range(2, MAX_HELD + 500):
+        log.pushed(row(seq))
+    assert len(log._held) == MAX_HELD
+    assert applied(log.fetched(rows(1, 1), MAX_HELD + 499)) == list(range(1, MAX_HELD + 2))
+    assert not log.level
+
+
+def test_a_lost_connection_lets_the_next_one_fetch() -> None:
+    log = ChatLog(CHAT)
+    log.head(2)
+    log.disconnected()
+    assert log.head(2) == [Fetch(CHAT, 0)]
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.tuples(st.sampled_from(["push", "ack", "answer"]), st.integers(1, 30)), max_size=80),
+)
+def test_any_interleaving_gives_every_row_once_in_order(length: int, moves: list[tuple[str, int]]) -> None:
+    own = {seq for kind, seq in moves if kind == "ack" and seq <= length}
+    log, seen, asked = ChatLog(CHAT), [0], [0]
+
+    def take(effects: list[Effect]) -> None:
+        for effect in effects:
+            assert not isinstance(effect, Violation)
+            if isinstance(effect, Fetch):
+                asked.append(effect.after)
+            elif isinstance(effect, Apply):
+                seen.extend(event.seq for event in effect.events)
+
+    for kind, seq in moves:
+        if kind == "answer" and log.fetching:
+            take(log.fetched(rows(asked[-1] + 1, min(asked[-1] + 7, length)), length))
+        elif kind == "push" and seq <= length:
+            take(log.pushed(row(seq)))
+        elif kind == "ack" and seq <= length:
+            take(log.own_acked(seq))
+    take(log.head(length))
+    while not log.level:
+        take(log.fetched(rows(asked[-1] + 1, min(asked[-1] + 7, length)), length))
+    assert log.position == length
+    assert seen[1:] == sorted(set(seen[1:]))
+    assert set(range(1, length + 1)) - set(seen) <= own
