@@ -1,0 +1,88 @@
+"""Passwords and passphrases: from the environment, from a file, or typed without echo."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mensajeria.cli.failure import CommandError, UsageError
+from mensajeria.kit.secrets import Secret
+
+if TYPE_CHECKING:
+    from mensajeria.cli.console import Console
+
+_MAX_FILE_BYTES: Final = 4096
+
+
+def ask_password(console: Console, file: Path | None, *, new: bool) -> Secret:
+    """The account's password; asked for twice when it is a new one.
+
+    Raises CommandError.
+    """
+    found = _given("MENSAJERIA_PASSWORD", file)
+    if found is not None:
+        return found
+    _need_terminal("password_source")
+    password = getpass.getpass(console.tr("ask.password"))
+    if new and getpass.getpass(console.tr("ask.password_again")) != password:
+        raise UsageError("passwords_differ")
+    return Secret.from_text(password)
+
+
+def given_passphrase(file: Path | None) -> Secret | None:
+    """The passphrase of the profile's key from a file or MENSAJERIA_PASSPHRASE, if there is one."""
+    return _given("MENSAJERIA_PASSPHRASE", file)
+
+
+def ask_passphrase(console: Console) -> Secret | None:
+    """The passphrase typed by the person; None without a terminal."""
+    if not sys.stdin.isatty():
+        return None
+    return Secret.from_text(getpass.getpass(console.tr("ask.passphrase")))
+
+
+def _given(variable: str, file: Path | None) -> Secret | None:
+    if file is not None:
+        return read_secret(file)
+    return Secret.from_text(os.environ[variable]) if os.environ.get(variable) else None
+
+
+def read_secret(file: Path) -> Secret:
+    """The first line of a file (`-`: of standard input). Raises CommandError."""
+    try:
+        if str(file) == "-":
+            data = sys.stdin.buffer.readline(_MAX_FILE_BYTES + 1)
+        else:
+            with file.open("rb") as handle:
+                data = handle.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError("unreadable_file", path=str(file), reason=error.strerror or "") from error
+    line = data.split(b"\n", 1)[0].rstrip(b"\r")
+    if len(data) > _MAX_FILE_BYTES or not line:
+        raise UsageError("no_secret_in_file", path=str(file))
+    try:
+        return Secret.from_text(line.decode())
+    except UnicodeDecodeError as error:
+        raise UsageError("no_secret_in_file", path=str(file)) from error
+
+
+def _need_terminal(key: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(key)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a new file that only this user may read. Raises CommandError if it exists or cannot be written."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+    except FileExistsError as error:
+        raise UsageError("file_exists", path=str(path)) from error
+    except OSError as error:
+        raise UsageError("unwritable_file", path=str(path), reason=error.strerror or "") from error

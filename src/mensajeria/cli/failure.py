@@ -1,0 +1,34 @@
+"""The one exception by which a command ends early with a sentence for people and an exit status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mensajeria.cli.exit_codes import Exit, exit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class CommandError(Exception):
+    """A foreseeable failure of a command.
+
+    Attributes:
+        code: keys the sentence ``error.<code>`` of the catalogue.
+        params: fill the sentence's placeholders; never secret.
+        status: the exit status, by default the code's.
+    """
+
+    def __init__(self, code: str, params: Mapping[str, object] | None = None, *, status: Exit | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = dict(params or {})
+        self.status = exit_of(code) if status is None else status
+
+
+class UsageError(CommandError):
+    """The arguments do not make sense together; ``key`` is a sentence of the catalogue under ``cli.usage``."""
+
+    def __init__(self, key: str, **params: object) -> None:
+        super().__init__(f"usage_{key}", params, status=Exit.USAGE)
+        self.key = f"cli.usage.{key}"

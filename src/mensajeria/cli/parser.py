@@ -1,0 +1,257 @@
+"""The arguments of `mensajeria`: names are fixed (docs/cli.md), words come from the catalogue.
+
+Nothing heavy is imported here: a command's module is loaded when that command runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from mensajeria.cli.exit_codes import Exit
+from mensajeria.cli.terminal import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mensajeria.client.i18n import Translator
+
+# argparse words its complaints in English; these are the forms it has, each with a sentence of the catalogue.
+_COMPLAINTS: Final = (
+    ("required", re.compile(r"the following arguments are required: (?P<what>.+)")),
+    ("unrecognized", re.compile(r"unrecognized arguments: (?P<what>.+)")),
+    ("choice", re.compile(r"argument (?P<argument>.+?): invalid choice: (?P<what>.+?) \(choose from (?P<choices>.+)\)")),
+    ("value", re.compile(r"argument (?P<argument>.+?): invalid \S+ value: (?P<what>.+)")),
+    ("one_value", re.compile(r"argument (?P<argument>.+?): expected one argument")),
+    ("excluded", re.compile(r"argument (?P<argument>.+?): not allowed with argument (?P<what>.+)")),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser in the person's language."""
+
+    translator: Translator  # set on the class by `build`: argparse makes the sub-parsers by itself
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Formatter, add_help=False, allow_abbrev=False, **options)
+        self._positionals.title = self.translator.tr("cli.help.arguments")
+        self._optionals.title = self.translator.tr("cli.help.options")
+        self.add_argument("-h", "--help", action="help", help=self.translator.tr("cli.help.help"))
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line and where the help is; exit 2."""
+        print(f"{self.prog}: {one_line(self._complaint(message))}", file=sys.stderr)
+        print(self.translator.tr("cli.usage.see_help", command=f"{self.prog} --help"), file=sys.stderr)
+        raise SystemExit(Exit.USAGE)
+
+    def _complaint(self, message: str) -> str:
+        for key, form in _COMPLAINTS:
+            if found := form.fullmatch(message):
+                return self.translator.tr(f"cli.usage.{key}", **found.groupdict())
+        return message
+
+
+class _Formatter(argparse.HelpFormatter):
+    """The usage line begins in the person's language, and sub-commands stand without the braces' list above them."""
+
+    def add_usage(
+        self,
+        usage: str | None,
+        actions: Iterable[argparse.Action],
+        groups: Iterable[argparse._MutuallyExclusiveGroup],
+        prefix: str | None = None,
+    ) -> None:
+        super().add_usage(usage, actions, groups, prefix or Parser.translator.tr("cli.help.usage") + " ")
+
+
+class _Builder:
+    """Adds the commands one by one."""
+
+    def __init__(self, translator: Translator) -> None:
+        self._translator = translator
+        Parser.translator = translator
+        self.parser = Parser(prog="mensajeria", description=self._help("program"))
+        self.parser.add_argument("--version", action="store_true", help=self._help("version"))
+        self.parser.add_argument("--debug", action="store_true", help=self._help("debug"))
+        self._commands = self.parser.add_subparsers(dest="command", metavar=self._help("command"), title=self._help("commands"))
+
+    def _help(self, key: str) -> str:
+        return self._translator.tr(f"cli.help.{key}")
+
+    def command(self, name: str, module: str) -> Parser:
+        """A command that is run by `mensajeria.cli.commands.<module>.run`."""
+        text = self._help(name)
+        parser: Parser = self._commands.add_parser(name, help=text, description=text)
+        parser.set_defaults(module=module)
+        return parser
+
+    def actions(self, parent: Parser, names: Iterable[str], *, required: bool) -> dict[str, Parser]:
+        """Sub-commands of a command; `args.action` names the one asked for."""
+        sub = parent.add_subparsers(dest="action", required=required, metavar=self._help("action"), title=self._help("actions"))
+        prefix = parent.prog.removeprefix("mensajeria ").replace(" ", "_")
+        made = {}
+        for name in names:
+            text = self._help(f"{prefix}_{name}")
+            made[name] = sub.add_parser(name, help=text, description=text)
+        return made
+
+    def option(self, parser: Parser, *flags: str, key: str = "", **options: Any) -> None:
+        """An option whose help is the catalogue's sentence `cli.help.<key or name>`."""
+        parser.add_argument(*flags, help=self._help(key or flags[-1].lstrip("-").replace("-", "_")), **options)
+
+    def profile(self, parser: Parser, *, network: bool = True) -> None:
+        """The options of every command that opens a profile."""
+        self.option(parser, "--profile", type=Path, default=_path_from("MENSAJERIA_PROFILE"), metavar="DIR")
+        default = _path_from("MENSAJERIA_PASSPHRASE_FILE")
+        self.option(parser, "--passphrase-file", type=Path, default=default, metavar="FILE")
+        if network:
+            self.option(parser, "--ca-file", type=Path, metavar="FILE")
+
+    def json(self, parser: Parser) -> None:
+        """`--json`."""
+        self.option(parser, "--json", action="store_true")
+
+    def waiting(self, parser: Parser) -> None:
+        """`--timeout`."""
+        self.option(parser, "--timeout", type=_seconds, default=30.0, metavar="S")
+
+
+def build(translator: Translator) -> Parser:
+    """The whole command line. Not for use from several threads: argparse keeps the language on a class."""
+    builder = _Builder(translator)
+    _server_commands(builder)
+    _account_commands(builder)
+    _message_commands(builder)
+    _window_commands(builder)
+    _admin_commands(builder)
+    return builder.parser
+
+
+def _server_commands(builder: _Builder) -> None:
+    serve = builder.command("serve", "serve")
+    builder.option(serve, "--host", metavar="H")
+    builder.option(serve, "--port", type=_port, metavar="N")
+    builder.option(serve, "--data-dir", type=Path, metavar="DIR")
+    builder.option(serve, "--workers", type=_count, metavar="N")
+    builder.option(serve, "--migrate", action="store_true", key="serve_migrate")
+
+
+def _account_commands(builder: _Builder) -> None:
+    for name in ("register", "login"):
+        parser = builder.command(name, "account")
+        builder.option(parser, "--server", metavar="URL", required=name == "register")
+        builder.option(parser, "--username", metavar="NAME", required=name == "register")
+        builder.profile(parser)
+        builder.option(parser, "--password-file", type=Path, default=_path_from("MENSAJERIA_PASSWORD_FILE"), metavar="FILE")
+        builder.option(parser, "--device-name", metavar="NAME")
+        builder.option(parser, "--insecure-http", action="store_true", default=os.environ.get("MENSAJERIA_INSECURE_HTTP") == "1")
+        if name == "register":
+            builder.option(parser, "--invite", metavar="TOKEN")
+            builder.option(parser, "--recovery-file", type=Path, metavar="FILE")
+        builder.json(parser)
+    devices = builder.command("devices", "devices")
+    builder.profile(devices)
+    builder.waiting(devices)
+    builder.json(devices)
+
+
+def _message_commands(builder: _Builder) -> None:
+    send = builder.command("send", "send")
+    builder.profile(send)
+    builder.option(send, "--to", required=True, metavar="USER_OR_CHAT")
+    builder.option(send, "text", nargs="?", metavar="TEXT", key="send_text")
+    builder.option(send, "--no-wait", action="store_true")
+    builder.waiting(send)
+    builder.json(send)
+    listen = builder.command("listen", "listen")
+    builder.profile(listen)
+    builder.option(listen, "--accept-all", action="store_true")
+    builder.json(listen)
+    history = builder.command("history", "history")
+    builder.profile(history)
+    builder.option(history, "--with", required=True, metavar="USER_OR_CHAT", dest="peer")
+    builder.option(history, "--limit", type=_count, default=50, metavar="N")
+    builder.option(history, "--offline", action="store_true")
+    builder.waiting(history)
+    builder.json(history)
+    _chats_command(builder)
+
+
+def _chats_command(builder: _Builder) -> None:
+    chats = builder.command("chats", "chats")
+    builder.profile(chats)
+    builder.option(chats, "--offline", action="store_true")
+    builder.waiting(chats)
+    builder.json(chats)
+    builder.option(chats, "action", nargs="?", choices=("list", "accept", "decline"), default="list", key="chats_action")
+    builder.option(chats, "chat", nargs="?", metavar="USER_OR_CHAT", key="chats_chat")
+
+
+def _window_commands(builder: _Builder) -> None:
+    desktop = builder.command("desktop", "desktop")
+    builder.profile(desktop)
+    builder.option(desktop, "--place", choices=("left", "right"))
+    builder.option(desktop, "--screenshot", type=Path, metavar="FILE")
+    demo = builder.command("demo", "demo")
+    builder.option(demo, "--terminal", action="store_true")
+    builder.option(demo, "--keep", type=Path, metavar="DIR")
+
+
+def _admin_commands(builder: _Builder) -> None:
+    admin = builder.command("admin", "admin")
+    made = builder.actions(admin, ("init", "migrate", "invite", "user", "config"), required=True)
+    for name in ("init", "migrate"):
+        _admin_options(builder, made[name])
+    for name, verbs in (("invite", ("create", "list", "revoke")), ("user", ("list",)), ("config", ("check", "show"))):
+        made[name].set_defaults(action=name)
+        sub = made[name].add_subparsers(dest="verb", required=True, metavar=builder.parser.translator.tr("cli.help.action"))
+        for verb in verbs:
+            text = builder.parser.translator.tr(f"cli.help.{name}_{verb}")
+            parser = sub.add_parser(verb, help=text, description=text)
+            _admin_options(builder, parser)
+            _admin_verb_options(builder, name, verb, parser)
+
+
+def _admin_options(builder: _Builder, parser: Parser) -> None:
+    builder.option(parser, "--data-dir", type=Path, metavar="DIR")
+    builder.json(parser)
+
+
+def _admin_verb_options(builder: _Builder, name: str, verb: str, parser: Parser) -> None:
+    if (name, verb) == ("invite", "create"):
+        builder.option(parser, "--uses", type=_count, default=1, metavar="N")
+        builder.option(parser, "--days", type=_count, default=7, metavar="N")
+    elif (name, verb) == ("invite", "revoke"):
+        builder.option(parser, "invite", metavar="ID", key="invite_id")
+    elif (name, verb) == ("config", "show"):
+        builder.option(parser, "--redacted", action="store_true")
+
+
+def _path_from(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1_000_000:  # noqa: PLR2004 - far above any use, far below any harm
+        raise ValueError(text)
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 0xFFFF:  # noqa: PLR2004 - TCP
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:  # noqa: PLR2004 - a day
+        raise ValueError(text)
+    return seconds
