@@ -1,0 +1,1 @@
+"""From what was committed to whoever is connected, wherever that is."""

@@ -1,0 +1,78 @@
+"""The broker: what one process tells all processes, so that devices connected anywhere hear of it.
+
+Notes are hints. Losing one costs a device the time until its next catch-up, never a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+
+class ItemNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=1):
+    """An encoded batch item for every device of these accounts, but `skip` (0 = none)."""
+
+    accounts: tuple[int, ...]
+    item: bytes
+    skip: int = 0
+
+
+class DeviceItemNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=2):
+    """An encoded batch item for one device."""
+
+    device: int
+    item: bytes
+
+
+class FrameNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=3):
+    """A whole frame for every device of these accounts, but those of account `skip`, or for one device."""
+
+    accounts: tuple[int, ...]
+    kind: int
+    body: bytes
+    skip: int = 0
+    device: int = 0
+
+
+class ChatNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=4):
+    """A chat has changed in a way its events do not carry: forget it; tell these accounts its new head."""
+
+    chat_id: bytes
+    accounts: tuple[int, ...]
+
+
+class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=5):
+    """These devices' logins are over."""
+
+    devices: tuple[int, ...]
+    code: str
+
+
+Note = ItemNote | DeviceItemNote | FrameNote | ChatNote | EndNote
+Deliver = Callable[[Note], None]
+
+
+class Broker(Protocol):
+    """Carries notes to every process, this one included, in the order in which one process published them.
+
+    `publish` never waits or fails; `flush` marks the end of what was ready together, so that it can travel as one.
+    `deliver` and `delivered` run in the event loop; `delivered` follows one or more calls of `deliver`.
+    """
+
+    async def start(self, deliver: Deliver, delivered: Callable[[], None]) -> None:
+        """Begin to deliver."""
+        ...
+
+    def publish(self, note: Note) -> None:
+        """Take one note."""
+        ...
+
+    def flush(self) -> None:
+        """Send what was published."""
+        ...
+
+    async def close(self) -> None:
+        """Deliver nothing more."""
+        ...

@@ -1,0 +1,33 @@
+"""The broker of a server that is one process: a note is delivered in the call that publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mensajeria.server.broker.broker import Deliver, Note
+
+
+def _nobody(_note: Note) -> None:
+    """Before the start and after the end."""
+
+
+class MemoryBroker:
+    """See `Broker`."""
+
+    def __init__(self) -> None:
+        self.publish: Deliver = _nobody
+        self.flush: Callable[[], None] = _nothing
+
+    async def start(self, deliver: Deliver, delivered: Callable[[], None]) -> None:
+        """See `Broker.start`."""
+        self.publish = deliver
+        self.flush = delivered
+
+    async def close(self) -> None:
+        """See `Broker.close`."""
+        self.publish = _nobody
+        self.flush = _nothing
+
+
+def _nothing() -> None:
+    """No one to tell."""

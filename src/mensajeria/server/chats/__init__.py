@@ -1,0 +1,1 @@
+"""Chats: who is in them, and the append-only log of each."""

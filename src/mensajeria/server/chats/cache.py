@@ -1,0 +1,125 @@
+"""Who is in which chat, in memory: what every message is checked against. The event that changes it invalidates it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, select
+
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.db.schema import account
+from mensajeria.server.db.schema_chats import chat, chat_member
+
+MAX_CHATS: Final = 100_000
+"""Chats kept in memory, about 60 MB of direct chats. The one loaded first goes first."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class ChatInfo:
+    """A chat as the hot path sees it."""
+
+    id: int
+    chat_id: bytes
+    kind: int
+    members: dict[int, bytes]
+    """account row id -> uid"""
+    accepted: set[int] = field(default_factory=set)
+    declined: set[int] = field(default_factory=set)
+    audience: tuple[int, ...] = ()
+    """Accounts whose devices are told about new rows: the members that have not declined."""
+
+    def update_audience(self) -> None:
+        """After a change of members or answers."""
+        self.audience = tuple(member for member in self.members if member not in self.declined)
+
+
+Waiter = Callable[[ChatInfo | None], None]
+
+
+class ChatCache:
+    """Chats by their public id. A chat that does not exist is not remembered: it may be made at any moment."""
+
+    def __init__(self, db: Database, *, max_chats: int = MAX_CHATS) -> None:
+        self._db = db
+        self._max = max_chats
+        self._chats: dict[bytes, ChatInfo] = {}
+        self._waiting: dict[bytes, list[Waiter]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._version = 0
+
+    def get(self, chat_id: bytes) -> ChatInfo | None:
+        """The chat if it is in memory."""
+        return self._chats.get(chat_id)
+
+    async def load(self, chat_id: bytes) -> ChatInfo | None:
+        """The chat, read if need be; None when there is no such chat."""
+        known = self._chats.get(chat_id)
+        if known is not None:
+            return known
+        while True:
+            version = self._version
+            info = await self._db.query(lambda connection: read_chat(connection, chat_id))
+            if version == self._version:  # else it may have changed while it was read
+                break
+        if info is not None:
+            if len(self._chats) >= self._max:
+                del self._chats[next(iter(self._chats))]
+            self._chats[chat_id] = info
+        return info
+
+    def is_loading(self, chat_id: bytes) -> bool:
+        """True while somebody waits for the chat: who comes later waits behind, so that order is kept."""
+        return chat_id in self._waiting
+
+    def when_loaded(self, chat_id: bytes, waiter: Waiter) -> None:
+        """Call `waiter` with the chat, in the order of the calls; with None when there is none or it cannot be read."""
+        waiters = self._waiting.get(chat_id)
+        if waiters is not None:
+            waiters.append(waiter)
+            return
+        self._waiting[chat_id] = [waiter]
+        task = asyncio.create_task(self._load_for_waiters(chat_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def forget(self, chat_id: bytes) -> None:
+        """The chat has changed."""
+        self._version += 1
+        self._chats.pop(chat_id, None)
+
+    async def _load_for_waiters(self, chat_id: bytes) -> None:
+        info: ChatInfo | None = None
+        try:
+            info = await self.load(chat_id)
+        except DATABASE_ERRORS as error:
+            _log.warning("chat_not_read", error=type(error).__name__)
+        for waiter in self._waiting.pop(chat_id):
+            waiter(info)
+
+
+def read_chat(connection: Connection, chat_id: bytes) -> ChatInfo | None:
+    """Read one chat with its members."""
+    row = connection.execute(select(chat.c.id, chat.c.kind).where(chat.c.chat_id == chat_id)).one_or_none()
+    if row is None:
+        return None
+    info = ChatInfo(row.id, chat_id, row.kind, {})
+    members = connection.execute(
+        select(chat_member.c.account, account.c.uid, chat_member.c.accepted, chat_member.c.declined)
+        .join(account, account.c.id == chat_member.c.account)
+        .where(chat_member.c.chat == row.id)
+        .order_by(chat_member.c.account)
+    )
+    for member in members:
+        info.members[member.account] = member.uid
+        if member.accepted:
+            info.accepted.add(member.account)
+        if member.declined:
+            info.declined.add(member.account)
+    info.update_audience()
+    return info

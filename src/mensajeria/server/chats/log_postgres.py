@@ -1,0 +1,101 @@
+"""The chats' logs in PostgreSQL: one call of the function `append_events` per batch, on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from mensajeria.server.chats.log import KNOWN, BatchRefusedError, LogUnavailableError, NewEvent, Outcome
+
+_APPEND: Final = "SELECT status, seq, ts FROM append_events($1, $2, $3, $4, $5, $6)"
+_ACCEPT: Final = """UPDATE chat_member m SET accepted = true, declined = false
+FROM unnest($1::bigint[], $2::bigint[]) AS a(chat, account) WHERE m.chat = a.chat AND m.account = a.account"""
+_TIMEOUT_S: Final = 10.0
+_SETTINGS: Final = {
+    "application_name": "mensajeria-log",
+    "synchronous_commit": "on",  # acked means durable, whatever the database's default is
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+# What a second try may mend: serialization failure, deadlock, and a unique violation by a batch that committed between
+# our lock and our read.
+_ONCE_MORE: Final = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.UniqueViolationError,
+)
+_AWAY: Final = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+)
+
+
+class PostgresEventLog:
+    """See `EventLog`. Opens its connection at the first batch and again after it was lost."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._append: Any = None
+
+    async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        """See `EventLog.append`."""
+        try:
+            connection = await self._connected()
+            try:
+                return await self._run(connection, events)
+            except _ONCE_MORE:
+                return await self._run(connection, events)
+        except _AWAY as error:
+            await self.close()
+            raise LogUnavailableError from error
+        except asyncpg.PostgresError as error:
+            raise BatchRefusedError from error
+
+    async def close(self) -> None:
+        """Give up the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*_AWAY):
+                await connection.close(timeout=1)
+
+    async def _connected(self) -> asyncpg.Connection[Any]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S, server_settings=_SETTINGS
+            )
+            self._append = await self._connection.prepare(_APPEND)
+        return self._connection
+
+    async def _run(self, connection: asyncpg.Connection[Any], events: Sequence[NewEvent]) -> list[Outcome]:
+        if not any(event.accepts for event in events):
+            return await self._call(events)
+        async with connection.transaction():
+            outcomes = await self._call(events)
+            accepts = [
+                (event.chat, event.accepts)
+                for event, outcome in zip(events, outcomes, strict=True)
+                if event.accepts and outcome[0] <= KNOWN
+            ]
+            await connection.execute(_ACCEPT, [a[0] for a in accepts], [a[1] for a in accepts])
+        return outcomes
+
+    async def _call(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        rows = await self._append.fetch(
+            [e.chat for e in events],
+            [e.mid for e in events],
+            [e.epoch for e in events],
+            [e.kind for e in events],
+            [e.ts for e in events],
+            [e.body for e in events],
+        )
+        return [tuple(row) for row in rows]

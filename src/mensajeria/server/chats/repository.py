@@ -1,0 +1,204 @@
+"""Reading and changing chats outside of the hot path: pages of heads, pages of events, direct chats, answers.
+
+Every function takes a SQLAlchemy connection inside a transaction and runs on both databases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, func, insert, select, update
+
+from mensajeria.protocol import limits
+from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.protocol.frames import Event, EventKind, Head
+from mensajeria.server.db.schema import account
+from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor, event
+
+KIND_DIRECT: Final = 0
+KIND_GROUP: Final = 1
+PAGE_BYTES: Final = limits.MAX_FRAME - (64 << 10)
+"""Stored bytes in one answer: the rest of the frame is the headers of up to 500 events."""
+_DAY_MS: Final = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks: heads differ by account and by device."""
+
+    account_id: int
+    device_id: int
+
+
+def heads_page(connection: Connection, viewer: Viewer, offset: int, limit: int) -> tuple[list[Head], bool]:
+    """Heads of the account's chats, newest activity first, and whether there are more. Declined chats are left out."""
+    rows = connection.execute(
+        _heads(viewer).order_by(chat.c.last_ms.desc(), chat.c.id.desc()).offset(offset).limit(limit + 1)
+    ).all()
+    return _with_members(connection, viewer, rows[:limit]), len(rows) > limit
+
+
+def one_head(connection: Connection, viewer: Viewer, chat_id: bytes) -> Head | None:
+    """The head of one chat, or None when the account is not in it or has declined it."""
+    rows = connection.execute(_heads(viewer).where(chat.c.chat_id == chat_id)).all()
+    return _with_members(connection, viewer, rows)[0] if rows else None
+
+
+def _heads(viewer: Viewer) -> Any:
+    own_cursor = and_(device_cursor.c.chat == chat.c.id, device_cursor.c.device == viewer.device_id)
+    return (
+        select(
+            chat.c.id,
+            chat.c.chat_id,
+            chat.c.kind,
+            chat.c.last_seq,
+            chat.c.epoch,
+            chat.c.member_seq,
+            chat_member.c.accepted,
+            func.coalesce(device_cursor.c.seq, 0).label("cursor"),
+        )
+        .select_from(chat_member)
+        .join(chat, chat.c.id == chat_member.c.chat)
+        .outerjoin(device_cursor, own_cursor)
+        .where(chat_member.c.account == viewer.account_id, chat_member.c.declined.is_(False))
+    )
+
+
+def _with_members(connection: Connection, viewer: Viewer, rows: Sequence[Any]) -> list[Head]:
+    direct = [row.id for row in rows if row.kind == KIND_DIRECT]
+    members: dict[int, list[bytes]] = {chat_row: [] for chat_row in direct}
+    delivered: dict[int, int] = {}
+    for part in (direct[start : start + 500] for start in range(0, len(direct), 500)):
+        for member in connection.execute(_members_of(part)):
+            members[member.chat].append(member.uid)
+            if member.account != viewer.account_id and member.accepted:
+                delivered[member.chat] = member.delivered
+    return [
+        Head(
+            chat_id=row.chat_id,
+            last_seq=row.last_seq,
+            epoch=row.epoch,
+            member_seq=row.member_seq,
+            accepted=bool(row.accepted),
+            members=tuple(members.get(row.id, ())),
+            delivered=delivered.get(row.id, 0),
+            cursor=row.cursor,
+        )
+        for row in rows
+    ]
+
+
+def _members_of(chats: Sequence[int]) -> Any:
+    return (
+        select(
+            chat_member.c.chat,
+            chat_member.c.account,
+            account.c.uid,
+            chat_member.c.accepted,
+            chat_member.c.delivered,
+        )
+        .join(account, account.c.id == chat_member.c.account)
+        .where(chat_member.c.chat.in_(chats))
+        .order_by(chat_member.c.chat, account.c.uid)
+    )
+
+
+def events_after(
+    connection: Connection, chat_row: int, chat_id: bytes, after: int, limit: int
+) -> tuple[int, tuple[Event, ...]]:
+    """The log's end and the rows after `after`: gapless, oldest first, at most `limit` and about one frame of bytes.
+
+    What is committed while this reads can only be behind the rows returned: numbers follow the order of commits.
+    """
+    last_seq = connection.execute(select(chat.c.last_seq).where(chat.c.id == chat_row)).scalar_one()
+    page = and_(event.c.chat == chat_row, event.c.seq > after)
+    sizes = connection.execute(
+        select(event.c.seq, func.length(event.c.body).label("size")).where(page).order_by(event.c.seq).limit(limit)
+    )
+    until = last_that_fits((row.seq, row.size) for row in sizes)
+    if until is None:
+        return last_seq, ()
+    rows = connection.execute(
+        select(event.c.seq, event.c.ts, event.c.kind, event.c.body)
+        .where(page, event.c.seq <= until)
+        .order_by(event.c.seq)
+    )
+    return last_seq, tuple(Event(chat_id, row.seq, row.ts, EventKind(row.kind), row.body) for row in rows)
+
+
+def last_that_fits(sizes: Any) -> int | None:
+    """The last of (key, bytes) pairs that still fits into one answer; the first one always does."""
+    total, last = 0, None
+    for key, size in sizes:
+        total += size
+        if last is not None and total > PAGE_BYTES:
+            break
+        last = key
+    return last
+
+
+def create_direct(connection: Connection, chat_id: bytes, own: int, peer: int, now_ms: int) -> bool:
+    """Register the direct chat of two accounts (or of one with itself); True when it was not there yet. Idempotent.
+
+    The caller has checked that `chat_id` is the hash of exactly these two.
+
+    Raises:
+        ProtocolError: REQUEST_LIMIT, too many unanswered requests by `own` today or for `peer`.
+    """
+    if connection.execute(select(chat.c.id).where(chat.c.chat_id == chat_id)).first() is not None:
+        return False
+    if own != peer:
+        _check_request_limits(connection, own, peer, now_ms)
+    row = connection.execute(
+        insert(chat)
+        .values(chat_id=chat_id, kind=KIND_DIRECT, last_ms=now_ms, created_ms=now_ms)
+        .returning(chat.c.id)
+    ).scalar_one()
+    members = [
+        {"chat": row, "account": member, "accepted": member == own, "created_ms": now_ms}
+        for member in sorted({own, peer})
+    ]
+    connection.execute(insert(chat_member), members)
+    return True
+
+
+def _check_request_limits(connection: Connection, own: int, peer: int, now_ms: int) -> None:
+    waiting = connection.execute(
+        select(func.count())
+        .select_from(chat_member)
+        .where(chat_member.c.account == peer, chat_member.c.accepted.is_(False), chat_member.c.declined.is_(False))
+    ).scalar_one()
+    mine, theirs = chat_member.alias(), chat_member.alias()
+    sent = connection.execute(
+        select(func.count())
+        .select_from(mine)
+        .join(theirs, and_(theirs.c.chat == mine.c.chat, theirs.c.account != own))
+        .where(mine.c.account == own, mine.c.accepted.is_(True), theirs.c.accepted.is_(False))
+        .where(mine.c.created_ms > now_ms - _DAY_MS)
+    ).scalar_one()
+    if waiting >= limits.PENDING_PER_ACCOUNT or sent >= limits.PENDING_PER_SENDER_DAY:
+        raise ProtocolError(Code.REQUEST_LIMIT, retry_after_ms=_DAY_MS // 24)
+
+
+def answer(connection: Connection, chat_row: int, account_id: int, *, accept: bool) -> None:
+    """Accept or decline the chat for one member."""
+    connection.execute(
+        update(chat_member)
+        .where(chat_member.c.chat == chat_row, chat_member.c.account == account_id)
+        .values(accepted=accept, declined=not accept)
+    )
+
+
+def peers(connection: Connection, account_id: int) -> list[int]:
+    """Accounts that share a chat with this one, itself included: who must know when its device list changes."""
+    mine, theirs = chat_member.alias(), chat_member.alias()
+    rows = connection.execute(
+        select(theirs.c.account)
+        .distinct()
+        .select_from(mine)
+        .join(theirs, theirs.c.chat == mine.c.chat)
+        .where(mine.c.account == account_id)
+    )
+    return sorted({account_id, *rows.scalars()})

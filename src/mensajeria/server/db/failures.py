@@ -1,0 +1,13 @@
+"""What a database raises when it cannot do its work now: the request fails, the server goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from mensajeria.server.db.sqlite_writer import WriterClosedError
+
+DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, WriterClosedError, OSError)
+"""Everything that `Database.query` and `Database.write` raise on the database's own account."""

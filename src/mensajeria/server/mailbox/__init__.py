@@ -1,0 +1,1 @@
+"""To-device envelopes, kept for each device until it acks them."""

@@ -1,0 +1,156 @@
+"""The mailboxes as the connections use them: puts and acks in group commits, a daily allowance, expiry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from mensajeria.kit.clock import Clock
+from mensajeria.protocol import limits
+from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.protocol.frames import Envelope, PutOutcome, PutTarget
+from mensajeria.server.chats.group_commit import GroupCommit
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.mailbox import store
+from mensajeria.server.mailbox.store import Put
+
+MAX_JOBS: Final = 64
+_DAY_MS: Final = 24 * 3600 * 1000
+_EXPIRE_EVERY_S: Final = 3600
+_log = structlog.get_logger(__name__)
+
+Arrived = Callable[[Sequence[Put]], None]
+
+
+@dataclass(slots=True)
+class _PutJob:
+    puts: list[Put]
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _AckJob:
+    device: int
+    ids: tuple[int, ...]
+
+
+class Allowance:
+    """Envelopes a day for each (sending account, receiving device). In memory: a restart forgives."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._day = 0
+        self._used: dict[tuple[int, bytes], int] = {}
+
+    def take(self, sender: int, did: bytes) -> bool:
+        """Count one; False when there is none left."""
+        day = self._clock.now_ms() // _DAY_MS
+        if day != self._day:
+            self._day = day
+            self._used.clear()
+        used = self._used.get((sender, did), 0)
+        if used >= limits.MAILBOX_PER_DAY:
+            return False
+        self._used[sender, did] = used + 1
+        return True
+
+
+class Mailboxes:
+    """Puts, pages and acks. `arrived` is called with what was stored, in the order of the ids, after the commit."""
+
+    def __init__(self, db: Database, clock: Clock, arrived: Arrived) -> None:
+        self._db = db
+        self._clock = clock
+        self._arrived = arrived
+        self._allowance = Allowance(clock)
+        self._queue: GroupCommit[_PutJob | _AckJob] = GroupCommit("mailbox", self._flush, max_items=MAX_JOBS)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start committing and expiring."""
+        self._queue.start()
+        self._sweeper = asyncio.create_task(self._sweep(), name="mailbox-expiry")
+
+    async def close(self) -> None:
+        """Commit what is waiting, then stop."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._queue.close()
+
+    async def put(self, sender: int, targets: Sequence[PutTarget]) -> tuple[PutOutcome, ...]:
+        """Put envelopes of an account; the outcome of each, after the commit.
+
+        Raises:
+            ProtocolError: UNAVAILABLE, the database did not take them.
+        """
+        puts = [Put(sender, target.did, target.prekey_id, target.blob) for target in targets]
+        within = [one for one in puts if self._allowance.take(sender, one.did)]
+        for one in puts:
+            one.outcome = PutOutcome.QUOTA
+        for one in within:
+            one.outcome = PutOutcome.STALE
+        if within:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._queue.submit(_PutJob(within, done))
+            await done
+        return tuple(one.outcome for one in puts)
+
+    async def page(self, device_id: int, after: int) -> tuple[Envelope, ...]:
+        """The next envelopes of a device."""
+        return await self._db.query(lambda connection: store.page(connection, device_id, after))
+
+    def ack(self, device_id: int, ids: tuple[int, ...]) -> None:
+        """Remove envelopes soon. One that stays, because the server fell, is delivered again and acked again."""
+        self._queue.submit(_AckJob(device_id, ids))
+
+    async def _flush(self, jobs: list[_PutJob | _AckJob]) -> None:
+        puts = [one for job in jobs if isinstance(job, _PutJob) for one in job.puts]
+        acks = [job for job in jobs if isinstance(job, _AckJob)]
+        waiting = [job.done for job in jobs if isinstance(job, _PutJob)]
+        now = self._clock.now_ms()
+
+        def write(connection: Connection) -> None:
+            if puts:
+                store.put(connection, puts, now)
+            for job in acks:
+                store.ack(connection, job.device, job.ids)
+
+        try:
+            await self._db.write(write)
+        except DATABASE_ERRORS as error:
+            _log.warning("mailbox_unavailable", error=type(error).__name__, items=len(jobs))
+            _settle(waiting, ProtocolError(Code.UNAVAILABLE, retry_after_ms=1000))
+            return
+        self._arrived([one for one in puts if one.outcome is PutOutcome.OK])
+        _settle(waiting, None)
+
+    async def _sweep(self) -> None:
+        while True:
+            before = self._clock.now_ms() - limits.MAILBOX_DAYS * _DAY_MS
+            try:
+                await self._expire(before)
+            except DATABASE_ERRORS as error:
+                _log.warning("mailbox_expiry_failed", error=type(error).__name__)
+            await asyncio.sleep(_EXPIRE_EVERY_S)
+
+    async def _expire(self, before: int) -> None:
+        removed = store.EXPIRE_ROWS
+        while removed == store.EXPIRE_ROWS:
+            removed = await self._db.write(lambda connection: store.expire(connection, before))
+
+
+def _settle(waiting: Sequence[asyncio.Future[None]], error: ProtocolError | None) -> None:
+    for done in waiting:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)

@@ -1,0 +1,181 @@
+"""The rows of the mailboxes: put, page, ack, expire. Plain functions over a SQLAlchemy connection, for both databases.
+
+An id is given under the lock of the device's row, so that ids follow the order of commits and a page never skips one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+
+from mensajeria.protocol import limits
+from mensajeria.protocol.frames import Envelope, PutOutcome
+from mensajeria.server.chats.repository import last_that_fits
+from mensajeria.server.db.schema import device
+from mensajeria.server.db.schema_chats import chat_member, mailbox
+
+EXPIRE_ROWS: Final = 2000
+"""Rows removed in one transaction."""
+
+
+@dataclass(slots=True)
+class Put:
+    """One envelope of one sender, and what became of it. `sender` is an account's row id; it is not stored."""
+
+    sender: int
+    did: bytes
+    prekey_id: int
+    blob: bytes
+    outcome: PutOutcome = PutOutcome.STALE
+    device: int = 0
+    id: int = 0
+
+
+@dataclass(slots=True)
+class _Box:
+    """A device's row, locked."""
+
+    id: int
+    account: int
+    prekey_id: int | None
+    seq: int
+    bytes: int
+
+
+def put(connection: Connection, puts: Sequence[Put], now_ms: int) -> None:
+    """Store envelopes in order and fill in their outcomes; only OK ones are stored."""
+    boxes = _lock_boxes(connection, {one.did for one in puts})
+    allowed: dict[tuple[int, int], bool] = {}
+    rows = []
+    for one in puts:
+        one.outcome = PutOutcome.STALE
+        box = boxes.get(one.did)
+        if box is None or box.prekey_id != one.prekey_id:
+            continue
+        one.device = box.id
+        key = (one.sender, box.account)
+        if key not in allowed:
+            allowed[key] = may_put(connection, *key)
+        if not allowed[key]:
+            one.outcome = PutOutcome.REFUSED
+        elif box.bytes + len(one.blob) > limits.MAILBOX_BYTES:
+            one.outcome = PutOutcome.QUOTA
+        else:
+            rows.append(_place(one, box, now_ms))
+    if rows:
+        connection.execute(insert(mailbox), rows)
+        used = {row["device"] for row in rows}
+        _store_boxes(connection, [box for box in boxes.values() if box.id in used])
+
+
+def _place(one: Put, box: _Box, now_ms: int) -> dict[str, object]:
+    box.seq += 1
+    box.bytes += len(one.blob)
+    one.id, one.outcome = box.seq, PutOutcome.OK
+    return {"device": box.id, "id": one.id, "prekey_id": one.prekey_id, "ts": now_ms, "blob": one.blob}
+
+
+def _lock_boxes(connection: Connection, dids: set[bytes]) -> dict[bytes, _Box]:
+    rows = connection.execute(
+        select(
+            device.c.did,
+            device.c.id,
+            device.c.account_id,
+            device.c.pq_prekey_id,
+            device.c.mail_seq,
+            device.c.mail_bytes,
+        )
+        .where(device.c.did.in_(dids), device.c.revoked_ms.is_(None))
+        .order_by(device.c.id)
+        .with_for_update(key_share=True)
+    )
+    return {
+        row.did: _Box(row.id, row.account_id, row.pq_prekey_id, row.mail_seq, row.mail_bytes) for row in rows
+    }
+
+
+def _store_boxes(connection: Connection, boxes: Sequence[_Box]) -> None:
+    connection.execute(
+        update(device)
+        .where(device.c.id == bindparam("p_id"))
+        .values(mail_seq=bindparam("p_seq"), mail_bytes=bindparam("p_bytes")),
+        [{"p_id": box.id, "p_seq": box.seq, "p_bytes": box.bytes} for box in boxes],
+    )
+
+
+def may_put(connection: Connection, sender: int, receiver: int) -> bool:
+    """To the own devices, and to members of a chat in which the sender accepted and the receiver did not decline."""
+    if sender == receiver:
+        return True
+    mine, theirs = chat_member.alias(), chat_member.alias()
+    shared = (
+        select(mine.c.chat)
+        .join(theirs, and_(theirs.c.chat == mine.c.chat, theirs.c.account == receiver))
+        .where(mine.c.account == sender, mine.c.accepted.is_(True), theirs.c.declined.is_(False))
+        .limit(1)
+    )
+    return connection.execute(shared).first() is not None
+
+
+def page(connection: Connection, device_id: int, after: int) -> tuple[Envelope, ...]:
+    """Envelopes with id > after, oldest first: one page, bounded in rows and bytes."""
+    behind = and_(mailbox.c.device == device_id, mailbox.c.id > after)
+    sizes = connection.execute(
+        select(mailbox.c.id, func.length(mailbox.c.blob).label("size"))
+        .where(behind)
+        .order_by(mailbox.c.id)
+        .limit(limits.MAX_MAIL_PAGE)
+    )
+    until = last_that_fits((row.id, row.size) for row in sizes)
+    if until is None:
+        return ()
+    rows = connection.execute(
+        select(mailbox.c.id, mailbox.c.prekey_id, mailbox.c.blob)
+        .where(behind, mailbox.c.id <= until)
+        .order_by(mailbox.c.id)
+    )
+    return tuple(Envelope(row.id, row.prekey_id, row.blob) for row in rows)
+
+
+def ack(connection: Connection, device_id: int, ids: Iterable[int]) -> None:
+    """Remove envelopes that the device has stored; ids that are not there are ignored."""
+    gone = connection.execute(
+        delete(mailbox)
+        .where(mailbox.c.device == device_id, mailbox.c.id.in_(set(ids)))
+        .returning(func.length(mailbox.c.blob))
+    ).scalars()
+    _shrink(connection, {device_id: sum(gone)})
+
+
+def expire(connection: Connection, before_ms: int) -> int:
+    """Remove envelopes put before `before_ms`, a bounded number at a time; return how many."""
+    old = connection.execute(
+        select(mailbox.c.device, mailbox.c.id, func.length(mailbox.c.blob).label("size"))
+        .where(mailbox.c.ts < before_ms)
+        .limit(EXPIRE_ROWS)
+    ).all()
+    if not old:
+        return 0
+    freed: dict[int, int] = {}
+    for row in old:
+        freed[row.device] = freed.get(row.device, 0) + row.size
+    connection.execute(
+        delete(mailbox).where(mailbox.c.device == bindparam("p_device"), mailbox.c.id == bindparam("p_id")),
+        [{"p_device": row.device, "p_id": row.id} for row in old],
+    )
+    _shrink(connection, freed)
+    return len(old)
+
+
+def _shrink(connection: Connection, freed: dict[int, int]) -> None:
+    steps = [{"p_id": box, "p_bytes": size} for box, size in sorted(freed.items()) if size]
+    if steps:
+        connection.execute(
+            update(device)
+            .where(device.c.id == bindparam("p_id"))
+            .values(mail_bytes=device.c.mail_bytes - bindparam("p_bytes")),
+            steps,
+        )
