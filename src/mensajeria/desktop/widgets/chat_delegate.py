@@ -68,20 +68,20 @@ class ChatDelegate(QStyledItemDelegate):
 
     def _ground(self, painter: QPainter, row: ChatRow, box: QRectF, state: QStyle.StateFlag) -> QColor:
         theme = self._ui.theme
-        token = "bg_window"
+        ground = "bg_window"
         if row.chat_id == self._session.current:
-            token = "accent_soft"
+            ground = "accent_soft"
         elif state & QStyle.StateFlag.State_MouseOver:
-            token = "hover"
-        if token != "bg_window":
+            ground = "hover"
+        if ground != "bg_window":
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(theme[token])
+            painter.setBrush(theme[ground])
             painter.drawRoundedRect(box, 12, 12)
         if state & QStyle.StateFlag.State_HasFocus and state & QStyle.StateFlag.State_KeyboardFocusChange:
             painter.setPen(QPen(theme["focus"], 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box.adjusted(2, 2, -2, -2), 10, 10)
-        return theme[token]
+        return theme[ground]
 
     def _first_line(self, painter: QPainter, row: ChatRow, box: QRectF) -> None:
         theme = self._ui.theme

@@ -61,12 +61,16 @@ class TimelineView(QListView):
     distance_changed = pyqtSignal(int)
     """Pixels between the lower edge and the end of the window."""
 
+    _settling = True
+    """A layout is under way (or the view is not built yet): scrolling is not the person's."""
+
     def __init__(self, ui: UiContext, model: TimelineModel) -> None:
         super().__init__()
         self._ui, self._timeline = ui, model
-        self._settling, self._at_end, self._keyboard = False, True, False
+        self._at_end, self._keyboard = True, False
         self._anchor: tuple[str, int] | None = None
         self._delegate = MessageDelegate(ui, model, self)
+        self._delegate.layout_begins.connect(self._begin_layout)
         self.setModel(model)
         self.setItemDelegate(self._delegate)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -99,24 +103,25 @@ class TimelineView(QListView):
             change.connect(self._dress)
         ui.language_changed.connect(self._rename)
         self._rename()
+        self._settling = False
 
     # ---- placing ---------------------------------------------------------------------------------------------
 
-    def doItemsLayout(self) -> None:
-        """Lay out, then put what was on screen back where it was."""
+    def updateGeometries(self) -> None:
+        """The end of a layout: put what was on screen back where it was."""
         if self._settling:
+            super().updateGeometries()
             return
         self._settling = True
         try:
-            self._delegate.set_width(self._viewport().width())
-            self._set_slack()
-            super().doItemsLayout()
+            super().updateGeometries()
             self._restore()
         finally:
             self._settling = False
         self._remember()
 
-    def _set_slack(self) -> None:
+    def _begin_layout(self) -> None:
+        self._delegate.set_width(self._viewport().width())
         rows = len(self._timeline.rows)
         self._delegate.slack = 0.0
         content = sum(self._delegate.height(place) for place in range(rows))

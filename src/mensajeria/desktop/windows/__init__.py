@@ -1,0 +1,1 @@
+"""The windows: sign-in, recovery code, main window and its dialogs. They know view models, never the client."""

@@ -1,0 +1,105 @@
+"""The window before the main one: brand panel at the left, login, registration or recovery code at the right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PyQt6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+
+from mensajeria.desktop.viewmodels.types import Phase
+from mensajeria.desktop.widgets.brand import BrandPanel
+from mensajeria.desktop.widgets.toast import Toast
+from mensajeria.desktop.windows.forms import CornerBar
+from mensajeria.desktop.windows.login import LoginPage
+from mensajeria.desktop.windows.recovery import RecoveryPage
+from mensajeria.desktop.windows.register import RegisterPage
+
+if TYPE_CHECKING:
+    from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.session import SessionModel
+
+_BRAND_FROM = 780
+"""Narrower windows show the form only."""
+
+
+class AuthWindow(QWidget):
+    """Login and registration share the server's address and the name."""
+
+    def __init__(self, ui: UiContext, session: SessionModel) -> None:
+        super().__init__()
+        self._ui, self._session = ui, session
+        self.brand = BrandPanel(ui, "brand.login")
+        self.corner = CornerBar(ui)
+        self.login = LoginPage(ui, session)
+        self.register = RegisterPage(ui, session)
+        self.recovery = RecoveryPage(ui, session)
+        self.pages = QStackedWidget()
+        for page in (self.login, self.register, self.recovery):
+            self.pages.addWidget(page)
+        right = QVBoxLayout()
+        right.setContentsMargins(16, 18, 20, 0)
+        right.addWidget(self.corner)
+        right.addWidget(self.pages, 1)
+        whole = QHBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(self.brand)
+        whole.addLayout(right, 1)
+        self.toast = Toast(ui, self, 24)
+        self.recovery.told.connect(lambda text, good: self.toast.tell(text, good=good))
+        self.login.other_wanted.connect(self.show_register)
+        self.register.other_wanted.connect(self.show_login)
+        session.phase_changed.connect(self._follow)
+        ui.theme_changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        """Room for the longer form."""
+        return QSize(960, 760)
+
+    def show_login(self) -> None:
+        """Show the login page."""
+        self._carry(self.register.handle.text, self.register.server.address, self.login)
+        self.pages.setCurrentWidget(self.login)
+        self.brand.set_slogan("brand.login")
+        self._begin(self.login)
+
+    def show_register(self) -> None:
+        """Show the registration page."""
+        self._carry(self.login.handle.text, self.login.server.address, self.register)
+        self.pages.setCurrentWidget(self.register)
+        self.brand.set_slogan("brand.register")
+        self._begin(self.register)
+
+    def _carry(self, handle: str, address: str, page: LoginPage | RegisterPage) -> None:
+        page.handle.line.setText(handle)
+        if address:
+            page.server.show_address(address)
+
+    def _begin(self, page: LoginPage | RegisterPage) -> None:
+        fields = (page.server, page.handle, page.password)
+        first = next((field for field in fields if not field.text), page.password)
+        first.line.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _follow(self, phase: Phase) -> None:
+        if phase is not Phase.SIGNED_OUT:
+            for field in (self.login.password, self.register.password, self.register.repeat):
+                field.wipe()
+            self.register.meter.clear()
+        if phase is Phase.RECOVERY_CODE:
+            self.brand.set_slogan("brand.recovery")
+            self.pages.setCurrentWidget(self.recovery)
+            self.recovery.copy.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif phase is Phase.SIGNED_OUT:
+            self.show_login()
+        self.recovery.refresh()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """The panel gives way to the form."""
+        super().resizeEvent(event)
+        self.brand.setVisible(self.width() >= _BRAND_FROM)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
+        """The window's ground."""
+        QPainter(self).fillRect(self.rect(), self._ui.theme["bg_window"])
