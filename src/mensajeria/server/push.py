@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mensajeria.protocol.errors import Code
 
-__all__ = ["Push", "Silent"]
+__all__ = ["Push", "Relay", "Silent"]
 
 
 class Push(Protocol):
@@ -52,3 +52,34 @@ class Silent:
 
     async def chat_answered(self, chat_id: bytes, account_id: int, *, accepted: bool) -> None:
         """See `Push`."""
+
+
+class Relay:
+    """Passes everything on to the hub once there is one: the services are made before the real-time part."""
+
+    def __init__(self) -> None:
+        self._target: Push = Silent()
+
+    def attach(self, target: Push) -> None:
+        """From now on, tell `target`."""
+        self._target = target
+
+    async def notify_list_changed(self, account_ids: Iterable[int], uid: bytes, ver: int) -> None:
+        """See `Push`."""
+        await self._target.notify_list_changed(account_ids, uid, ver)
+
+    async def end_login(self, device_ids: Iterable[int], code: Code) -> None:
+        """See `Push`."""
+        await self._target.end_login(device_ids, code)
+
+    async def otk_low(self, device_id: int, left: int) -> None:
+        """See `Push`."""
+        await self._target.otk_low(device_id, left)
+
+    async def chat_created(self, chat_id: bytes, account_ids: Sequence[int]) -> None:
+        """See `Push`."""
+        await self._target.chat_created(chat_id, account_ids)
+
+    async def chat_answered(self, chat_id: bytes, account_id: int, *, accepted: bool) -> None:
+        """See `Push`."""
+        await self._target.chat_answered(chat_id, account_id, accepted=accepted)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -26,7 +26,7 @@ CLIENT_NAMES: Final = frozenset({
     "MENSAJERIA_PASSPHRASE_FILE",
     "MENSAJERIA_KEY_FILE",
     "MENSAJERIA_PROFILE",
-    "MENSAJERIA_LANGUAGE",
+    "MENSAJERIA_LANG",
     "MENSAJERIA_INSECURE_HTTP",
 })
 """Names that the client and the command line read."""
@@ -43,7 +43,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """What an operator may set. Every field is `MENSAJERIA_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.", examples=["0.0.0.0"])  # noqa: S104 - an example
     port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
@@ -61,16 +61,23 @@ class Settings(BaseSettings):
         (), description="Origins of web pages that may call this server, separated by commas; native clients send none."
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed, separated by commas."
+        ("127.0.0.0/8", "::1/128"),
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed, separated by commas.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Lines for people or for programs.")
-    public_docs: bool = Field(True, description="Serve /openapi.json.")
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -83,8 +90,8 @@ class Settings(BaseSettings):
     def _one_process_without_shared_parts(self) -> Self:
         if self.workers > 1:
             raise ValueError(
-                "workers > 1: this version has no broker between processes yet, so messages would not reach people connected "
-                "to another worker; use one worker"
+                "this version has no broker between processes yet: with more than one worker, messages would not reach "
+                "people connected to another one; use 1"
             )
         return self
 
@@ -117,15 +124,16 @@ class Settings(BaseSettings):
 
 
 SERVER_NAMES: Final = frozenset(
-    [PREFIX + name.upper() for name in Settings.model_fields] + [f"{PREFIX}{name.upper()}_FILE" for name in SECRET_FIELDS]
+    [PREFIX + name.upper() for name in Settings.model_fields]
+    + [f"{PREFIX}{name.upper()}_FILE" for name in SECRET_FIELDS]
 )
 KNOWN_NAMES: Final = SERVER_NAMES | CLIENT_NAMES
 
 
 def unknown_names(environment: Iterable[str]) -> list[str]:
     """A sentence for every `MENSAJERIA_*` name that nothing in this program reads."""
-    wrong = sorted(n for n in environment if n.startswith(PREFIX) and n not in KNOWN_NAMES and not n.startswith(TEST_PREFIX))
-    return [_complaint(name) for name in wrong]
+    ours = (name for name in environment if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX))
+    return [_complaint(name) for name in sorted(set(ours) - KNOWN_NAMES)]
 
 
 def _complaint(name: str) -> str:
@@ -133,21 +141,15 @@ def _complaint(name: str) -> str:
     return f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else "")
 
 
-def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment; `overrides` (the command line's options) win, None means not given.
 
     Raises:
         SettingsError: an unknown name or a value that is not allowed, in words and without the value of a secret.
     """
-    environment = os.environ if environment is None else environment
-    if complaints := unknown_names(environment):
+    if complaints := unknown_names(os.environ):
         raise SettingsError("; ".join(complaints))
-    values: dict[str, Any] = {
-        field: environment[PREFIX + field.upper()]
-        for field in Settings.model_fields
-        if PREFIX + field.upper() in environment
-    }
-    values |= {field: _from_file(environment, field) for field in SECRET_FIELDS if _file_name(field) in environment}
+    values: dict[str, Any] = {field: _from_file(field) for field in SECRET_FIELDS if _file_name(field) in os.environ}
     values |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return Settings(**values)
@@ -159,12 +161,12 @@ def _file_name(field: str) -> str:
     return f"{PREFIX}{field.upper()}_FILE"
 
 
-def _from_file(environment: Mapping[str, str], field: str) -> str:
+def _from_file(field: str) -> str:
     name = _file_name(field)
-    if PREFIX + field.upper() in environment:
+    if PREFIX + field.upper() in os.environ:
         raise SettingsError(f"{PREFIX}{field.upper()} and {name} are both set: use one")
     try:
-        return Path(environment[name]).read_text(encoding="utf-8").strip()
+        return Path(os.environ[name]).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}: the file cannot be read ({error.__class__.__name__})") from None
 

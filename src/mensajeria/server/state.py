@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mensajeria.kit.clock import Clock
+from mensajeria.server.accounts.auth_socket import AuthSession
+from mensajeria.server.accounts.login import LoginService
+from mensajeria.server.accounts.opaque import PasswordVerifier
+from mensajeria.server.accounts.refresh import RefreshService
+from mensajeria.server.accounts.registration import Registration
 from mensajeria.server.accounts.sessions import Authenticator
+from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
 from mensajeria.server.db.engine import Database
 from mensajeria.server.facts import Facts
 from mensajeria.server.keyfiles import KeyFiles
-from mensajeria.server.push import Push
+from mensajeria.server.push import Relay
 from mensajeria.server.ratelimit.limiter import Limiter
 from mensajeria.server.settings import Settings
 
 
 @dataclass(slots=True, kw_only=True)
 class Server:
-    """The services of one process. `hub` is given by the real-time part before the first request."""
+    """The services of one process. The real-time part attaches itself to `hub` before the first request."""
 
     settings: Settings
     clock: Clock
@@ -24,5 +30,20 @@ class Server:
     keys: KeyFiles
     facts: Facts
     limiter: Limiter
+    hub: Relay
+    opaque: PasswordVerifier
+    tokens: AccessTokens
+    sealer: ChannelKeySealer
     authenticator: Authenticator
-    hub: Push
+    registration: Registration
+    login: LoginService
+    refresh: RefreshService
+
+    def auth_session(self, network: str | None) -> AuthSession:
+        """The conversation of one connection to `/auth/ws` from `network` (see `network.client_network`)."""
+        return AuthSession(self.settings, self.facts, self.registration, self.login, network)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then give everything up."""
+        await self.db.close()
+        self.opaque.close()

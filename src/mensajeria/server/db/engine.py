@@ -11,17 +11,19 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Row, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 from mensajeria.server.db.sqlite_writer import SqliteWriter
 
 T = TypeVar("T")
+AnyRow = Row[Unpack[tuple[Any, ...]]]
+"""A row whose columns are named by the query beside it."""
 RETRIED_STATES: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: the transaction had no effect and may be run again."""
 
@@ -62,6 +64,11 @@ class Database:
         async with self.engine.connect() as connection:
             yield connection
 
+    async def query(self, function: Callable[[Connection], T]) -> T:
+        """Run a function that only reads, with the same kind of connection that a write function gets."""
+        async with self.read() as connection:
+            return await connection.run_sync(function)
+
     async def write(self, function: Callable[[Connection], T]) -> T:
         """Run `function` in one transaction, committed when this returns; an exception rolls it back and is raised.
 
@@ -101,13 +108,14 @@ class _Borrowed:
     """SQLAlchemy's view of the writer thread's connection.
 
     The writer begins and commits. SQLAlchemy is given one connection that it believes to be in one endless transaction, so
-    that it never does either.
+    that it never does either; detached from its pool, so that nothing touches the connection when this is forgotten.
     """
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
-        self._engine: Engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-        self.connection: Connection = self._engine.connect()
+        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=NullPool, hide_parameters=True)
+        self.connection: Connection = engine.connect()
+        self.connection.detach()
 
 
 def _postgres(url: URL, pool_size: int) -> AsyncEngine:

@@ -1,0 +1,122 @@
+"""Who is calling: from an access token to a login, with everything that could have ended it in between."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, select
+
+from mensajeria.kit.clock import Clock
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.server.accounts.tokens import AccessClaims, AccessTokens, ChannelKeySealer
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.schema import ACTIVE, account, device
+
+CACHE_SECONDS: Final = 10
+"""How long a change made by another process (an operator's command) may go unnoticed. Changes by this one count at once."""
+CACHE_ENTRIES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A proven caller. `ck` is the channel key; `gen` the highest count of persisted encryptions the device has shown."""
+
+    account_id: int
+    uid: bytes
+    device_id: int
+    did: bytes
+    ck: Secret
+    gen: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    login: Login
+    key_id: bytes
+    until: float
+
+
+class Authenticator:
+    """The one door for access tokens, on `/ws` and REST."""
+
+    def __init__(self, db: Database, tokens: AccessTokens, sealer: ChannelKeySealer, clock: Clock) -> None:
+        self._db = db
+        self._tokens = tokens
+        self._sealer = sealer
+        self._clock = clock
+        self._cache: OrderedDict[bytes, _Cached] = OrderedDict()
+        self._changes = 0
+
+    async def authenticate(self, token: str, did: bytes | None = None) -> Login:
+        """The login behind an access token; `did`, when given, must be the token's device.
+
+        Raises:
+            ProtocolError: UNAUTHORIZED, TOKEN_EXPIRED, LOGIN_REVOKED or ACCOUNT_SUSPENDED.
+        """
+        claims = self._tokens.check(token)
+        if did is not None and did != claims.did:
+            raise ProtocolError(Code.UNAUTHORIZED)
+        cached = self._cache.get(claims.did)
+        if cached and cached.until > self._clock.monotonic() and cached.key_id == claims.key_id:
+            return cached.login
+        changes = self._changes
+        login, key_id = await self._db.query(lambda connection: self._load(connection, claims.did))
+        if login.uid != claims.uid:
+            raise ProtocolError(Code.UNAUTHORIZED)
+        if key_id != claims.key_id:
+            raise ProtocolError(Code.LOGIN_REVOKED)
+        if changes == self._changes:  # else what was read may be older than what was just changed
+            self._remember(claims, login)
+        return login
+
+    async def authenticate_fresh(self, token: str, did: bytes) -> Login:
+        """As `authenticate`, never from the cache: for a connection, whose `gen` must be the stored one."""
+        self._cache.pop(did, None)
+        return await self.authenticate(token, did)
+
+    def forget(self, did: bytes) -> None:
+        """The device's login or state has changed: read it again."""
+        self._changes += 1
+        self._cache.pop(did, None)
+
+    def note_gen(self, did: bytes, gen: int) -> None:
+        """The device has shown a higher `gen`, already stored."""
+        if cached := self._cache.get(did):
+            self._cache[did] = replace(cached, login=replace(cached.login, gen=gen))
+
+    async def by_device(self, did: bytes) -> Login:
+        """The login of a device that has no valid access token any more: the caller must prove the channel key.
+
+        Raises:
+            ProtocolError: UNAUTHORIZED, LOGIN_REVOKED or ACCOUNT_SUSPENDED.
+        """
+        return await self._db.query(lambda connection: self._load(connection, did)[0])
+
+    def _load(self, connection: Connection, did: bytes) -> tuple[Login, bytes]:
+        row = connection.execute(_by_did(did)).one_or_none()
+        if row is None:
+            raise ProtocolError(Code.UNAUTHORIZED)
+        if row.status != ACTIVE:
+            raise ProtocolError(Code.ACCOUNT_SUSPENDED)
+        if row.revoked_ms is not None or row.ck_sealed is None:
+            raise ProtocolError(Code.LOGIN_REVOKED)
+        ck = self._sealer.unseal("ck", row.did, row.ck_sealed)
+        return Login(row.account_id, row.uid, row.id, row.did, ck, row.gen), row.ck_id
+
+    def _remember(self, claims: AccessClaims, login: Login) -> None:
+        self._cache[claims.did] = _Cached(login, claims.key_id, self._clock.monotonic() + CACHE_SECONDS)
+        self._cache.move_to_end(claims.did)
+        if len(self._cache) > CACHE_ENTRIES:
+            self._cache.popitem(last=False)
+
+
+def _by_did(did: bytes) -> Select[Any]:
+    columns = (device.c.id, device.c.did, device.c.account_id, device.c.revoked_ms, device.c.ck_sealed, device.c.ck_id)
+    return (
+        select(*columns, device.c.gen, account.c.uid, account.c.status)
+        .join(account, account.c.id == device.c.account_id)
+        .where(device.c.did == did)
+    )

@@ -1,0 +1,102 @@
+"""Schema migrations, called as functions: the same for the operator's command, for `serve` and for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event, func, pool, select
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from mensajeria.server.db.engine import Database, normalise_url
+
+LOCK: Final = 0x4D454E53414A
+"""The advisory lock of PostgreSQL that a migration holds."""
+SCRIPTS: Final = Path(__file__).parent.parent / "migrations"
+
+
+class SchemaError(Exception):
+    """The database's schema is not the one this program needs. Told to the operator."""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head_revision() -> str:
+    """The newest revision this program knows."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def migrate(url: str) -> tuple[str | None, str]:
+    """Bring the database to the newest schema; (revision before, revision after). Blocking; not inside an event loop.
+
+    Raises:
+        SchemaError: the database was made by a newer program.
+    """
+    return asyncio.run(_migrate(url))
+
+
+async def _migrate(url: str) -> tuple[str | None, str]:
+    engine = create_async_engine(normalise_url(url), poolclass=pool.NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _leave_transactions_to_us)
+        event.listen(engine.sync_engine, "begin", _begin_immediate)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(upgrade)
+    finally:
+        await engine.dispose()
+
+
+def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """The whole migration is one transaction: a process that is killed in it leaves the old schema, not half of the new."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def upgrade(connection: Connection) -> tuple[str | None, str]:
+    """Run what is missing on this connection, in one transaction; (revision before, revision after)."""
+    if connection.dialect.name == "postgresql":  # two processes that start at once: one migrates, the other finds it done
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    before = current_revision(connection)
+    _refuse_unknown(before)
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()
+    return before, head_revision()
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision the database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_unknown(revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaError(f"the database is at revision {revision}, which is newer than this program: update the program")
+
+
+async def require_head(db: Database) -> None:
+    """Raises SchemaError unless the database is exactly at the newest revision."""
+    current = await db.query(current_revision)
+    if current != head_revision():
+        raise SchemaError(
+            f"the database is at revision {current or 'none'}, this program needs {head_revision()}: "
+            "run `mensajeria admin migrate`, or start with --migrate"
+        )

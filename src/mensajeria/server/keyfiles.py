@@ -1,0 +1,110 @@
+"""The server's secret files: in `<data>/secrets/`, mode 0600, never in the database nor in its backup.
+
+Whoever steals a dump of the database cannot even guess passwords with it (the OPAQUE setup is missing), nor read channel
+keys (`ck.key`), nor make tokens (`jwt.key`), nor sign heads of the key log (`log.key`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from opaque_snake import OpaqueServer
+
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.encoding import H
+from mensajeria.server.facts import StateError
+
+OPAQUE_SETUP: Final = "opaque.setup"
+CHANNEL_KEY: Final = "ck.key"
+TOKEN_KEY: Final = "jwt.key"  # noqa: S105 - a file's name
+LOG_KEY: Final = "log.key"
+SIZES: Final = {OPAQUE_SETUP: 128, CHANNEL_KEY: 32, TOKEN_KEY: 32, LOG_KEY: 32}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """The secrets, as raw bytes: the two signing keys are Ed25519 seeds."""
+
+    opaque_setup: Secret
+    channel: Secret
+    token: Secret
+    log: Secret
+
+    @property
+    def fingerprint(self) -> bytes:
+        """32 bytes that tell these secrets from others without revealing them: the database keeps it to notice a mix-up."""
+        publics = [_public(self.token), _public(self.log)]
+        return H("server-keys", *publics, H("k", self.opaque_setup.reveal()), H("k", self.channel.reveal()))
+
+
+def _public(seed: Secret) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(seed.reveal()).public_key().public_bytes_raw()
+
+
+def load_key_files(folder: Path) -> KeyFiles | None:
+    """The secrets of `folder`, or None when it does not exist.
+
+    Raises:
+        StateError: a file is missing, has the wrong size, or others may read it.
+    """
+    if not folder.exists():
+        return None
+    found = {name: _read(folder / name, size) for name, size in SIZES.items()}
+    return KeyFiles(found[OPAQUE_SETUP], found[CHANNEL_KEY], found[TOKEN_KEY], found[LOG_KEY])
+
+
+def _read(path: Path, size: int) -> Secret:
+    try:
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            raise StateError(f"{path} can be read by others: chmod 600 it, and take new secrets if somebody may have")
+        content = path.read_bytes()
+    except OSError as error:
+        raise StateError(f"the secret file {path} cannot be read: restore it from your backup") from error
+    if len(content) != size:
+        raise StateError(f"the secret file {path} is damaged: restore it from your backup")
+    return Secret(content)
+
+
+def create_key_files(folder: Path) -> KeyFiles:
+    """Make new secrets. The folder appears complete or not at all, also when the process is killed meanwhile."""
+    draft = folder.with_name(folder.name + ".new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700, parents=True)
+    contents = {
+        OPAQUE_SETUP: OpaqueServer().export_setup(),
+        CHANNEL_KEY: secrets.token_bytes(32),
+        TOKEN_KEY: secrets.token_bytes(32),
+        LOG_KEY: secrets.token_bytes(32),
+    }
+    for name, content in contents.items():
+        _write(draft / name, content)
+    _sync_folder(draft)
+    draft.rename(folder)
+    _sync_folder(folder.parent)
+    loaded = load_key_files(folder)
+    assert loaded is not None
+    return loaded
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

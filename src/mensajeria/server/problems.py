@@ -1,0 +1,112 @@
+"""Every failure of a REST call as an RFC 9457 problem document with a stable code."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from mensajeria.protocol.api import Problem
+from mensajeria.protocol.errors import MEANINGS, Code, ProtocolError
+
+MEDIA_TYPE: Final = "application/problem+json"
+_BY_STATUS: Final = {
+    400: Code.MALFORMED,
+    401: Code.UNAUTHORIZED,
+    403: Code.FORBIDDEN,
+    404: Code.NOT_FOUND,
+    405: Code.NOT_FOUND,
+    413: Code.TOO_LARGE,
+    422: Code.MALFORMED,
+    429: Code.RATE_LIMITED,
+    503: Code.UNAVAILABLE,
+}
+_log = structlog.get_logger(__name__)
+
+
+def problem_body(
+    code: Code, detail: str, request_id: str, retry_after_ms: int = 0, status: int | None = None
+) -> dict[str, Any]:
+    """The document as JSON values."""
+    meaning = MEANINGS[code]
+    return Problem(
+        type=f"urn:mensajeria:problem:{code}",
+        title=meaning.text,
+        status=status or meaning.status,
+        code=code.value,
+        detail=detail,
+        request_id=request_id,
+        retry_after_ms=retry_after_ms,
+    ).model_dump()
+
+
+def problem_headers(code: Code, retry_after_ms: int) -> dict[str, str]:
+    """The headers that go with it."""
+    headers = {"Cache-Control": "no-store"}
+    if retry_after_ms:
+        headers["Retry-After"] = str(-(-retry_after_ms // 1000))
+    if MEANINGS[code].status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
+def _response(
+    request: Request, code: Code, detail: str = "", retry_after_ms: int = 0, status: int | None = None
+) -> JSONResponse:
+    body = problem_body(code, detail, getattr(request.state, "request_id", ""), retry_after_ms, status)
+    headers = problem_headers(code, retry_after_ms)
+    return JSONResponse(body, body["status"], headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _on_protocol_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProtocolError)
+    return _response(request, error.code, error.detail, error.retry_after_ms)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Names the field, never repeats the value: it may be a secret."""
+    assert isinstance(error, RequestValidationError)
+    places = [".".join(str(part) for part in item["loc"]) + ": " + str(item["msg"]) for item in error.errors()[:3]]
+    return _response(request, Code.MALFORMED, "; ".join(places)[:500])
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = _BY_STATUS.get(error.status_code, Code.INTERNAL)
+    return _response(request, code, "", status=error.status_code)
+
+
+async def _on_database_error(request: Request, error: Exception) -> JSONResponse:
+    _log.error("database_failed", error=type(error).__name__, request_id=getattr(request.state, "request_id", ""))
+    return _response(request, Code.UNAVAILABLE)
+
+
+async def _on_bug(_request: Request, error: Exception) -> JSONResponse:
+    raise error  # not the database's failure: the outermost middleware logs it and answers
+
+
+_HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]]] = {
+    ProtocolError: _on_protocol_error,
+    RequestValidationError: _on_validation_error,
+    HTTPException: _on_http_error,
+    IntegrityError: _on_bug,
+    DBAPIError: _on_database_error,
+    sqlite3.Error: _on_database_error,
+    PoolTimeoutError: _on_database_error,
+    OSError: _on_database_error,
+}
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)

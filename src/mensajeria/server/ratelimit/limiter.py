@@ -1,0 +1,79 @@
+"""Token buckets behind one interface: in memory here, shared between processes elsewhere."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from mensajeria.kit.clock import Clock
+from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.server.ratelimit.limits import Bucket, Limit
+
+MAX_BUCKETS: Final = 100_000
+"""Buckets kept in memory, about 20 MB. The one used longest ago goes first."""
+
+
+class BucketStore(Protocol):
+    """Where the buckets are kept."""
+
+    async def take(self, name: str, key: bytes, bucket: Bucket, cost: int) -> float:
+        """Take `cost` tokens and return 0, or take none and return the seconds until they will be there.
+
+        Raises:
+            OSError: a shared store does not answer.
+        """
+        ...
+
+
+class MemoryBuckets:
+    """Buckets of this process. A bucket is (tokens, moment); an absent one is full."""
+
+    def __init__(self, clock: Clock, *, max_buckets: int = MAX_BUCKETS) -> None:
+        self._clock = clock
+        self._max = max_buckets
+        self._buckets: OrderedDict[tuple[str, bytes], tuple[float, float]] = OrderedDict()
+
+    async def take(self, name: str, key: bytes, bucket: Bucket, cost: int) -> float:
+        """See `BucketStore.take`."""
+        now = self._clock.monotonic()
+        tokens, then = self._buckets.get((name, key), (float(bucket.burst), now))
+        per_second = bucket.per_hour / 3600
+        tokens = min(float(bucket.burst), tokens + (now - then) * per_second)
+        wait = 0.0 if tokens >= cost else (cost - tokens) / per_second
+        self._put((name, key), (tokens if wait else tokens - cost, now))
+        return wait
+
+    def _put(self, key: tuple[str, bytes], value: tuple[float, float]) -> None:
+        self._buckets[key] = value
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._max:
+            self._buckets.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+
+class Limiter:
+    """What the services ask."""
+
+    def __init__(self, store: BucketStore) -> None:
+        self._store = store
+
+    async def check(self, limit: Limit, key: bytes | str, *, cost: int = 1) -> None:
+        """Count one use.
+
+        Raises:
+            ProtocolError: RATE_LIMITED, with the limiter's name and when to try again.
+        """
+        if wait := await self._take(limit, key, cost):
+            raise ProtocolError(Code.RATE_LIMITED, limit.label, retry_after_ms=max(1, round(wait * 1000)))
+
+    async def allows(self, limit: Limit, key: bytes | str, *, cost: int = 1) -> bool:
+        """As `check`, for limits that change the answer instead of refusing it."""
+        return not await self._take(limit, key, cost)
+
+    async def _take(self, limit: Limit, key: bytes | str, cost: int) -> float:
+        try:
+            return await self._store.take(limit.label, key.encode() if isinstance(key, str) else key, limit.value, cost)
+        except OSError:
+            return 0.0 if limit.value.fail_open else 1.0
