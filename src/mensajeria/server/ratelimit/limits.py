@@ -40,6 +40,9 @@ class Limit(Enum):
     LIST_ACCOUNT = Bucket(limits.MAX_LIST_VERSIONS_PER_DAY, limits.MAX_LIST_VERSIONS_PER_DAY / 24, fail_open=False)
     PREKEY_UPLOAD_DEVICE = Bucket(20, 60, fail_open=True)
     CHAT_CREATE_ACCOUNT = Bucket(60, 120, fail_open=False)
+    # Per connection, kept in it. Over the first the socket is not read for a while; over the second typing is not relayed.
+    FRAMES_CONNECTION = Bucket(4000, 2000 * 3600, fail_open=True)
+    TYPING_CONNECTION = Bucket(10, 2 * 3600, fail_open=True)
     # Over these two a claimer gets the fallback key, never an error.
     CLAIM_PAIR = Bucket(limits.CLAIMS_PER_HOUR_PER_PAIR, limits.CLAIMS_PER_HOUR_PER_PAIR, fail_open=False)
     CLAIM_TARGET = Bucket(limits.CLAIMS_PER_HOUR_PER_TARGET, limits.CLAIMS_PER_HOUR_PER_TARGET, fail_open=False)
