@@ -26,7 +26,7 @@ class Wording:
 
     def __init__(self, translator: Translator, now_ms: Callable[[], int], zone: tzinfo | None = None) -> None:
         self.translator = translator
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._zone = zone
 
     def local(self, time_ms: int) -> datetime:
@@ -45,7 +45,7 @@ class Wording:
 
     def short_date(self, time_ms: int) -> str:
         """For the chat list: time today, then "Yesterday", the weekday within a week, else the date."""
-        day, today = self.day(time_ms), self.day(self._now_ms())
+        day, today = self.day(time_ms), self.day(self.now_ms())
         ago = (today - day).days
         if ago <= 0:
             return self.clock(time_ms)
@@ -62,7 +62,7 @@ class Wording:
 
         "Today", "Yesterday", "Monday, 23 November", with the year if it is another one.
         """
-        today = self.day(self._now_ms())
+        today = self.day(self.now_ms())
         ago = (today - day).days
         if ago in (0, 1):
             return self.translator.tr("date.today" if ago == 0 else "date.yesterday")

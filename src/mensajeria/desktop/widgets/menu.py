@@ -68,7 +68,8 @@ class Menu(QMenu):
         made = icons.icon(icon, 20, ink, self.devicePixelRatioF())
         action = present(self.addAction(made, f"{text}\t{shortcut}" if shortcut else text))
         action.setIconVisibleInMenu(True)
-        action.triggered.connect(lambda: act())
+        # Without the signal's own argument ("checked").
+        action.triggered.connect(lambda _checked: act())
 
     def sizeHint(self) -> QSize:
         """Wide enough to look calm."""

@@ -91,7 +91,7 @@ class MessageDelegate(QStyledItemDelegate):
         if layout.row.service is not None:
             self._paint_notice(painter, layout)
         else:
-            self._paint_message(painter, layout)
+            paint_message(painter, self._ui, layout)
         if place == self.focused_row:
             painter.setPen(QPen(self._ui.theme["focus"], 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -128,48 +128,6 @@ class MessageDelegate(QStyledItemDelegate):
         if layout.text is not None:
             layout.text.draw(painter, layout.text_at)
 
-    def _paint_message(self, painter: QPainter, layout: MessageLayout) -> None:
-        theme, row = self._ui.theme, layout.row
-        side = "out" if row.outgoing else "in"
-        ink = theme[f"bubble_{side}_text2"]
-        if layout.bubble is not None:
-            if not theme.dark:
-                painter.fillPath(layout.bubble.translated(0, 1), QColor(theme["shadow"]))
-            painter.fillPath(layout.bubble, theme[f"bubble_{side}"])
-            if not layout.icon_box.isNull():
-                icons.draw(painter, "lock-key-fill", layout.icon_box, ink)
-            if layout.text is not None:
-                layout.text.draw(painter, layout.text_at)
-        else:
-            ink = theme["text2"]
-            painter.setPen(theme["text"])
-            painter.setFont(fonts.emoji(40))
-            flag = Qt.AlignmentFlag.AlignRight if row.outgoing else Qt.AlignmentFlag.AlignLeft
-            painter.drawText(layout.bubble_box, flag | Qt.AlignmentFlag.AlignVCenter, layout.emoji)
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(theme["surface_raised"])
-            painter.drawRoundedRect(layout.meta_pill, 10, 10)
-        self._paint_meta(painter, layout, ink)
-
-    def _paint_meta(self, painter: QPainter, layout: MessageLayout, ink: QColor) -> None:
-        row, theme = layout.row, self._ui.theme
-        painter.setPen(ink)
-        painter.setFont(fonts.tabular(fonts.MICRO))
-        painter.drawText(layout.meta_at, layout.meta)
-        if row.outgoing:
-            right = layout.meta_pill.right() - 7 if layout.bubble is None else layout.bubble_box.right() - 12
-            ticks.draw(painter, theme, QPointF(right - ticks.WIDTH, layout.meta_at.y() - 10), row.state, ink)
-        if row.state is MessageState.FAILED:
-            painter.setPen(theme["danger"])
-            painter.setFont(fonts.font(fonts.CAPTION_STRONG))
-            words = layout.failed_text
-            left = QRectF(0, layout.retry_box.y(), layout.retry_box.x(), layout.retry_box.height())
-            painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words)
-            between = QRectF(layout.retry_box.topRight(), layout.discard_box.bottomLeft())
-            painter.drawText(layout.retry_box, _CENTRE, self._ui.say("action.retry"))
-            painter.drawText(between, _CENTRE, "·")
-            painter.drawText(layout.discard_box, _CENTRE, layout.discard_text)
-
 
 def paint_date(painter: QPainter, ui: UiContext, box: QRectF, text: str) -> None:
     """The pill with a day's name."""
@@ -179,3 +137,48 @@ def paint_date(painter: QPainter, ui: UiContext, box: QRectF, text: str) -> None
     painter.setPen(ui.theme["text2"])
     painter.setFont(fonts.font(fonts.CAPTION_STRONG))
     painter.drawText(box, _CENTRE, text)
+
+
+def paint_message(painter: QPainter, ui: UiContext, layout: MessageLayout) -> None:
+    """A bubble with its text and state, or large emoji, at the painter's origin."""
+    theme, row = ui.theme, layout.row
+    side = "out" if row.outgoing else "in"
+    ink = theme[f"bubble_{side}_text2"]
+    if layout.bubble is not None:
+        if not theme.dark:
+            painter.fillPath(layout.bubble.translated(0, 1), QColor(theme["shadow"]))
+        painter.fillPath(layout.bubble, theme[f"bubble_{side}"])
+        if not layout.icon_box.isNull():
+            icons.draw(painter, "lock-key-fill", layout.icon_box, ink)
+        if layout.text is not None:
+            layout.text.draw(painter, layout.text_at)
+    else:
+        ink = theme["text2"]
+        painter.setPen(theme["text"])
+        painter.setFont(fonts.emoji(40))
+        flag = Qt.AlignmentFlag.AlignRight if row.outgoing else Qt.AlignmentFlag.AlignLeft
+        painter.drawText(layout.bubble_box, flag | Qt.AlignmentFlag.AlignVCenter, layout.emoji)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme["surface_raised"])
+        painter.drawRoundedRect(layout.meta_pill, 10, 10)
+    _paint_meta(painter, ui, layout, ink)
+
+
+def _paint_meta(painter: QPainter, ui: UiContext, layout: MessageLayout, ink: QColor) -> None:
+    row, theme = layout.row, ui.theme
+    painter.setPen(ink)
+    painter.setFont(fonts.tabular(fonts.MICRO))
+    painter.drawText(layout.meta_at, layout.meta)
+    if row.outgoing:
+        right = layout.meta_pill.right() - 7 if layout.bubble is None else layout.bubble_box.right() - 12
+        ticks.draw(painter, theme, QPointF(right - ticks.WIDTH, layout.meta_at.y() - 10), row.state, ink)
+    if row.state is MessageState.FAILED:
+        painter.setPen(theme["danger"])
+        painter.setFont(fonts.font(fonts.CAPTION_STRONG))
+        words = layout.failed_text
+        left = QRectF(0, layout.retry_box.y(), layout.retry_box.x(), layout.retry_box.height())
+        painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words)
+        between = QRectF(layout.retry_box.topRight(), layout.discard_box.bottomLeft())
+        painter.drawText(layout.retry_box, _CENTRE, ui.say("action.retry"))
+        painter.drawText(between, _CENTRE, "·")
+        painter.drawText(layout.discard_box, _CENTRE, layout.discard_text)

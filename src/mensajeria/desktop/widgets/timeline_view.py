@@ -22,6 +22,7 @@ from PyQt6.QtGui import (
     QFocusEvent,
     QHelpEvent,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -58,6 +59,8 @@ class TimelineView(QListView):
     discard_wanted = pyqtSignal(str)
     menu_wanted = pyqtSignal(object, QPoint)
     """(MessageRow, global position)"""
+    copy_wanted = pyqtSignal(object)
+    """(MessageRow)"""
     distance_changed = pyqtSignal(int)
     """Pixels between the lower edge and the end of the window."""
 
@@ -351,6 +354,8 @@ class TimelineView(QListView):
             at = self._delegate.focused_row
             step = -1 if key == Qt.Key.Key_Up else 1
             self._focus_row(rows - 1 if at < 0 else min(max(at + step, 0), rows - 1))
+        elif event.matches(QKeySequence.StandardKey.Copy) and self.focused_message is not None:
+            self.copy_wanted.emit(self.focused_message)
         elif key == Qt.Key.Key_End:
             self.scroll_to_end()
         elif key in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):

@@ -16,6 +16,8 @@ from mensajeria.desktop.windows.forms import Page, ServerField
 from mensajeria.kit.secrets import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import ErrorNotice
@@ -71,7 +73,7 @@ class LoginPage(Page):
             self.password.line.setFocus(Qt.FocusReason.OtherFocusReason)
 
 
-def other_way(ui: UiContext, question: str, answer: str, act: object) -> QHBoxLayout:
+def other_way(ui: UiContext, question: str, answer: str, act: Callable[[], None]) -> QHBoxLayout:
     """The line under a form that leads to the other one."""
     row = QHBoxLayout()
     row.setSpacing(5)

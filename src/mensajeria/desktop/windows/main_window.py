@@ -1,0 +1,191 @@
+"""The main window: sidebar and chat side by side, or one of them when it is narrow; keyboard, menu, dialogs, toasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QPoint, QSize, Qt
+from PyQt6.QtGui import QKeyEvent, QKeySequence, QResizeEvent, QShortcut
+from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QWidget
+
+from mensajeria.desktop.widgets.dialog import Dialog
+from mensajeria.desktop.widgets.menu import Menu
+from mensajeria.desktop.widgets.toast import Toast
+from mensajeria.desktop.windows.chat_pane import ChatPane
+from mensajeria.desktop.windows.dialogs import JumpDialog, NewChatDialog, ShortcutsDialog
+from mensajeria.desktop.windows.settings import SettingsDialog
+from mensajeria.desktop.windows.sidebar import NARROWEST, WIDEST, WIDTH, Sidebar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.session import SessionModel
+    from mensajeria.desktop.viewmodels.types import ErrorNotice
+
+NARROW_BELOW = 720
+
+
+class MainWindow(QWidget):
+    """What a signed-in person sees."""
+
+    def __init__(self, ui: UiContext, session: SessionModel) -> None:
+        super().__init__()
+        self._ui, self._session = ui, session
+        self._narrow = False
+        self.sidebar = Sidebar(ui, session)
+        self.pane = ChatPane(ui, session)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter.setHandleWidth(1)
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.setStyleSheet("QSplitter::handle { background: transparent; }")
+        self._splitter.addWidget(self.sidebar)
+        self._splitter.addWidget(self.pane)
+        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setSizes([WIDTH, 832])
+        whole = QHBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self._splitter)
+        self.toast = Toast(ui, self, 84)
+        self.dialog: Dialog | None = None
+        self._wire()
+        self._bind_keys()
+        self._arrange()
+
+    def sizeHint(self) -> QSize:
+        """The usual size."""
+        return QSize(1180, 760)
+
+    def _wire(self) -> None:
+        self.sidebar.new_chat_wanted.connect(self.new_chat)
+        self.sidebar.menu_wanted.connect(self._show_menu)
+        self.pane.empty.card.new_chat_wanted.connect(self.new_chat)
+        self.pane.told.connect(self.toast.tell)
+        self.pane.back.connect(self._session.leave_chat)
+        self._session.current_changed.connect(self._arrange)
+        self._session.noticed.connect(self._tell)
+
+    def _bind_keys(self) -> None:
+        ui = self._ui
+        bindings: list[tuple[str, Callable[[], object]]] = [
+            ("Ctrl+K", self.jump),
+            ("Ctrl+N", self.new_chat),
+            ("Ctrl+Shift+F", self.sidebar.search.line.setFocus),
+            ("Alt+Up", lambda: self._step_chat(-1)),
+            ("Alt+Down", lambda: self._step_chat(1)),
+            ("Alt+Shift+Up", lambda: self._step_chat(-1, unread=True)),
+            ("Alt+Shift+Down", lambda: self._step_chat(1, unread=True)),
+            ("F6", lambda: self._cycle(1)),
+            ("Shift+F6", lambda: self._cycle(-1)),
+            ("Ctrl+End", self.pane.jump.click),
+            ("Ctrl+,", self.settings),
+            ("F1", self.shortcuts),
+            ("Ctrl+/", self.shortcuts),
+            ("Ctrl++", lambda: ui.step_text_size(1)),
+            ("Ctrl+=", lambda: ui.step_text_size(1)),
+            ("Ctrl+-", lambda: ui.step_text_size(-1)),
+            ("Ctrl+0", lambda: ui.step_text_size(0)),
+            ("Ctrl+Q", self._session.quit),
+        ]
+        for keys, act in bindings:
+            QShortcut(QKeySequence(keys), self).activated.connect(act)
+
+    # ---- dialogs and menu ------------------------------------------------------------------------------------
+
+    def new_chat(self) -> None:
+        """Ask for a name and open a chat."""
+        if self.dialog is None:
+            dialog = NewChatDialog(self._ui, self._session, self)
+            self._present(dialog, dialog.field.line)
+
+    def jump(self) -> None:
+        """Go to a chat by a few letters."""
+        if self.dialog is None:
+            dialog = JumpDialog(self._ui, self._session, self)
+            self._present(dialog, dialog.search.line)
+
+    def settings(self) -> None:
+        """Show the settings."""
+        if self.dialog is None:
+            self._present(SettingsDialog(self._ui, self))
+
+    def shortcuts(self) -> None:
+        """Show the keys."""
+        if self.dialog is None:
+            self._present(ShortcutsDialog(self._ui, self))
+
+    def _present(self, dialog: Dialog, first: QWidget | None = None) -> None:
+        self.dialog = dialog
+        dialog.closed.connect(self._forget_dialog)
+        dialog.present(first)
+
+    def _forget_dialog(self) -> None:
+        self.dialog = None
+
+    def _show_menu(self, button: QWidget) -> None:
+        menu = Menu(self._ui, self)
+        menu.add("menu.settings", "gear", self.settings, "Ctrl ,")
+        menu.add("menu.shortcuts", "keyboard", self.shortcuts, "F1")
+        menu.addSeparator()
+        menu.add("menu.quit", "power", self._session.quit, "Ctrl Q")
+        menu.popup(button.mapToGlobal(QPoint(button.width() - menu.sizeHint().width(), button.height() + 4)))
+
+    def _tell(self, notice: ErrorNotice) -> None:
+        self.toast.tell(self._ui.translator.error(notice.code, notice.params), good=False)
+
+    # ---- layout ----------------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """One pane or two."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        narrow = self.width() < NARROW_BELOW
+        chat_open = bool(self._session.current)
+        self.pane.header.set_narrow(narrow)
+        self.sidebar.setMaximumWidth(16_777_215 if narrow else WIDEST)
+        self.sidebar.setMinimumWidth(NARROWEST)
+        self.sidebar.setVisible(not narrow or not chat_open)
+        self.pane.setVisible(not narrow or chat_open)
+        if self._narrow and not narrow:
+            self._splitter.setSizes([WIDTH, self.width() - WIDTH])
+        self._narrow = narrow
+
+    # ---- keyboard --------------------------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Esc goes one step back; a letter typed anywhere goes to the composer."""
+        if event is None or self.dialog is not None:
+            return
+        if event.key() == Qt.Key.Key_Escape:
+            self._step_back()
+            return
+        plain = not event.modifiers() & ~(Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier)
+        if plain and event.text() and event.text().isprintable() and self.pane.composer.isVisible():
+            self.pane.composer.type_into(event)
+            return
+        super().keyPressEvent(event)
+
+    def _step_back(self) -> None:
+        if not self.sidebar.clear_search() and self._session.current:
+            self._session.leave_chat()
+            self.sidebar.chats.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _step_chat(self, step: int, *, unread: bool = False) -> None:
+        rows = self._session.chats.visible
+        at = self._session.chats.position(self._session.current)
+        if at < 0:
+            at = -1 if step > 0 else len(rows)
+        at += step
+        while 0 <= at < len(rows) and unread and not rows[at].unread:
+            at += step
+        if 0 <= at < len(rows):
+            self._session.open_chat(rows[at].chat_id)
+
+    def _cycle(self, step: int) -> None:
+        stops: list[QWidget] = [self.sidebar.chats, self.pane.timeline, self.pane.composer.editor]
+        stops = [stop for stop in stops if stop.isVisible()]
+        at = next((place for place, stop in enumerate(stops) if stop.hasFocus()), -1 if step > 0 else 0)
+        if stops:
+            stops[(at + step) % len(stops)].setFocus(Qt.FocusReason.TabFocusReason)
