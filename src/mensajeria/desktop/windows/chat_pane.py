@@ -78,6 +78,7 @@ class ChatPane(QStackedWidget):
         self.composer.typing.connect(session.set_typing)
         self.composer.draft_changed.connect(session.save_draft)
         self.identity.closed.connect(session.dismiss_identity_change)
+        self.identity.acted.connect(session.dismiss_identity_change)
         self.request.accepted.connect(session.accept_request)
         self.request.declined.connect(session.decline_request)
         self.header.back.connect(self.back)
@@ -103,7 +104,8 @@ class ChatPane(QStackedWidget):
         self.composer.setVisible(not row.request)
         if row.identity_changed:
             title = self._ui.say("identity.title", name=row.title)
-            self.identity.tell(banner.IDENTITY, title, self._ui.say("identity.text"))
+            action = "identity.accept" if row.verified else ""
+            self.identity.tell(banner.IDENTITY, title, self._ui.say("identity.text"), action)
         else:
             self.identity.hide()
 

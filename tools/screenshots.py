@@ -1,0 +1,370 @@
+"""Render every window in both themes and both languages, without a display, at scale 1.5.
+
+    python tools/screenshots.py FOLDER [NAME ...]
+
+Each picture is `<name>-<language>-<theme>.png`. The people and messages are made up; the windows are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("QT_SCALE_FACTOR", "1.5")
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication, QWidget
+
+from mensajeria.client.i18n import Translator
+from mensajeria.desktop.theme.context import UiContext
+from mensajeria.desktop.viewmodels.session import SessionModel
+from mensajeria.desktop.viewmodels.types import (
+    ChatRow,
+    CheckState,
+    ConnectionPhase,
+    ConnectionState,
+    ErrorNotice,
+    MessageRow,
+    MessageState,
+    NameCheck,
+    OpenedChat,
+    Page,
+    PasswordStrength,
+    Person,
+    Phase,
+    Preferences,
+    ServerCheck,
+    ServiceKind,
+    ThemeChoice,
+    Unreadable,
+)
+from mensajeria.desktop.viewmodels.wording import Wording
+from mensajeria.desktop.windows.app_window import AppWindow
+from mensajeria.kit.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ZONE = ZoneInfo("Europe/Madrid")
+NOW = int(datetime(2026, 11, 24, 18, 9, tzinfo=ZONE).timestamp() * 1000)
+CARMEN = Person("u0", "carmen", "Carmen Ruiz", 2)
+LUCIA = Person("u1", "lucia", "Lucía Fernández", 3, verified=True)
+PABLO = Person("u2", "pablo", "Pablo Quiroga", 6)
+
+TEXTS = {
+    "es": {
+        "bank": "Genial, justo lo que necesitaba. El punto `4.2` lo cambio yo ahora mismo.",
+        "view": "¡Qué envidia! Guárdame sitio para el jueves",
+        "drink": "Hecho. Te espero con una horchata bien fría 🥤",
+        "sign": "Por cierto, la gestoría ya me ha contestado: falta solo tu firma en la página dos y queda cerrado.",
+        "later": "Te lo subo en un rato",
+        "go": "¿Sales ya? El tren se adelanta diez minutos",
+        "way": "Voy de camino, estoy en el metro",
+        "seat": "Vale, te guardo sitio en el vagón 4 🚆",
+        "sun": "Gracias, eres un sol",
+        "tunnel": "Me he quedado sin cobertura, esto saldrá cuando vuelva",
+        "without": "Si llego tarde, subid sin mí",
+        "link": "Aquí está el plano de la estación: https://osm.org/go/b0Kx9",
+        "draft": "Llego en diez minutos, espérame en",
+        "key": "Clave wifi del taller: ya cambiada",
+        "sunday": "¿Comemos el domingo en casa?",
+        "minutes": "Te paso el acta de la reunión de noviembre",
+        "deploy": "Despliegue terminado sin errores, todo en verde",
+        "photo": "Qué foto tan buena 😍",
+        "book": "Para el mes que viene propongo «Nada», de Laforet",
+        "hello": "Hola, soy Irene, la del curso de cerámica",
+    },
+    "en": {
+        "bank": "Great, just what I needed. I will change point `4.2` right now.",
+        "view": "I am jealous! Keep me a seat for Thursday",
+        "drink": "Done. A really cold horchata is waiting for you 🥤",
+        "sign": "By the way, the office has answered: only your signature on page two is missing and we are done.",
+        "later": "I will send it in a while",
+        "go": "Are you leaving? The train comes ten minutes early",
+        "way": "On my way, I am in the underground",
+        "seat": "Fine, I will keep you a seat in coach 4 🚆",
+        "sun": "Thank you, you are a star",
+        "tunnel": "I have lost signal, this goes out when it is back",
+        "without": "If I am late, get on without me",
+        "link": "Here is the station map: https://osm.org/go/b0Kx9",
+        "draft": "I will be there in ten minutes, wait for me at",
+        "key": "Wifi key of the workshop: changed already",
+        "sunday": "Lunch at home on Sunday?",
+        "minutes": "Here are the minutes of the November meeting",
+        "deploy": "Deployment finished without errors, all green",
+        "photo": "What a great photo 😍",
+        "book": "For next month I propose “Nada” by Laforet",
+        "hello": "Hi, I am Irene from the pottery course",
+    },
+}
+
+
+def at(day: int, hour: int, minute: int) -> int:
+    """A moment of November 2026, local time."""
+    return int(datetime(2026, 11, day, hour, minute, tzinfo=ZONE).astimezone(UTC).timestamp() * 1000)
+
+
+class Scene:
+    """A session full of made-up data, and the window that shows it."""
+
+    def __init__(self, language: str, theme: ThemeChoice) -> None:
+        wording = Wording(Translator(language), lambda: NOW, ZONE)
+        self.words = TEXTS[language]
+        self.session = SessionModel(wording, Preferences(language=language, theme=theme))
+        self.ui = UiContext(self.session)
+        self.window = AppWindow(self.ui, self.session)
+        self.window.show()
+
+    def sign_in(self, width: int = 1180, height: int = 760) -> None:
+        """Show the main window with its chats."""
+        self.session.set_account(CARMEN)
+        self.session.set_connection(ConnectionState(ConnectionPhase.ONLINE, "chat.ruiz.es"))
+        self.session.put_chats(self.chats())
+        self.session.set_phase(Phase.READY)
+        self.window.resize(width, height)
+
+    def chats(self) -> list[ChatRow]:
+        """The chat list."""
+        text, read = self.words, MessageState.READ
+        rows = [
+            ChatRow("c0", "Irene Paz", 5, "irene", text["hello"], time_ms=at(24, 18, 8), request=True, unread=1),
+            ChatRow("c1", LUCIA.name, 3, "lucia", "🎉🎉", time_ms=at(24, 13, 3), unread=3, verified=True, online=True),
+            ChatRow("c2", "Rosa Ruiz", 5, "rosa", text["sunday"], time_ms=at(24, 12, 40), unread=12),
+            ChatRow("c3", "Diego Castaño", 2, "diego", text["minutes"], time_ms=at(24, 10, 8), unread=2, verified=True),
+            ChatRow("c4", "Teo Aranda", 4, "teo", text["deploy"], time_ms=at(24, 9, 22), typing=True),
+            ChatRow("c5", PABLO.name, 6, "pablo", text["sun"], time_ms=at(24, 8, 13), draft=text["draft"], online=True),
+            ChatRow("c6", "Ana Belén Soto", 5, "ana", text["photo"], None, True, at(23, 20, 1), last_state=read),
+            ChatRow("c7", "Inés Leal", 0, "ines", text["book"], time_ms=at(23, 11, 30)),
+            ChatRow("c8", "Notas guardadas", 7, "carmen", text["key"], None, True, at(21, 9, 0), note_to_self=True),
+            ChatRow("c9", "Marcos Ibáñez", 1, "marcos", text["way"], time_ms=at(16, 9, 0), verified=True, online=True),
+        ]
+        return [replace(row, sort_ms=row.time_ms) for row in rows]
+
+    def rows(self, person: Person, script: list[tuple[str, int, MessageState]]) -> list[MessageRow]:
+        """Messages from (key of the text or emoji, time, state); ``NONE`` means that the other person wrote it."""
+        made = []
+        for number, (key, when, state) in enumerate(script):
+            mine = state is not MessageState.NONE
+            text = self.words.get(key, key)
+            made.append(MessageRow(f"m{number}", number, CARMEN if mine else person, mine, when, text, state))
+        return made
+
+    def open(self, chat_id: str, rows: list[MessageRow], first_unread: str = "", unread: int = 0) -> None:
+        """Open a chat with these rows."""
+        self.session.open_chat(chat_id)
+        page = Page(chat_id, tuple(rows), at_start=True, at_end=True)
+        self.session.put_opened_chat(OpenedChat(page, first_unread, unread))
+
+    def lucia(self) -> list[MessageRow]:
+        """A chat of two days."""
+        other, read = MessageState.NONE, MessageState.READ
+        return self.rows(
+            LUCIA,
+            [
+                ("link", at(23, 9, 49), read),
+                ("bank", at(23, 9, 55), other),
+                ("❤️", at(23, 9, 55), other),
+                ("view", at(24, 12, 34), other),
+                ("drink", at(24, 12, 36), read),
+                ("sign", at(24, 13, 2), other),
+                ("later", at(24, 13, 2), other),
+                ("🎉🎉", at(24, 13, 3), other),
+            ],
+        )
+
+
+def main_direct(scene: Scene) -> None:
+    scene.sign_in()
+    scene.open("c1", scene.lucia(), "m5", 3)
+
+
+def login(scene: Scene) -> None:
+    scene.window.resize(960, 640)
+    page = scene.window.auth.login
+    page.server.show_address("chat.ruiz.es")
+    scene.session.set_server_check(ServerCheck("chat.ruiz.es", CheckState.OK, "0.1.0", registration_open=True))
+    page.handle.line.setText("carmen")
+    page.password.line.setText("correct horse battery")
+    page.password.line.setFocus()
+
+
+def login_wrong(scene: Scene) -> None:
+    login(scene)
+    scene.session.fail_auth(ErrorNotice("bad_credentials"))
+
+
+def register(scene: Scene) -> None:
+    scene.window.auth.show_register()
+    page = scene.window.auth.register
+    page.server.show_address("chat.ruiz.es")
+    scene.session.set_server_check(ServerCheck("chat.ruiz.es", CheckState.OK, "0.1.0", registration_open=True))
+    QTest.keyClicks(page.handle.line, "carmen")
+    scene.session.check_name("chat.ruiz.es", "carmen")
+    names = ("carmen.ruiz", "carmen_r")
+    scene.session.set_name_check(NameCheck("carmen", CheckState.BAD, names, "handle_taken"))
+    for field in (page.repeat, page.password):
+        field.line.setText("trigo nube farol")
+        field.line.textEdited.emit(field.line.text())
+    secret = Secret.from_text("trigo nube farol")
+    scene.session.check_password(secret, "carmen")
+    strength = PasswordStrength(3, "password.advice.one_more_word", accepted=True)
+    scene.session.set_password_strength(secret, strength)
+    page.password.line.setFocus()
+
+
+def recovery(scene: Scene) -> None:
+    scene.session.set_account(CARMEN)
+    scene.session.set_recovery_code(Secret.from_text("7K2M-9QXD-4TRB-0HVN-6PWE-3ZJF-8GAC-5SYK"))
+    scene.window.auth.recovery.saved.setChecked(True)
+
+
+def offline(scene: Scene) -> None:
+    scene.sign_in()
+    scene.session.put_chats([replace(scene.session.chats.find("c5") or scene.chats()[5], identity_changed=True)])
+    state = ConnectionState(ConnectionPhase.OFFLINE, "chat.ruiz.es", retry_at_ms=NOW + 8000)
+    scene.session.set_connection(state)
+    sending, none = MessageState.SENDING, MessageState.NONE
+    rows = scene.rows(
+        PABLO,
+        [
+            ("go", at(24, 8, 12), none),
+            ("way", at(24, 8, 13), MessageState.READ),
+            ("seat", at(24, 8, 13), none),
+            ("sun", at(24, 8, 14), MessageState.DELIVERED),
+            ("", at(24, 8, 20), none),
+            ("tunnel", at(24, 8, 21), sending),
+            ("without", at(24, 8, 22), sending),
+            ("link", at(24, 8, 23), MessageState.FAILED),
+        ],
+    )
+    rows[4] = replace(rows[4], service=ServiceKind.IDENTITY_CHANGED, service_params={"name": "Pablo"})
+    scene.open("c5", rows)
+
+
+def empty(scene: Scene) -> None:
+    scene.sign_in()
+
+
+def no_chats(scene: Scene) -> None:
+    scene.session.set_account(CARMEN)
+    scene.session.set_connection(ConnectionState(ConnectionPhase.ONLINE, "chat.ruiz.es"))
+    scene.session.set_phase(Phase.READY)
+    scene.window.resize(1180, 760)
+
+
+def narrow(scene: Scene) -> None:
+    scene.sign_in(440, 760)
+    scene.open("c1", scene.lucia(), "m5", 3)
+
+
+def request(scene: Scene) -> None:
+    scene.sign_in()
+    irene = Person("u3", "irene", "Irene Paz", 5)
+    rows = scene.rows(irene, [("hello", at(24, 18, 8), MessageState.NONE), ("🙂", at(24, 18, 8), MessageState.NONE)])
+    rows.append(replace(rows[0], key="x", position=9, text="", unreadable=Unreadable.WAITING))
+    scene.open("c0", rows)
+
+
+def toast(scene: Scene) -> None:
+    main_direct(scene)
+    scene.window.main.pane.told.emit(scene.ui.say("message.copied"))
+
+
+def new_chat(scene: Scene) -> None:
+    scene.sign_in()
+    scene.window.main.new_chat()
+    dialog = scene.window.main.dialog
+    if dialog is not None:
+        QTest.keyClicks(scene.window.main.dialog.field.line, "brunno")  # type: ignore[union-attr,attr-defined]
+    scene.session.finish_new_chat("", "unknown_user")
+
+
+def jump(scene: Scene) -> None:
+    main_direct(scene)
+    scene.window.main.jump()
+
+
+def settings(scene: Scene) -> None:
+    main_direct(scene)
+    scene.window.main.settings()
+
+
+def shortcuts(scene: Scene) -> None:
+    main_direct(scene)
+    scene.window.main.shortcuts()
+
+
+def menu(scene: Scene) -> None:
+    main_direct(scene)
+    scene.window.main.sidebar.menu.click()
+
+
+def focus(scene: Scene) -> None:
+    main_direct(scene)
+    QTest.keyClick(scene.window, Qt.Key.Key_F6)
+    scene.window.main.sidebar.new_chat.setFocus(Qt.FocusReason.TabFocusReason)
+
+
+SCENES: dict[str, Callable[[Scene], None]] = {
+    "main": main_direct,
+    "login": login,
+    "login-wrong": login_wrong,
+    "register": register,
+    "recovery": recovery,
+    "offline": offline,
+    "empty": empty,
+    "no-chats": no_chats,
+    "narrow": narrow,
+    "request": request,
+    "toast": toast,
+    "new-chat": new_chat,
+    "jump": jump,
+    "settings": settings,
+    "shortcuts": shortcuts,
+    "menu": menu,
+    "focus": focus,
+}
+
+
+def render(folder: Path, name: str, language: str, theme: ThemeChoice) -> None:
+    """Set the scene, let it settle, and write the picture; an open menu is painted over it."""
+    scene = Scene(language, theme)
+    SCENES[name](scene)
+    QTest.qWait(60)
+    picture = scene.window.grab()
+    popup: QWidget | None = QApplication.activePopupWidget()
+    if popup is not None:
+        popup.render(picture, popup.mapToGlobal(popup.rect().topLeft()) - scene.window.pos())
+        popup.close()
+    picture.save(str(folder / f"{name}-{language}-{theme.value}.png"))
+    scene.window.hide()
+    scene.window.deleteLater()
+
+
+def main(arguments: list[str]) -> int:
+    """Render all windows, or those that are named, into a folder."""
+    if not arguments:
+        print(__doc__)
+        return 2
+    folder = Path(arguments[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    app = QApplication([])
+    app.setStyle("Fusion")
+    names = arguments[1:] or list(SCENES)
+    for name in names:
+        for language in ("es", "en"):
+            for theme in (ThemeChoice.LIGHT, ThemeChoice.DARK):
+                render(folder, name, language, theme)
+    print(f"{len(names) * 4} pictures in {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
