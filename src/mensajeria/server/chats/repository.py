@@ -189,16 +189,3 @@ def answer(connection: Connection, chat_row: int, account_id: int, *, accept: bo
         .where(chat_member.c.chat == chat_row, chat_member.c.account == account_id)
         .values(accepted=accept, declined=not accept)
     )
-
-
-def peers(connection: Connection, account_id: int) -> list[int]:
-    """Accounts that share a chat with this one, itself included: who must know when its device list changes."""
-    mine, theirs = chat_member.alias(), chat_member.alias()
-    rows = connection.execute(
-        select(theirs.c.account)
-        .distinct()
-        .select_from(mine)
-        .join(theirs, theirs.c.chat == mine.c.chat)
-        .where(mine.c.account == account_id)
-    )
-    return sorted({account_id, *rows.scalars()})

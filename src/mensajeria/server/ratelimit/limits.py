@@ -40,7 +40,7 @@ class Limit(Enum):
     LIST_ACCOUNT = Bucket(limits.MAX_LIST_VERSIONS_PER_DAY, limits.MAX_LIST_VERSIONS_PER_DAY / 24, fail_open=False)
     PREKEY_UPLOAD_DEVICE = Bucket(20, 60, fail_open=True)
     CHAT_CREATE_ACCOUNT = Bucket(60, 120, fail_open=False)
-    # Per connection, kept in it. Over the first the socket is not read for a while; over the second typing is not relayed.
+    # Kept in each connection. Over the first its socket is not read for a while; over the second typing is dropped.
     FRAMES_CONNECTION = Bucket(4000, 2000 * 3600, fail_open=True)
     TYPING_CONNECTION = Bucket(10, 2 * 3600, fail_open=True)
     # Over these two a claimer gets the fallback key, never an error.

@@ -1,0 +1,1 @@
+"""The WebSocket side: connections of devices, who is here, what they are told."""

@@ -1,0 +1,93 @@
+"""After the commit: acks to the senders, rows to everybody in the chat. Each item is encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.frames import Ack, Envelope, Event, EventKind, Nack, PeerCursor
+from mensajeria.server.broker.broker import Broker, ChatNote, DeviceItemNote, ItemNote
+from mensajeria.server.chats import log
+from mensajeria.server.chats.cache import ChatCache
+from mensajeria.server.chats.committer import Pending
+from mensajeria.server.chats.cursors import Step
+from mensajeria.server.chats.log import Outcome
+from mensajeria.server.mailbox.store import Put
+from mensajeria.server.realtime.connection import Connection
+from mensajeria.server.realtime.hub import Hub
+from mensajeria.server.realtime.items import encode_item
+
+RETRY_MS: Final = 1000
+TICKS_UP_TO: Final = 32
+"""Members of a chat in which "delivered" is shown."""
+REFUSALS: Final = {
+    log.MID_CONFLICT: Nack(b"", b"", Code.MID_CONFLICT),
+    log.STALE_EPOCH: Nack(b"", b"", Code.STALE_EPOCH),
+    log.UNKNOWN_CHAT: Nack(b"", b"", Code.UNKNOWN_CHAT),
+    log.FAILED: Nack(b"", b"", Code.INTERNAL),
+    log.UNAVAILABLE: Nack(b"", b"", Code.UNAVAILABLE, RETRY_MS),
+}
+KINDS: Final = tuple(EventKind)
+
+
+class Fanout:
+    """Turns what was committed into items for connections. Called in commit order, so items are in the log's order."""
+
+    def __init__(self, hub: Hub, broker: Broker, cache: ChatCache) -> None:
+        self._hub = hub
+        self._broker = broker
+        self._cache = cache
+
+    def events(self, batch: Sequence[Pending], outcomes: Sequence[Outcome], again: bool) -> None:  # noqa: FBT001
+        """Rows of the logs (see `chats.committer.Committed`)."""
+        publish = self._broker.publish
+        for pending, (status, seq, ts) in zip(batch, outcomes, strict=True):
+            event, info, source = pending.event, pending.info, pending.source
+            if status <= log.KNOWN:
+                if event.accepts:
+                    self._accepted(pending)
+                settle(source, encode_item(Ack(info.chat_id, event.mid, seq, ts)))
+                if status == log.NEW or again:
+                    item = encode_item(Event(info.chat_id, seq, ts, KINDS[event.kind], event.body))
+                    publish(ItemNote(info.audience, item, source.device_id))
+            else:
+                refusal = REFUSALS[status]
+                settle(source, encode_item(Nack(info.chat_id, event.mid, refusal.code, refusal.retry_after_ms)))
+        self._broker.flush()
+        self._hub.flush()
+
+    def _accepted(self, pending: Pending) -> None:
+        """Sending has accepted the chat: its members get the new head, and "delivered" begins."""
+        info, account = pending.info, pending.event.accepts
+        if account in info.accepted:  # two messages in one batch
+            return
+        info.accepted.add(account)
+        info.declined.discard(account)
+        info.update_audience()
+        self._broker.publish(ChatNote(info.chat_id, tuple(info.members)))
+
+    def envelopes(self, puts: Sequence[Put]) -> None:
+        """Envelopes in the mailboxes."""
+        for put in puts:
+            self._broker.publish(DeviceItemNote(put.device, encode_item(Envelope(put.id, put.prekey_id, put.blob))))
+        self._broker.flush()
+
+    def cursors(self, moved: Sequence[Step]) -> None:
+        """Members' pointers that moved. Nobody learns of one whose member has not accepted the chat."""
+        for step in moved:
+            info = self._cache.get(step.chat_id)
+            if info is None or step.account not in info.accepted or len(info.members) > TICKS_UP_TO:
+                continue
+            others = tuple(account for account in info.audience if account != step.account)
+            if others:
+                item = encode_item(PeerCursor(step.chat_id, info.members[step.account], step.seq))
+                self._broker.publish(ItemNote(others, item))
+        self._broker.flush()
+
+
+def settle(source: Connection, item: bytes) -> None:
+    """Answer a message of a connection."""
+    source.throttle.send_ends()
+    if not source.closed:
+        source.queue(item)

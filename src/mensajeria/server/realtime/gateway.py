@@ -1,0 +1,214 @@
+"""The real-time part of one process, put together: hello and welcome, the services behind the frames, the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import update
+
+from mensajeria.protocol import frames
+from mensajeria.protocol.errors import Close, Code, ProtocolError
+from mensajeria.server.accounts.sessions import Login
+from mensajeria.server.broker.broker import Broker, ChatNote
+from mensajeria.server.broker.memory import MemoryBroker
+from mensajeria.server.chats import cursors, repository
+from mensajeria.server.chats.cache import ChatCache
+from mensajeria.server.chats.committer import EventCommitter
+from mensajeria.server.chats.cursors import Step
+from mensajeria.server.chats.group_commit import GroupCommit
+from mensajeria.server.chats.log import EventLog
+from mensajeria.server.chats.log_postgres import PostgresEventLog
+from mensajeria.server.chats.log_sqlite import SqliteEventLog
+from mensajeria.server.chats.repository import Viewer
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.db.schema import device
+from mensajeria.server.mailbox.service import Mailboxes
+from mensajeria.server.realtime.connection import Connection
+from mensajeria.server.realtime.dispatch import Dispatcher
+from mensajeria.server.realtime.fanout import Fanout
+from mensajeria.server.realtime.hub import Hub
+from mensajeria.server.realtime.push import BrokerPush
+from mensajeria.server.realtime.throttle import DEFAULT_SHARE, Share
+from mensajeria.server.realtime.wire import Wire
+from mensajeria.server.state import Server
+
+TICK_S: Final = 1.0
+SPREAD_MS: Final = 5000
+"""Over how long clients spread their return after a drain."""
+_log = structlog.get_logger(__name__)
+
+
+class Talk(Protocol):
+    """A conversation that a drain ends."""
+
+    def stop(self, code: Close) -> None:
+        """End it."""
+        ...
+
+
+def event_log(db: Database) -> EventLog:
+    """The hot path's own way into the database."""
+    return SqliteEventLog(db.writer) if db.writer is not None else PostgresEventLog(db.postgres_dsn)
+
+
+class Gateway:
+    """Everything behind `/ws`. `start` it in the event loop before the first connection, `drain` it at the end."""
+
+    def __init__(self, server: Server, *, broker: Broker | None = None, share: Share = DEFAULT_SHARE) -> None:
+        self.server = server
+        self.share = share
+        self.draining = False
+        self.cache = ChatCache(server.db)
+        self.hub = Hub(self._chat_changed)
+        self.broker: Broker = broker or MemoryBroker()
+        fanout = Fanout(self.hub, self.broker, self.cache)
+        self._fanout = fanout
+        self.committer = EventCommitter(event_log(server.db), fanout.events)
+        self.mailboxes = Mailboxes(server.db, server.clock, fanout.envelopes)
+        self.cursors: GroupCommit[Step] = GroupCommit(
+            "cursors", self._store_cursors, max_items=cursors.MAX_STEPS, pause_s=cursors.FLUSH_PAUSE_S
+        )
+        self.dispatcher = Dispatcher(
+            db=server.db,
+            clock=server.clock,
+            broker=self.broker,
+            cache=self.cache,
+            committer=self.committer,
+            cursors=self.cursors,
+            mailboxes=self.mailboxes,
+        )
+        self.handle = self.dispatcher.handle
+        self.talks: set[Talk] = set()
+        """Conversations on `/auth/ws`."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ticker: asyncio.Task[None] | None = None
+
+    # --- life
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        await self.broker.start(self.hub.deliver, self.hub.flush)
+        self.committer.start()
+        self.mailboxes.start()
+        self.cursors.start()
+        self._ticker = asyncio.create_task(self._tick(), name="connections")
+        self.server.hub.attach(BrokerPush(self.broker, self.cache))
+
+    async def drain(self) -> None:
+        """Commit and ack what was accepted, tell everybody to come back later, close every connection."""
+        self.draining = self.dispatcher.draining = True
+        await asyncio.gather(self.committer.close(), self.mailboxes.close(), self.cursors.close())
+        for connection in list(self.hub.all):
+            if connection.device_id:
+                connection.send(frames.Drain(secrets.randbelow(SPREAD_MS)))
+            connection.close(Close.DRAIN)
+        for talk in list(self.talks):
+            talk.stop(Close.DRAIN)
+        if self._ticker is not None:
+            self._ticker.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.broker.close()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = loop.time()
+            for connection in list(self.hub.all):
+                connection.tick(now)
+
+    # --- connections (see `connection.Host`)
+
+    def connection(self, wire: Wire) -> Connection:
+        """A socket has been opened."""
+        connection = Connection(self, wire, self.hub.dirty)
+        self.hub.all.add(connection)
+        return connection
+
+    async def admit(self, connection: Connection, hello: frames.Hello) -> tuple[Login, bytes]:
+        """See `Host.admit`.
+
+        Raises:
+            ProtocolError: the token's error, or ROLLED_BACK.
+        """
+        while True:
+            ended = self.hub.ended
+            login = await self.server.authenticator.authenticate_fresh(hello.jwt, hello.did)
+            if ended == self.hub.ended:
+                break
+        if hello.gen < login.gen:
+            raise ProtocolError(Code.ROLLED_BACK)
+        facts = self.server.facts
+        welcome = connection.channel.welcome(
+            login.ck, server_id=facts.server_id, restore_epoch=facts.restore_epoch, nonce=secrets.token_bytes(32)
+        )
+        # From here on an ended login finds this connection.
+        connection.login = Login(login.account_id, login.uid, login.device_id, login.did, login.ck, hello.gen)
+        return connection.login, welcome
+
+    def joined(self, connection: Connection) -> None:
+        """See `Host.joined`."""
+        self.hub.join(connection)
+        assert connection.login is not None
+        self._spawn(self._note_seen(connection.login))
+
+    def left(self, connection: Connection) -> None:
+        """See `Host.left`."""
+        self.hub.leave(connection)
+
+    async def _note_seen(self, login: Login) -> None:
+        now = self.server.clock.now_ms()
+        seen = update(device).where(device.c.id == login.device_id)
+
+        def write(db: SqlConnection) -> None:
+            db.execute(seen.values(last_seen_ms=now))
+            db.execute(seen.where(device.c.gen < login.gen).values(gen=login.gen))
+
+        await self.server.db.write(write)
+        self.server.authenticator.forget(login.did)
+
+    # --- after commits
+
+    async def _store_cursors(self, steps: list[Step]) -> None:
+        newest = cursors.newest(steps)
+        try:
+            moved = await self.server.db.write(lambda db: cursors.store(db, newest))
+        except DATABASE_ERRORS as error:
+            # The next step of the device says the same and more.
+            _log.warning("cursors_not_stored", error=type(error).__name__, items=len(newest))
+        else:
+            self._fanout.cursors(moved)
+
+    def _chat_changed(self, note: ChatNote, connections: Iterable[Connection]) -> None:
+        self.cache.forget(note.chat_id)
+        for connection in connections:
+            self._tell_head(connection, note.chat_id)
+
+    def _tell_head(self, connection: Connection, chat_id: bytes) -> None:
+        assert connection.login is not None
+        viewer = Viewer(connection.login.account_id, connection.device_id)
+
+        async def answer() -> msgspec.Struct | None:
+            head = await self.server.db.query(lambda db: repository.one_head(db, viewer, chat_id))
+            return None if head is None else frames.Batch((frames.NewChat(head),))
+
+        connection.request(0, answer)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except DATABASE_ERRORS as error:
+        _log.warning("device_not_noted", error=type(error).__name__)

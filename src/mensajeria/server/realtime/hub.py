@@ -1,0 +1,104 @@
+"""Which devices are connected to this process, and delivering to them what the broker brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+import structlog
+
+from mensajeria.protocol.errors import Close
+from mensajeria.protocol.frames import SessionEnded
+from mensajeria.server.broker.broker import ChatNote, DeviceItemNote, EndNote, FrameNote, ItemNote, Note
+from mensajeria.server.realtime.connection import Connection
+
+_NONE: Final[tuple[Connection, ...]] = ()
+_log = structlog.get_logger(__name__)
+
+
+class Hub:
+    """The connections of this process. A device is connected once; an account with any number of devices."""
+
+    def __init__(self, chat_changed: Callable[[ChatNote, Iterable[Connection]], None]) -> None:
+        """`chat_changed` is called for every ChatNote, with the connections of its accounts."""
+        self._chat_changed = chat_changed
+        self.all: set[Connection] = set()
+        self.dirty: list[Connection] = []
+        self.ended = 0
+        """Counts the logins that were ended: whoever read a login before the count moved reads it again."""
+        self._devices: dict[int, Connection] = {}
+        self._accounts: dict[int, tuple[Connection, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def join(self, connection: Connection) -> None:
+        """The device is here now; its older connection, if any, is closed."""
+        assert connection.login is not None
+        older = self._devices.get(connection.device_id)
+        if older is not None:
+            older.close(Close.REPLACED)
+        self._devices[connection.device_id] = connection
+        account = connection.login.account_id
+        self._accounts[account] = (*self._accounts.get(account, _NONE), connection)
+
+    def leave(self, connection: Connection) -> None:
+        """The connection is over. One that never joined is not missed."""
+        self.all.discard(connection)
+        if connection.login is None or self._devices.get(connection.device_id) is not connection:
+            return
+        del self._devices[connection.device_id]
+        account = connection.login.account_id
+        left = tuple(other for other in self._accounts[account] if other is not connection)
+        if left:
+            self._accounts[account] = left
+        else:
+            del self._accounts[account]
+
+    def of_accounts(self, accounts: Iterable[int]) -> Iterator[Connection]:
+        """The connections of these accounts."""
+        return chain.from_iterable([self._accounts.get(account, _NONE) for account in accounts])
+
+    def deliver(self, note: Note) -> None:
+        """Give a note to the connections it concerns."""
+        match note:
+            case ItemNote():
+                get, item, skip = self._accounts.get, note.item, note.skip
+                for account in note.accounts:
+                    for connection in get(account, _NONE):
+                        if connection.device_id != skip:
+                            connection.queue(item)
+            case DeviceItemNote():
+                if (one := self._devices.get(note.device)) is not None:
+                    one.queue(note.item)
+            case FrameNote():
+                self._deliver_frame(note)
+            case ChatNote():
+                self._chat_changed(note, list(self.of_accounts(note.accounts)))
+            case EndNote():
+                self._end(note)
+
+    def flush(self) -> None:
+        """Send everything that was queued."""
+        dirty = self.dirty[:]
+        self.dirty.clear()
+        for connection in dirty:
+            connection.flush()
+
+    def _deliver_frame(self, note: FrameNote) -> None:
+        if note.device:
+            if (one := self._devices.get(note.device)) is not None:
+                one.send_body(note.kind, note.body)
+            return
+        for connection in list(self.of_accounts(note.accounts)):
+            if connection.login is not None and connection.login.account_id != note.skip:
+                connection.send_body(note.kind, note.body)
+
+    def _end(self, note: EndNote) -> None:
+        self.ended += 1
+        ended = [c for c in self.all if c.login is not None and c.login.device_id in note.devices]
+        for connection in ended:
+            if connection.device_id:
+                connection.send(SessionEnded(note.code))
+            connection.close(Close.LOGIN_ENDED, note.code)

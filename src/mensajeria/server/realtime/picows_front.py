@@ -1,0 +1,202 @@
+"""The only place that knows picows and uvicorn's protocols: `/ws` and `/auth/ws` on the HTTP server's own port.
+
+uvicorn takes a class in `ws=` and gives it the connection and the bytes of the upgrade request. Ours is picows'
+protocol, so that a frame costs neither an ASGI message nor a task. It relies on three things of picows 2.3: the order of the
+arguments of WSProtocol, that it is a BufferedProtocol (get_buffer, buffer_updated), and the names of WSListener's
+callbacks; tests/server/realtime/test_front.py checks them at every upgrade of the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, Protocol, Self, cast
+
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
+
+from mensajeria.protocol import limits
+from mensajeria.protocol.errors import Close
+from mensajeria.server.network import client_network
+from mensajeria.server.realtime.gateway import Gateway
+from mensajeria.server.realtime.handlers import AuthHandler, DeviceHandler
+from mensajeria.server.realtime.wire import Wire
+
+LINGER_S: Final = 3.0
+"""How long a closed socket may take to deliver the close frame before it is cut."""
+HANDSHAKE_S: Final = 10.0
+READ_BUFFER: Final = 2048
+
+# What clients do wrong is theirs, and answered with a close code: it is no error of the server for its log. A plain
+# adapter also keeps picows from making a logger for every connection.
+_silent = logging.Logger("mensajeria.websocket", logging.CRITICAL + 1)  # noqa: LOG001 - outside of the tree on purpose
+_picows_log: Final = logging.LoggerAdapter(_silent)
+
+
+class Handler(Protocol):
+    """What stands behind a socket."""
+
+    def opened(self, wire: Wire) -> Callable[[bytes], None]:
+        """Messages may be sent; returns what is called for each binary message."""
+        ...
+
+    def refused(self) -> None:
+        """Something else than a binary message in one frame has come."""
+        ...
+
+    def gone(self) -> None:
+        """The socket is gone. Called once."""
+        ...
+
+
+class Socket(WSListener):
+    """A WebSocket as a `Wire`."""
+
+    def __init__(self, handler: Handler) -> None:
+        super().__init__()
+        self._handler = handler
+        self._transport: WSTransport | None = None
+        self._linger: asyncio.TimerHandle | None = None
+
+    # --- picows' callbacks
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The upgrade is done."""
+        self._transport = transport
+        self._message = self._handler.opened(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A WebSocket frame; a message of several is refused: one message is one frame here."""
+        kind = frame.msg_type
+        if kind == WSMsgType.BINARY and frame.fin:
+            self._message(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.CLOSE:
+            if not transport.is_close_frame_sent:
+                transport.send_close(frame.get_close_code())
+            transport.disconnect()
+        elif kind != WSMsgType.PONG:
+            self._handler.refused()
+
+    def on_ws_disconnected(self, _transport: WSTransport) -> None:
+        """The socket is gone."""
+        if self._linger is not None:
+            self._linger.cancel()
+        self._handler.gone()
+
+    def pause_writing(self) -> None:
+        """The queue is bounded by `unsent`, not here."""
+
+    def resume_writing(self) -> None:
+        """See `pause_writing`."""
+
+    # --- Wire
+
+    def send(self, data: bytes) -> None:
+        """See `Wire.send`."""
+        assert self._transport is not None
+        self._transport.send(WSMsgType.BINARY, data)
+
+    def unsent(self) -> int:
+        """See `Wire.unsent`."""
+        assert self._transport is not None
+        size: int = self._transport.underlying_transport.get_write_buffer_size()
+        return size
+
+    def pause(self) -> None:
+        """See `Wire.pause`."""
+        assert self._transport is not None
+        if not self._transport.is_disconnected:
+            self._transport.underlying_transport.pause_reading()
+
+    def resume(self) -> None:
+        """See `Wire.resume`."""
+        assert self._transport is not None
+        if not self._transport.is_disconnected:
+            self._transport.underlying_transport.resume_reading()
+
+    def close(self, code: Close, reason: str = "") -> None:
+        """See `Wire.close`."""
+        transport = self._transport
+        assert transport is not None
+        if transport.is_disconnected or transport.is_close_frame_sent:
+            return
+        transport.send_close(cast("WSCloseCode", int(code)), reason[:100].encode())
+        self._linger = asyncio.get_running_loop().call_later(LINGER_S, transport.disconnect, False)  # noqa: FBT003 - picows' own order
+
+    def abort(self) -> None:
+        """See `Wire.abort`."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+
+def accept(gateway: Gateway, peer: str, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
+    """What becomes of an upgrade request: a listener, or an HTTP error (None is 404)."""
+    path = request.path.partition(b"?")[0]
+    if path not in {b"/ws", b"/auth/ws"}:
+        return None
+    if gateway.draining:
+        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE)
+    settings = gateway.server.settings
+    origin = request.headers.get("origin")
+    if origin is not None and origin not in settings.allowed_origins:
+        return _refusal(HTTPStatus.FORBIDDEN)
+    if path == b"/ws":
+        return Socket(DeviceHandler(gateway))
+    forwarded = ",".join(request.headers.getall("x-forwarded-for", []))
+    network = client_network(peer, forwarded, settings.trusted_proxies)
+    return Socket(AuthHandler(gateway, network))
+
+
+def _refusal(status: HTTPStatus) -> WSUpgradeResponseWithListener:
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, status.phrase.encode()), None)
+
+
+def websocket_protocol(gateway: Gateway) -> type[asyncio.Protocol]:
+    """The class for uvicorn's `ws=`."""
+
+    def arguments(listener: Callable[[WSUpgradeRequest], Any]) -> tuple[Any, ...]:
+        ping = (False, 30.0, 30.0, WSAutoPingStrategy.PING_WHEN_IDLE)  # our own Ping frames are under the MAC
+        return (
+            *(None, None, False, listener, _picows_log, True, HANDSHAKE_S),
+            *ping,
+            *(True, limits.MAX_FRAME, None, READ_BUFFER),
+        )
+
+    class FrontProtocol(WSProtocol):  # type: ignore[misc]
+        """picows' protocol with the constructor and the first bytes as uvicorn gives them."""
+
+        def __new__(cls, **_uvicorn: object) -> Self:
+            return cast("Self", WSProtocol.__new__(cls, *arguments(lambda _request: None)))
+
+        def __init__(self, **_uvicorn: object) -> None:
+            self._peer = ""
+            super().__init__(*arguments(lambda request: accept(gateway, self._peer, request)))
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            """Remember where the connection comes from."""
+            name = transport.get_extra_info("peername")
+            self._peer = name[0] if isinstance(name, tuple) else ""
+            super().connection_made(transport)
+
+        def data_received(self, data: bytes) -> None:
+            """Only the bytes that uvicorn had already read: the upgrade request."""
+            view = memoryview(data)
+            while view:
+                buffer = self.get_buffer(len(view))
+                count = min(len(buffer), len(view))
+                buffer[:count] = view[:count]
+                self.buffer_updated(count)
+                view = view[count:]
+
+    return cast("type[asyncio.Protocol]", FrontProtocol)
