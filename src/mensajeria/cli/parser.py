@@ -77,10 +77,17 @@ class _Builder:
         self.parser = Parser(prog="mensajeria", description=self._help("program"))
         self.parser.add_argument("--version", action="store_true", help=self._help("version"))
         self.parser.add_argument("--debug", action="store_true", help=self._help("debug"))
-        self._commands = self.parser.add_subparsers(dest="command", metavar=self._help("command"), title=self._help("commands"))
+        self._commands = self._choices(self.parser, "command", "commands")
 
     def _help(self, key: str) -> str:
         return self._translator.tr(f"cli.help.{key}")
+
+    def _choices(self, parser: Parser, name: str, title: str) -> argparse._SubParsersAction[Parser]:
+        # `prog` is given: argparse would make it of the usage line, translated prefix and all.
+        required = parser is not self.parser
+        return parser.add_subparsers(
+            dest=name, metavar=self._help(name), title=self._help(title), prog=parser.prog, required=required
+        )
 
     def command(self, name: str, module: str) -> Parser:
         """A command that is run by `mensajeria.cli.commands.<module>.run`."""
@@ -89,15 +96,11 @@ class _Builder:
         parser.set_defaults(module=module)
         return parser
 
-    def actions(self, parent: Parser, names: Iterable[str], *, required: bool) -> dict[str, Parser]:
-        """Sub-commands of a command; `args.action` names the one asked for."""
-        sub = parent.add_subparsers(dest="action", required=required, metavar=self._help("action"), title=self._help("actions"))
-        prefix = parent.prog.removeprefix("mensajeria ").replace(" ", "_")
-        made = {}
-        for name in names:
-            text = self._help(f"{prefix}_{name}")
-            made[name] = sub.add_parser(name, help=text, description=text)
-        return made
+    def family(self, parent: Parser, dest: str, prefix: str, names: Iterable[str]) -> dict[str, Parser]:
+        """Sub-commands of a command, whose words are `cli.help.<prefix>_<name>`; `args.<dest>` names the one asked for."""
+        choices = self._choices(parent, dest, "actions")
+        texts = {name: self._help(f"{prefix}_{name}") for name in names}
+        return {name: choices.add_parser(name, help=text, description=text) for name, text in texts.items()}
 
     def option(self, parser: Parser, *flags: str, key: str = "", **options: Any) -> None:
         """An option whose help is the catalogue's sentence `cli.help.<key or name>`."""
@@ -203,15 +206,11 @@ def _window_commands(builder: _Builder) -> None:
 
 def _admin_commands(builder: _Builder) -> None:
     admin = builder.command("admin", "admin")
-    made = builder.actions(admin, ("init", "migrate", "invite", "user", "config"), required=True)
+    tasks = builder.family(admin, "action", "admin", ("init", "migrate", "invite", "user", "config"))
     for name in ("init", "migrate"):
-        _admin_options(builder, made[name])
+        _admin_options(builder, tasks[name])
     for name, verbs in (("invite", ("create", "list", "revoke")), ("user", ("list",)), ("config", ("check", "show"))):
-        made[name].set_defaults(action=name)
-        sub = made[name].add_subparsers(dest="verb", required=True, metavar=builder.parser.translator.tr("cli.help.action"))
-        for verb in verbs:
-            text = builder.parser.translator.tr(f"cli.help.{name}_{verb}")
-            parser = sub.add_parser(verb, help=text, description=text)
+        for verb, parser in builder.family(tasks[name], "verb", name, verbs).items():
             _admin_options(builder, parser)
             _admin_verb_options(builder, name, verb, parser)
 
