@@ -1,4 +1,4 @@
-"""Events for any number of consumers, each with its own bounded queue: a slow one loses events, visibly, and only its own."""
+"""Events for any number of consumers, each with its own bounded queue: a slow one loses only its own, and is told."""
 
 from __future__ import annotations
 
