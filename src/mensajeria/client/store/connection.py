@@ -1,0 +1,156 @@
+"""Opening the encrypted file: pragmas, the check of the key, creation, migration. Runs in the store's thread only.
+
+A file is made in one piece under another name and renamed, so that its first page always lies in it (not only in the
+write-ahead log): a wrong key is recognised from that page alone, before anything could touch the file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from sqlcipher3 import dbapi2
+
+from mensajeria.client.errors import ProfileError
+from mensajeria.client.store import schema
+from mensajeria.kit.secrets import Secret
+
+KEY_BYTES: Final = 32
+_STATEMENTS: Final = 256
+_BUSY_S: Final = 5.0
+
+
+def open_store(path: Path, key: Secret) -> dbapi2.Connection:
+    """Open the file with its 32-byte key and bring it to the newest version.
+
+    Raises:
+        ProfileError: key_lost (the key does not fit or the file is damaged; the file is untouched), profile_missing,
+            profile_damaged, profile_newer, store_failed.
+    """
+    if not path.is_file():
+        raise ProfileError("profile_missing", "there is no store")
+    _check_key(path, key)
+    try:
+        connection = _connect(path, key)
+    except dbapi2.Error as error:
+        raise ProfileError("store_failed", str(error)) from error
+    try:
+        _migrate(connection)
+    except ProfileError:
+        connection.close()
+        raise
+    except dbapi2.Error as error:
+        connection.close()
+        raise ProfileError("store_failed", str(error)) from error
+    return connection
+
+
+def create_store(path: Path, key: Secret) -> None:
+    """Make an empty file; complete or not at all. Raises ProfileError: profile_exists, store_failed."""
+    if path.exists():
+        raise ProfileError("profile_exists", "there is a store already")
+    draft = path.with_name(path.name + ".new")
+    try:
+        for leftover in (draft, Path(f"{draft}-journal")):
+            leftover.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        connection = _connect(draft, key, journal="DELETE")
+        try:
+            _migrate(connection)
+        finally:
+            connection.close()
+        draft.rename(path)
+        sync_folder(path.parent)
+    except (dbapi2.Error, OSError) as error:
+        raise ProfileError("store_failed", str(error)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in the folder durable, where the system can."""
+    if os.name == "posix":
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _connect(path: Path, key: Secret, journal: str = "WAL") -> dbapi2.Connection:
+    connection = dbapi2.connect(
+        str(path), timeout=_BUSY_S, isolation_level=None, cached_statements=_STATEMENTS, check_same_thread=True
+    )
+    try:
+        _set_key(connection, key)
+        for pragma in (
+            f"journal_mode = {journal}",
+            "synchronous = FULL",
+            "fullfsync = ON",
+            "secure_delete = ON",
+            "temp_store = MEMORY",
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            "wal_autocheckpoint = 1000",
+            "journal_size_limit = 8388608",
+            "cache_size = -16384",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except dbapi2.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_key(connection: dbapi2.Connection, key: Secret) -> None:
+    raw = key.reveal()
+    if len(raw) != KEY_BYTES:
+        raise ProfileError("key_lost", "the key has the wrong length")
+    connection.execute("PRAGMA cipher_log_level = NONE")
+    connection.execute("PRAGMA cipher_memory_security = ON")
+    connection.execute(f"PRAGMA key = \"x'{raw.hex()}'\"")
+
+
+def _check_key(path: Path, key: Secret) -> None:
+    """Authenticate the first page through a handle that cannot write and ignores the write-ahead log."""
+    try:
+        connection = dbapi2.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        try:
+            _set_key(connection, key)
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        finally:
+            connection.close()
+    except dbapi2.DatabaseError as error:
+        if "not a database" in str(error):
+            raise ProfileError("key_lost", "the key does not fit the store, or the file is damaged") from error
+        raise ProfileError("store_failed", str(error)) from error
+
+
+def _migrate(connection: dbapi2.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > schema.VERSION:
+        raise ProfileError("profile_newer", f"store version {version}, this program knows {schema.VERSION}")
+    for number in range(version, schema.VERSION):
+        # One transaction for each version: a crash leaves the old version or the new one.
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            for statement in _statements(schema.MIGRATIONS[number]):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            connection.execute("COMMIT")
+        except dbapi2.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script. (`executescript` would commit the open transaction.)"""
+    found, current = [], ""
+    for line in script.splitlines():
+        current += line + "\n"
+        if dbapi2.complete_statement(current):
+            found.append(current.strip())
+            current = ""
+    return [statement for statement in found if statement]

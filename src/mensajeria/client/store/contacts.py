@@ -1,0 +1,124 @@
+"""People: verified identities and device lists, trust, and what was announced but not fetched."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mensajeria.client.api import Person, Trust
+from mensajeria.client.store.db import Db, Row
+from mensajeria.client.store.values import Contact
+from mensajeria.protocol.ids import Idfp, Uid
+
+_COLUMNS: Final = (
+    "uid, handle, identity, idfp, list_ver, list_hash, list_body, list_sig, updated_ms, trust, announced_ver, "
+    "sending_blocked, former_idfp"
+)
+
+
+class Contacts:
+    """`tx.contacts`. Whoever calls has verified what is put in."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+
+    def get(self, uid: Uid) -> Contact | None:
+        """The contact `uid`."""
+        row = self._db.one(f"SELECT {_COLUMNS} FROM contacts WHERE uid = ?", uid)
+        return None if row is None else _contact(row)
+
+    def by_handle(self, handle: str) -> Contact | None:
+        """Who was last known under `handle` (a handle may move to another user)."""
+        sql = f"SELECT {_COLUMNS} FROM contacts WHERE handle = ? ORDER BY updated_ms DESC LIMIT 1"
+        row = self._db.one(sql, handle)
+        return None if row is None else _contact(row)
+
+    def all(self) -> tuple[Contact, ...]:
+        """Every contact, by handle."""
+        return tuple(map(_contact, self._db.all(f"SELECT {_COLUMNS} FROM contacts ORDER BY handle")))
+
+    def put(self, contact: Contact) -> None:
+        """Store `contact`; the device list that it replaces is kept as a former one, to judge older signatures."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO former_lists SELECT uid, list_ver, list_hash, list_body FROM contacts "
+            "WHERE uid = ? AND list_ver < ?",
+            contact.uid,
+            contact.list_ver,
+        )
+        self._db.execute(
+            f"INSERT OR REPLACE INTO contacts({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            contact.uid,
+            contact.handle,
+            contact.identity,
+            contact.idfp,
+            contact.list_ver,
+            contact.list_hash,
+            contact.list_body,
+            contact.list_sig,
+            contact.updated_ms,
+            contact.trust.value,
+            contact.announced_ver,
+            contact.sending_blocked,
+            contact.former_idfp,
+        )
+
+    def put_former_list(self, uid: Uid, ver: int, list_hash: bytes, body: bytes) -> None:
+        """Keep an older list, vouched for by the chain of `prev`."""
+        self._db.execute("INSERT OR IGNORE INTO former_lists VALUES(?, ?, ?, ?)", uid, ver, list_hash, body)
+
+    def list_body(self, uid: Uid, ver: int) -> bytes | None:
+        """The body of version `ver` of a device list, newest or former."""
+        body: bytes | None = self._db.value(
+            "SELECT list_body FROM contacts WHERE uid = ? AND list_ver = ? "
+            "UNION ALL SELECT body FROM former_lists WHERE uid = ? AND ver = ? LIMIT 1",
+            uid,
+            ver,
+            uid,
+            ver,
+        )
+        return body
+
+    def announce(self, uid: Uid, ver: int) -> bool:
+        """Note that a list version exists; whether it is newer than the stored one. Unknown users: False."""
+        sql = "UPDATE contacts SET announced_ver = max(announced_ver, ?) WHERE uid = ? AND list_ver < ?"
+        return self._db.changed(sql, ver, uid, ver) > 0
+
+    def stale(self) -> tuple[Uid, ...]:
+        """Users whose newest list is not fetched yet."""
+        rows = self._db.all("SELECT uid FROM contacts WHERE announced_ver > list_ver")
+        return tuple(Uid(uid) for (uid,) in rows)
+
+    def set_trust(self, uid: Uid, trust: Trust, *, sending_blocked: bool = False) -> None:
+        """Set how sure we are of the contact, and whether sending waits for an answer."""
+        sql = "UPDATE contacts SET trust = ?, sending_blocked = ? WHERE uid = ?"
+        self._db.execute(sql, trust.value, sending_blocked, uid)
+
+    def person(self, uid: Uid) -> Person:
+        """The contact as people see it; the beginning of the id where no name is known yet."""
+        row = self._db.one("SELECT handle, trust FROM contacts WHERE uid = ?", uid)
+        return person(uid, *(row or (None, None)))
+
+
+def person(uid: bytes, handle: str | None, trust: str | None) -> Person:
+    """A `Person` from columns that a LEFT JOIN may have left empty."""
+    return Person(Uid(uid), handle or uid.hex()[:8], Trust(trust) if trust else Trust.FIRST_USE)
+
+
+def _contact(row: Row) -> Contact:
+    uid, handle, identity, idfp, ver, list_hash, body, sig, updated, trust, announced, blocked, former = row
+    return Contact(
+        uid=Uid(uid),
+        handle=handle,
+        identity=identity,
+        idfp=Idfp(idfp),
+        list_ver=ver,
+        list_hash=list_hash,
+        list_body=body,
+        list_sig=sig,
+        updated_ms=updated,
+        trust=Trust(trust),
+        announced_ver=announced,
+        sending_blocked=bool(blocked),
+        former_idfp=None if former is None else Idfp(former),
+    )

@@ -1,0 +1,55 @@
+"""The handle through which a transaction's modules reach SQLite; useless outside its transaction and its thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from sqlcipher3 import dbapi2
+
+Row = tuple[Any, ...]
+
+
+class TransactionOverError(RuntimeError):
+    """A transaction's object was used after the transaction, or in another thread: a mistake in the program."""
+
+
+class Db:
+    """One transaction's access to the connection."""
+
+    __slots__ = ("_connection", "_open", "_thread")
+
+    def __init__(self, connection: dbapi2.Connection) -> None:
+        self._connection = connection
+        self._open = True
+        self._thread = threading.get_ident()
+
+    def end(self) -> None:
+        """Make every later use raise."""
+        self._open = False
+
+    def execute(self, sql: str, *params: Any) -> dbapi2.Cursor:
+        """Run one statement."""
+        if not self._open or threading.get_ident() != self._thread:
+            raise TransactionOverError("used outside its transaction")
+        return self._connection.execute(sql, params)
+
+    def one(self, sql: str, *params: Any) -> Row | None:
+        """The first row, or None."""
+        row: Row | None = self.execute(sql, *params).fetchone()
+        return row
+
+    def value(self, sql: str, *params: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(sql, *params)
+        return None if row is None else row[0]
+
+    def all(self, sql: str, *params: Any) -> Iterator[Row]:
+        """All rows, read at once."""
+        return iter(self.execute(sql, *params).fetchall())
+
+    def changed(self, sql: str, *params: Any) -> int:
+        """Run a statement; how many rows it changed."""
+        count: int = self.execute(sql, *params).rowcount
+        return count

@@ -1,0 +1,275 @@
+"""The timelines: what people see, in order, and exactly once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from mensajeria.client.api import NO_PARAMS, Cause, Message, MessageKind, MessageState, Page
+from mensajeria.client.store.chats import chat_key
+from mensajeria.client.store.contacts import person
+from mensajeria.client.store.db import Db, Row
+from mensajeria.client.store.errors import StoreMisuseError
+from mensajeria.client.store.values import MAX_NOTICES, MAX_SEQ, ORDER_SHIFT, PENDING_BASE, Change, NewMessage
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import ChatId, Mid, Uid
+
+SELECT: Final = (
+    "SELECT c.chat_id, m.mid, m.ord, m.seq, m.sender, p.handle, p.trust, m.outgoing, m.kind, m.text, m.state, m.sent_ms, "
+    "m.cause, m.params, m.error, m.clock_off FROM messages m JOIN chats c ON c.key = m.chat "
+    "LEFT JOIN contacts p ON p.uid = m.sender"
+)
+"""Columns for `message_of`."""
+_INSERT: Final = (
+    "INSERT INTO messages(chat, ord, seq, mid, sender, outgoing, kind, text, state, sent_ms, server_ms, counted, clock_off, "
+    "cause, params, inner) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_BEFORE: Final = {
+    MessageState.DELIVERED: (MessageState.SENT.value, MessageState.SENT.value),
+    MessageState.READ: (MessageState.SENT.value, MessageState.DELIVERED.value),
+}
+
+
+class Messages:
+    """`tx.messages`."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+
+    # --- reading ---
+
+    def page(self, chat_id: ChatId, *, before: int | None = None, after: int | None = None, limit: int = 100) -> Page:
+        """Up to `limit` messages with order < before (or > after; newest ones when neither is given), oldest first.
+
+        Raises UnknownChatError, and ValueError when both bounds are given or the limit is not 1..1000.
+        """
+        if (before is not None and after is not None) or not 1 <= limit <= 1000:  # noqa: PLR2004
+            raise ValueError("one bound at most, and a limit of 1 to 1000")
+        key = chat_key(self._db, chat_id)
+        if after is not None:
+            sql = f"{SELECT} WHERE m.chat = ? AND m.ord > ? ORDER BY m.ord LIMIT ?"
+            messages = [message_of(row) for row in self._db.all(sql, key, after, limit + 1)]
+            kept = messages[:limit]
+            return Page(tuple(kept), not self._any(key, "ord <= ?", after), len(messages) <= limit)
+        bound = before if before is not None else (1 << 63) - 1
+        sql = f"{SELECT} WHERE m.chat = ? AND m.ord < ? ORDER BY m.ord DESC LIMIT ?"
+        messages = [message_of(row) for row in self._db.all(sql, key, bound, limit + 1)]
+        kept = messages[:limit][::-1]
+        return Page(tuple(kept), len(messages) <= limit, not self._any(key, "ord >= ?", bound))
+
+    def at(self, chat_id: ChatId, order: int) -> Message | None:
+        """The message at a place of the timeline."""
+        row = self._db.one(f"{SELECT} WHERE c.chat_id = ? AND m.ord = ?", chat_id, order)
+        return None if row is None else message_of(row)
+
+    def find(self, chat_id: ChatId, mid: Mid, sender: Uid | None = None) -> Message | None:
+        """The message with this id (and sender)."""
+        sql = f"{SELECT} WHERE m.mid = ? AND c.chat_id = ? AND (? IS NULL OR m.sender = ?)"
+        row = self._db.one(sql, mid, chat_id, sender, sender)
+        return None if row is None else message_of(row)
+
+    def first_unread(self, chat_id: ChatId) -> Message | None:
+        """The oldest message that counts as unread."""
+        sql = (
+            f"{SELECT} WHERE c.chat_id = ? AND m.counted AND m.ord > ((c.read_seq << 16) | 65535) ORDER BY m.ord LIMIT 1"
+        )
+        row = self._db.one(sql, chat_id)
+        return None if row is None else message_of(row)
+
+    def unknown(self, limit: int = 500) -> tuple[tuple[ChatId, int, str, bytes], ...]:
+        """Messages of types this version did not know when they came: (chat, order, type, decrypted body)."""
+        sql = (
+            "SELECT c.chat_id, m.ord, m.text, m.inner FROM messages m JOIN chats c ON c.key = m.chat "
+            "WHERE m.kind = 'unknown' AND m.inner IS NOT NULL ORDER BY m.id LIMIT ?"
+        )
+        return tuple((ChatId(chat), order, kind, inner) for chat, order, kind, inner in self._db.all(sql, limit))
+
+    # --- writing ---
+
+    def add(self, new: NewMessage) -> Message:
+        """Put a message at its row's place, or at the end while it has no row. Raises UnknownChatError."""
+        key = chat_key(self._db, new.chat_id)
+        order = self._end(key) if new.seq is None else self._place(key, new.seq, first=0)
+        self._insert(key, order, new)
+        if new.counted:
+            self._db.execute("UPDATE chats SET unread = unread + 1 WHERE key = ? AND read_seq < ?", key, new.seq or 0)
+        at = new.server_ms or new.sent_ms
+        self._db.execute("UPDATE chats SET activity_ms = max(activity_ms, ?) WHERE key = ?", at, key)
+        return self._known(new.chat_id, order)
+
+    def notice(
+        self, chat_id: ChatId, *, after_seq: int, mid: Mid, about: Uid, cause: Cause, at_ms: int, params: Mapping[str, str]
+    ) -> Message | None:
+        """Put a notice behind the log's row `after_seq` (0 = at the top). None when too many stand there already."""
+        key = chat_key(self._db, chat_id)
+        order = self._place(key, after_seq, first=1)
+        if order - (after_seq << ORDER_SHIFT) > MAX_NOTICES:
+            return None
+        new = NewMessage(
+            chat_id, mid, about, False, MessageKind.NOTICE, MessageState.RECEIVED, at_ms, cause=cause, params=params
+        )  # fmt: skip
+        self._insert(key, order, new)
+        return self._known(chat_id, order)
+
+    def replace(self, order: int, new: NewMessage) -> Change:
+        """An unreadable or unknown place became readable (or is unreadable for another reason). Keeps its place.
+
+        Raises StoreMisuseError when there is no message at that place.
+        """
+        key = chat_key(self._db, new.chat_id)
+        sql = (
+            "UPDATE messages SET mid = ?, sender = ?, outgoing = ?, kind = ?, text = ?, state = ?, sent_ms = ?, counted = ?, "
+            "clock_off = ?, cause = ?, params = ?, inner = ? WHERE chat = ? AND ord = ?"
+        )
+        values = _values(new)
+        params = (*values[:6], new.sent_ms, new.counted, new.clock_off, *values[6:], key, order)
+        if self._db.changed(sql, *params) == 0:
+            raise StoreMisuseError("no message at that place")
+        self._recount(key)
+        return Change(self._known(new.chat_id, order), order)
+
+    def ack(self, chat_id: ChatId, mid: Mid, sender: Uid, *, seq: int, server_ms: int) -> Change | None:
+        """A queued (or failed) own message is row `seq`: it moves there once. None when it was acked before.
+
+        Raises StoreMisuseError when there is no such message.
+        """
+        key = chat_key(self._db, chat_id)
+        row = self._db.one("SELECT id, ord, seq FROM messages WHERE chat = ? AND mid = ? AND sender = ?", key, mid, sender)
+        if row is None:
+            raise StoreMisuseError("no such message")
+        message_id, previous, known_seq = row
+        if known_seq is not None:
+            return None
+        order = self._place(key, seq, first=0)
+        self._db.execute(
+            "UPDATE messages SET ord = ?, seq = ?, server_ms = ?, state = 'sent', error = NULL WHERE id = ?",
+            order,
+            seq,
+            server_ms,
+            message_id,
+        )
+        return Change(self._known(chat_id, order), previous)
+
+    def set_state(self, chat_id: ChatId, mid: Mid, sender: Uid, state: MessageState, error: Code | None = None) -> Change:
+        """An own message is queued again or has failed. Raises StoreMisuseError when there is no such message."""
+        key = chat_key(self._db, chat_id)
+        order = self._db.value(
+            "UPDATE messages SET state = ?, error = ? WHERE chat = ? AND mid = ? AND sender = ? RETURNING ord",
+            state.value,
+            error.value if error else None,
+            key,
+            mid,
+            sender,
+        )
+        if order is None:
+            raise StoreMisuseError("no such message")
+        return Change(self._known(chat_id, order), order)
+
+    def to_end(self, chat_id: ChatId, mid: Mid, sender: Uid) -> Change:
+        """A failed message is queued again behind the other queued ones. Raises StoreMisuseError."""
+        key = chat_key(self._db, chat_id)
+        row = self._db.one(
+            "SELECT id, ord FROM messages WHERE chat = ? AND mid = ? AND sender = ? AND seq IS NULL", key, mid, sender
+        )
+        if row is None:
+            raise StoreMisuseError("no such queued message")
+        order = self._end(key)
+        self._db.execute("UPDATE messages SET ord = ?, state = 'queued', error = NULL WHERE id = ?", order, row[0])
+        return Change(self._known(chat_id, order), row[1])
+
+    def advance_own(self, chat_id: ChatId, state: MessageState, up_to_seq: int) -> tuple[Change, ...]:
+        """Own messages up to a row are now delivered or read; those that changed, oldest first."""
+        key = chat_key(self._db, chat_id)
+        sql = (
+            "UPDATE messages SET state = ? WHERE chat = ? AND outgoing AND state IN (?, ?) AND state IN ('sent', 'delivered') "
+            "AND seq <= ? RETURNING ord"
+        )
+        orders = sorted(order for (order,) in self._db.all(sql, state.value, key, *_BEFORE[state], up_to_seq))
+        return tuple(Change(self._known(chat_id, order), order) for order in orders)
+
+    def discard(self, chat_id: ChatId, mid: Mid, sender: Uid) -> int | None:
+        """Remove an own message that has no row in the log; the place where it stood, None when there was none."""
+        sql = "DELETE FROM messages WHERE chat = ? AND mid = ? AND sender = ? AND outgoing AND seq IS NULL RETURNING ord"
+        order: int | None = self._db.value(sql, chat_key(self._db, chat_id), mid, sender)
+        return order
+
+    # --- inside ---
+
+    def _known(self, chat_id: ChatId, order: int) -> Message:
+        message = self.at(chat_id, order)
+        if message is None:
+            raise StoreMisuseError("no message at that place")
+        return message
+
+    def _insert(self, key: int, order: int, new: NewMessage) -> None:
+        mid, sender, outgoing, kind, text, state, cause, params, inner = _values(new)
+        self._db.execute(
+            _INSERT, key, order, new.seq, mid, sender, outgoing, kind, text, state, new.sent_ms, new.server_ms, new.counted,
+            new.clock_off, cause, params, inner,
+        )  # fmt: skip
+
+    def _any(self, key: int, condition: str, bound: int) -> bool:
+        return self._db.one(f"SELECT 1 FROM messages WHERE chat = ? AND {condition} LIMIT 1", key, bound) is not None
+
+    def _end(self, key: int) -> int:
+        last = self._db.value("SELECT max(ord) FROM messages WHERE chat = ?", key)
+        return max(PENDING_BASE, (last or 0) + 1)
+
+    def _place(self, key: int, seq: int, *, first: int) -> int:
+        """The first free place for row `seq` (0) or behind it (1). A row's own place is only taken when a server lies."""
+        if not 0 <= seq <= MAX_SEQ:
+            raise StoreMisuseError("seq out of range")
+        low, high = (seq << ORDER_SHIFT) + first, (seq << ORDER_SHIFT) | ((1 << ORDER_SHIFT) - 1)
+        if first == 0 and not self._any(key, "ord = ?", low):
+            return low
+        last = self._db.value("SELECT max(ord) FROM messages WHERE chat = ? AND ord BETWEEN ? AND ?", key, low, high)
+        if last == high:
+            raise StoreMisuseError("no place left behind this row")
+        return low if last is None else last + 1
+
+    def _recount(self, key: int) -> None:
+        self._db.execute(
+            "UPDATE chats SET unread = (SELECT count(*) FROM messages m WHERE m.chat = chats.key AND m.counted "
+            "AND m.ord > ((chats.read_seq << 16) | 65535)) WHERE key = ?",
+            key,
+        )
+
+
+def message_of(row: Row) -> Message:
+    """The message in a row of `SELECT`."""
+    (
+        chat_id, mid, order, seq, sender, handle, trust, outgoing, kind, text, state, sent, cause, params, error, clock_off,
+    ) = row  # fmt: skip
+    return Message(
+        chat_id=ChatId(chat_id),
+        mid=Mid(mid),
+        order=order,
+        seq=seq,
+        sender=person(sender, handle, trust),
+        outgoing=bool(outgoing),
+        kind=MessageKind(kind),
+        text=text if kind == MessageKind.TEXT else "",
+        state=MessageState(state),
+        sent_ms=sent,
+        cause=None if cause is None else Cause(cause),
+        params=NO_PARAMS if params is None else json.loads(params),
+        error=None if error is None else Code(error),
+        clock_off=bool(clock_off),
+    )
+
+
+def _values(new: NewMessage) -> tuple[object, ...]:
+    return (
+        new.mid,
+        new.sender,
+        new.outgoing,
+        new.kind.value,
+        new.text,
+        new.state.value,
+        None if new.cause is None else new.cause.value,
+        json.dumps(dict(new.params)) if new.params else None,
+        new.inner,
+    )

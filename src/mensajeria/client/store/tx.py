@@ -1,0 +1,40 @@
+"""One transaction of the store: everything that is read and written in it belongs together."""
+
+from __future__ import annotations
+
+from mensajeria.client.store.chats import Chats
+from mensajeria.client.store.contacts import Contacts
+from mensajeria.client.store.db import Db
+from mensajeria.client.store.megolm import Inbounds, Outbounds, Replays
+from mensajeria.client.store.messages import Messages
+from mensajeria.client.store.meta import Meta
+from mensajeria.client.store.outbox import Outbox
+from mensajeria.client.store.own_keys import OwnKeys
+from mensajeria.client.store.rows import Rows
+from mensajeria.client.store.todevice import Envelopes, KeyRequests, OlmPeers
+from mensajeria.client.store.views import Views
+
+
+class Tx:
+    """What a function given to `Store.run` works with; unusable after it has returned."""
+
+    __slots__ = (
+        "chats", "contacts", "envelopes", "inbound", "messages", "meta", "olm", "outbound", "outbox", "own", "replays",
+        "requests", "rows", "views",
+    )  # fmt: skip
+
+    def __init__(self, db: Db) -> None:
+        self.meta = Meta(db)
+        self.own = OwnKeys(db)
+        self.contacts = Contacts(db)
+        self.chats = Chats(db)
+        self.rows = Rows(db)
+        self.messages = Messages(db)
+        self.views = Views(db)
+        self.outbox = Outbox(db)
+        self.outbound = Outbounds(db)
+        self.inbound = Inbounds(db)
+        self.replays = Replays(db)
+        self.olm = OlmPeers(db)
+        self.envelopes = Envelopes(db)
+        self.requests = KeyRequests(db)

@@ -1,0 +1,336 @@
+"""What the store keeps besides what people see: frozen rows. Key material is wrapped, plaintext is not in a repr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from mensajeria.client.api import NO_PARAMS, Cause, Message, MessageKind, MessageState, Trust
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.ids import ChatId, Did, Idfp, Mid, SessionId, Uid
+
+ORDER_SHIFT: Final = 16
+"""`order` of the log's row n is n << 16; what the client itself puts after that row takes the places above it."""
+PENDING_BASE: Final = 1 << 62
+"""Orders of queued messages start here, so that they stand after every row of the log."""
+MAX_SEQ: Final = (PENDING_BASE >> ORDER_SHIFT) - 1
+"""A log's seq above this is no real server's: 2^46 rows."""
+MAX_NOTICES: Final = 256
+"""Notices that may stand after one row; further ones are dropped."""
+
+
+# --- people ---
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A user whose identity and newest device list were verified (oneself too).
+
+    `announced_ver` above `list_ver` means that the list must be fetched before the next send.
+    """
+
+    uid: Uid
+    handle: str
+    identity: bytes
+    """Encoded IdentityRecord."""
+    idfp: Idfp
+    list_ver: int
+    list_hash: bytes
+    list_body: bytes
+    """Encoded DeviceList."""
+    list_sig: bytes
+    updated_ms: int
+    trust: Trust = Trust.FIRST_USE
+    announced_ver: int = 0
+    sending_blocked: bool = False
+    """A verified contact's identity changed: nothing is encrypted before the person answers."""
+    former_idfp: Idfp | None = None
+    """The identity before the last change."""
+
+
+# --- own device ---
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the last login gave."""
+
+    access: Secret
+    access_expires_ms: int
+    refresh: Secret
+    known: Secret
+
+
+# --- chats ---
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Everything about a chat but its messages. Sequence numbers are the log's; 0 = none."""
+
+    chat_id: ChatId
+    peer: Uid
+    note_to_self: bool
+    accepted: bool
+    declined: bool
+    cursor: int
+    """Rows up to here are decided (shown, kept as unreadable, or void)."""
+    cursor_sent: int
+    last_seq: int
+    epoch: int
+    member_seq: int
+    mhead: bytes | None
+    """Encoded MembershipHead."""
+    membership: bytes | None
+    """What the membership rule needs to go on; opaque here."""
+    prev_session: SessionId | None
+    prev_idx: int | None
+    peer_delivered: int
+    peer_read: int
+    read_seq: int
+    read_sent: int
+    unread: int
+    identity_changed: bool
+    draft: str = field(repr=False)
+    activity_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberEventRow:
+    """A valid membership event; `chat_seq` is its row in the log."""
+
+    seq: int
+    hash: bytes
+    body: bytes
+    sig: bytes
+    chat_seq: int
+
+
+class RowOutcome(StrEnum):
+    """Why a raw row is still kept."""
+
+    NEW = "new"
+    """Stored, not looked at yet."""
+    WAITING = "waiting"
+    """No key for its session."""
+    HELD = "held"
+    """Its membership head is not known yet."""
+    TAMPERED = "tampered"
+    """Evidence: it failed verification."""
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row of the log exactly as it came, kept until it is verified."""
+
+    chat_id: ChatId
+    seq: int
+    kind: int
+    """protocol.frames.EventKind."""
+    server_ms: int
+    body: bytes = field(repr=False)
+    session_id: SessionId | None = None
+    outcome: RowOutcome = RowOutcome.NEW
+
+
+# --- messages ---
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to put into a timeline. Without `seq` it is queued and stands at the end.
+
+    `counted`: raises the chat's unread number. `inner` keeps the decrypted body of an unknown type for a later version.
+    """
+
+    chat_id: ChatId
+    mid: Mid
+    sender: Uid
+    outgoing: bool
+    kind: MessageKind
+    state: MessageState
+    sent_ms: int
+    seq: int | None = None
+    server_ms: int = 0
+    text: str = field(default="", repr=False)
+    counted: bool = False
+    clock_off: bool = False
+    cause: Cause | None = None
+    params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
+    inner: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A stored message after a change, and where it stood before."""
+
+    message: Message
+    previous_order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The ciphertext made for an outbox item: its retries are byte-identical."""
+
+    outer: bytes
+    session_id: SessionId
+    idx: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """A message that is not acked yet. `position` grows over the whole outbox; items of a chat leave in its order."""
+
+    chat_id: ChatId
+    mid: Mid
+    position: int
+    type: str
+    body: bytes = field(repr=False)
+    """Canonical body of `type`, plaintext, kept until the ack."""
+    created_ms: int
+    tries: int
+    sealed: Sealed | None
+    failed: str | None
+    """A protocol.errors.Code: refused for good, waits for `requeue` or `remove`."""
+
+
+# --- sender sessions ---
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """The sender session of a chat."""
+
+    chat_id: ChatId
+    session_id: SessionId
+    state: Secret
+    skb: bytes
+    """Encoded Signed SessionBinding."""
+    created_ms: int
+    messages: int
+    epoch: int
+    fetched: bool = False
+    """A recipient has fetched this key: before that no further rotation."""
+
+
+class ShareOutcome(StrEnum):
+    """What became of a session's key for one device."""
+
+    QUEUED = "queued"
+    SHARED = "shared"
+    STALE = "stale"
+    QUOTA = "quota"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The session's key for one device, from index `idx` on."""
+
+    uid: Uid
+    did: Did
+    idx: int
+    outcome: ShareOutcome
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboundKey:
+    """Under what an inbound session is stored (docs/protocol/e2ee.md §6)."""
+
+    chat_id: ChatId
+    session_id: SessionId
+    uid: Uid
+    did: Did
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """An inbound session; `state` holds its binding and what is unproven, too."""
+
+    key: InboundKey
+    state: Secret
+    created_ms: int
+    next_idx: int = 0
+    """The index that the author's next message should have."""
+
+
+class Seen(StrEnum):
+    """What is known of a ciphertext at an index."""
+
+    NEW = "new"
+    SAME = "same"
+    OTHER = "other"
+    """The index was used by another ciphertext, or declared void by its author: an attack."""
+
+
+# --- to-device ---
+
+
+@dataclass(frozen=True, slots=True)
+class OlmPeerRow:
+    """The pairwise sessions with a device, tombstones included."""
+
+    did: Did
+    uid: Uid
+    state: Secret
+    unwedged_ms: int = 0
+    """When a new session was last started to heal the old ones."""
+
+
+class EnvelopeOutcome(StrEnum):
+    """Where an envelope ended."""
+
+    APPLIED = "applied"
+    PARKED = "parked"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEnvelope:
+    """An opened envelope that waits for a device list of `uid`."""
+
+    hash: bytes
+    uid: Uid
+    outer: bytes = field(repr=False)
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEnvelope:
+    """A sealed envelope that the server has not confirmed; sent again byte-identical."""
+
+    id: int
+    uid: Uid
+    did: Did
+    prekey_id: int
+    blob: bytes = field(repr=False)
+    type: str
+    session_id: SessionId | None
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequestRow:
+    """A missing session and how far the ladder of questions has come."""
+
+    key: InboundKey
+    idx: int
+    """Lowest index that is needed."""
+    step: int
+    first_ms: int
+    next_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarningRow:
+    """A security warning as it was shown."""
+
+    code: str
+    chat_id: ChatId | None
+    params: Mapping[str, str]
+    at_ms: int

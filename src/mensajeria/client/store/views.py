@@ -1,0 +1,82 @@
+"""What lists show: chats with their last message, and what a search finds."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from mensajeria.client.api import ChatView, Message
+from mensajeria.client.store.chats import chat_key
+from mensajeria.client.store.contacts import person
+from mensajeria.client.store.db import Db, Row
+from mensajeria.client.store.messages import SELECT, message_of
+from mensajeria.protocol.ids import ChatId
+
+_CHAT: Final = (
+    "SELECT c.key, c.chat_id, c.peer, p.handle, p.trust, c.note_to_self, c.accepted, c.identity_changed, c.unread, "
+    "c.activity_ms, c.draft FROM chats c LEFT JOIN contacts p ON p.uid = c.peer"
+)
+MAX_QUERY_CHARS: Final = 256
+MAX_QUERY_WORDS: Final = 16
+
+
+class Views:
+    """`tx.views`."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+
+    def chat(self, chat_id: ChatId) -> ChatView | None:
+        """One chat as a list shows it."""
+        row = self._db.one(f"{_CHAT} WHERE c.chat_id = ?", chat_id)
+        return None if row is None else self._view(row)
+
+    def chats(self) -> tuple[ChatView, ...]:
+        """All chats that were not declined, latest activity first."""
+        rows = self._db.all(f"{_CHAT} WHERE NOT c.declined ORDER BY c.activity_ms DESC, c.key DESC")
+        return tuple(self._view(row) for row in rows)
+
+    def search(self, text: str, *, chat_id: ChatId | None = None, limit: int = 50, before: int = 0) -> tuple[Message, ...]:
+        """Messages in which every word of `text` begins a word (case and accents ignored), the last stored first.
+
+        Words beyond the 16th and characters beyond the 256th are ignored. `before` > 0 goes on behind that many results.
+        """
+        query = match_expression(text)
+        if query is None:
+            return ()
+        if chat_id is not None:
+            query = f"{query} AND scope : c{chat_key(self._db, chat_id)}"
+        sql = (
+            "SELECT rowid FROM messages_fts WHERE messages_fts MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
+        )  # only the page's rows are joined
+        rows = self._db.all(f"{SELECT} WHERE m.id IN ({sql}) ORDER BY m.id DESC", query, limit, before)
+        return tuple(map(message_of, rows))
+
+    def _view(self, row: Row) -> ChatView:
+        key, chat_id, peer, handle, trust, to_self, accepted, changed, unread, activity, draft = row
+        last = self._db.one(f"{SELECT} WHERE m.chat = ? ORDER BY m.ord DESC LIMIT 1", key)
+        return ChatView(
+            chat_id=ChatId(chat_id),
+            peer=person(peer, handle, trust),
+            note_to_self=bool(to_self),
+            accepted=bool(accepted),
+            identity_changed=bool(changed),
+            last=None if last is None else message_of(last),
+            unread=unread,
+            activity_ms=activity,
+            draft=draft,
+        )
+
+
+def match_expression(text: str) -> str | None:
+    """The FTS5 expression for what a person typed; every word is quoted. None when there is no word in it."""
+    words = [word for word in text[:MAX_QUERY_CHARS].replace("\x00", " ").split() if _has_token(word)]
+    quoted = ['"{}" *'.format(word.replace('"', '""')) for word in words[:MAX_QUERY_WORDS]]
+    return f"text : ({' AND '.join(quoted)})" if quoted else None
+
+
+def _has_token(word: str) -> bool:
+    """Whether the unicode61 tokenizer finds something in it: letters, numbers and private use (categories L*, N*, Co)."""
+    return any((kind := unicodedata.category(char))[0] in "LN" or kind == "Co" for char in word)
