@@ -156,6 +156,13 @@ class ChatState(Model):
     accepted: bool
 
 
+class ChatPage(Model):
+    """`GET /v1/chats?offset=N`: newest activity first."""
+
+    chats: list[ChatState]
+    more: bool
+
+
 class ChatAnswer(Model):
     """`PUT /v1/chats/{chat_id}/answer`: accept or decline a message request."""
 

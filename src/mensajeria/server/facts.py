@@ -12,6 +12,7 @@ from mensajeria.server.db.schema import server_state
 SERVER_ID = "server_id"
 RESTORE_EPOCH = "restore_epoch"
 DECOY = "decoy_record"
+KEYS = "keys_fingerprint"
 LOG_SIZE = "log_size"
 
 
@@ -21,12 +22,16 @@ class StateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`server_id`: 16 bytes, pinned by clients. `restore_epoch` grows when an operator declares a restored backup.
-    `decoy_record`: the OPAQUE record that answers for handles that do not exist."""
+    """What never changes, except by the operator.
+
+    `server_id`: 16 bytes, pinned by clients. `restore_epoch` grows when an operator declares a restored backup.
+    `decoy_record`: the OPAQUE record that answers for handles that do not exist. `keys`: the secret files' fingerprint.
+    """
 
     server_id: bytes
     restore_epoch: int
     decoy_record: bytes
+    keys: bytes
 
     def __repr__(self) -> str:
         return f"Facts(server_id={self.server_id.hex()})"
@@ -43,18 +48,19 @@ def read_facts(connection: Connection) -> Facts | None:
     if not state:
         return None
     try:
-        return Facts(state[SERVER_ID], int.from_bytes(state[RESTORE_EPOCH], "big"), state[DECOY])
+        return Facts(state[SERVER_ID], int.from_bytes(state[RESTORE_EPOCH], "big"), state[DECOY], state[KEYS])
     except KeyError as missing:
         raise StateError(f"the table server_state has no {missing}: restore the database from a backup") from missing
 
 
-def create_facts(connection: Connection, decoy_record: bytes) -> Facts:
+def create_facts(connection: Connection, decoy_record: bytes, keys: bytes) -> Facts:
     """Make the facts of a new server."""
-    facts = Facts(random16(), 1, decoy_record)
+    facts = Facts(random16(), 1, decoy_record, keys)
     values = {
         SERVER_ID: facts.server_id,
         RESTORE_EPOCH: facts.restore_epoch.to_bytes(8, "big"),
         DECOY: decoy_record,
+        KEYS: keys,
         LOG_SIZE: (0).to_bytes(8, "big"),
     }
     connection.execute(insert(server_state), [{"key": key, "value": value} for key, value in values.items()])

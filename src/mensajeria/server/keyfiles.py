@@ -1,7 +1,7 @@
 """The server's secret files: in `<data>/secrets/`, mode 0600, never in the database nor in its backup.
 
-Whoever steals a dump of the database cannot even guess passwords with it (the OPAQUE setup is missing), nor read channel
-keys (`ck.key`), nor make tokens (`jwt.key`), nor sign heads of the key log (`log.key`).
+Whoever steals a dump of the database cannot even guess passwords with it (the OPAQUE setup is missing), nor read
+channel keys (`ck.key`), nor make tokens (`jwt.key`), nor sign heads of the key log (`log.key`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class KeyFiles:
 
     @property
     def fingerprint(self) -> bytes:
-        """32 bytes that tell these secrets from others without revealing them: the database keeps it to notice a mix-up."""
+        """32 bytes that tell these secrets from others without revealing them, kept by the database."""
         publics = [_public(self.token), _public(self.log)]
         return H("server-keys", *publics, H("k", self.opaque_setup.reveal()), H("k", self.channel.reveal()))
 

@@ -12,8 +12,8 @@ _HOPS_MAX = 16
 def client_network(peer: str, forwarded_for: str, trusted: Sequence[str]) -> str | None:
     """The network (/24 of IPv4, /56 of IPv6) of the client; None for a program on this machine.
 
-    `forwarded_for` is the header X-Forwarded-For, "" if absent. It is believed from its right end, as long as the hop that
-    added an entry is a trusted proxy: what a client wrote itself stays to the left and is never reached.
+    `forwarded_for` is the header X-Forwarded-For, "" if absent. It is believed from its right end, as long as the hop
+    that added an entry is a trusted proxy: what a client wrote itself stays to the left and is never reached.
     """
     address = _parse(peer)
     hops = forwarded_for.split(",")[-_HOPS_MAX:] if forwarded_for else []

@@ -1,5 +1,4 @@
-"""What the services tell connected devices after a commit. Hints only: the database is the truth, a device that is away
-catches up by itself."""
+"""What the services tell connected devices after a commit: hints. The database is the truth; devices catch up."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The operator's settings: `MENSAJERIA_*` from the environment, each checked, none silently ignored.
 
-pydantic-settings does not refuse an unknown name in the environment, so that a typing error would quietly leave the default
-in place. `unknown_names` compares with one registry of all names of the program: server, client and test.
+pydantic-settings does not refuse an unknown name in the environment, so that a typing error would quietly leave the
+default in place. `unknown_names` compares with one registry of all names of the program: server, client and test.
 """
 
 from __future__ import annotations
@@ -43,15 +43,17 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """What an operator may set. Every field is `MENSAJERIA_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.", examples=["0.0.0.0"])  # noqa: S104 - an example
     port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
     data_dir: Path = Field(Path("mensajeria-data"), description="Folder of the SQLite database and the secret files.")
     database_url: SecretStr | None = Field(
-        None, description="PostgreSQL (postgresql://user:password@host/name) or SQLite; unset: SQLite in the data folder."
+        None, description="postgresql://user:password@host/name or sqlite:///path; unset: SQLite in the data folder."
     )
-    migrate: bool = Field(False, description="Bring a PostgreSQL database to the newest schema at start; SQLite always is.")
+    migrate: bool = Field(default=False, description="Migrate a PostgreSQL database at start; SQLite always is.")
     workers: int = Field(1, ge=1, le=256, description="Processes. More than one needs PostgreSQL and a shared broker.")
     server_name: str = Field("MensajeriaApp", min_length=1, max_length=64, description="The name people see.")
     registration: Literal["open", "invite", "closed"] | None = Field(

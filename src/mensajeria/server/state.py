@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mensajeria.kit.clock import Clock
+from mensajeria.kit.secrets import Secret
 from mensajeria.server.accounts.auth_socket import AuthSession
 from mensajeria.server.accounts.login import LoginService
 from mensajeria.server.accounts.opaque import PasswordVerifier
@@ -38,6 +39,8 @@ class Server:
     registration: Registration
     login: LoginService
     refresh: RefreshService
+    first_invite: Secret | None = None
+    """The owner's invite, only right after the very first start of a server that needs invites: to be shown once."""
 
     def auth_session(self, network: str | None) -> AuthSession:
         """The conversation of one connection to `/auth/ws` from `network` (see `network.client_network`)."""

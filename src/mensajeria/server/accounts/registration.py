@@ -30,7 +30,8 @@ from mensajeria.server.transparency.log import record_handle
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A registration under way. It lives in one connection and is good once: what it binds together (the handle that OPAQUE
-    evaluated, the new uid, the invite) cannot be mixed with another's."""
+    evaluated, the new uid, the invite) cannot be mixed with another's.
+    """
 
     ticket: bytes
     uid: bytes

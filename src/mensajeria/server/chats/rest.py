@@ -20,7 +20,6 @@ from mensajeria.server.chats.repository import Viewer, answer, create_direct, he
 from mensajeria.server.db.schema import ACTIVE, account
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
-from mensajeria.server.state import Server
 
 router: Final = APIRouter(prefix="/v1/chats", tags=["chats"])
 PAGE: Final = 100
@@ -47,7 +46,11 @@ async def register_direct(chat_id: B32, body: DirectChatRequest, login: Caller, 
     def register(connection: Connection) -> tuple[bool, int, Head | None]:
         peer = _active_account(connection, body.peer_uid)
         created = create_direct(connection, chat_id, login.account_id, peer, now_ms)
-        return created, peer, one_head(connection, _viewer(login), chat_id)
+        head = one_head(connection, _viewer(login), chat_id)
+        if head is None:  # declined before: whoever registers it now wants it
+            _answer(connection, chat_id, login.account_id, accept=True)
+            head = one_head(connection, _viewer(login), chat_id)
+        return created, peer, head
 
     try:
         created, peer, head = await server.db.write(register)
@@ -55,6 +58,8 @@ async def register_direct(chat_id: B32, body: DirectChatRequest, login: Caller, 
         created, peer, head = await server.db.write(register)
     if created:
         await server.hub.chat_created(chat_id, sorted({login.account_id, peer}))
+    elif head is not None and head.accepted:
+        await server.hub.chat_answered(chat_id, login.account_id, accepted=True)
     return _state(_required(head))
 
 
@@ -70,12 +75,12 @@ async def answer_chat(chat_id: B32, body: ChatAnswer, login: Caller, server: The
 
 def _answer(connection: Connection, chat_id: bytes, account_id: int, *, accept: bool) -> None:
     info = as_member(read_chat(connection, chat_id), account_id)
-    answer(connection, info.row, account_id, accept=accept)
+    answer(connection, info.id, account_id, accept=accept)
 
 
 def _active_account(connection: Connection, uid: bytes) -> int:
     query = select(account.c.id).where(account.c.uid == uid, account.c.status == ACTIVE)
-    account_id = connection.execute(query).scalar_one_or_none()
+    account_id: int | None = connection.execute(query).scalar_one_or_none()
     if account_id is None:
         raise ProtocolError(Code.UNKNOWN_USER)
     return account_id
@@ -86,7 +91,6 @@ def _viewer(login: Login) -> Viewer:
 
 
 def _required(head: Head | None) -> Head:
-    """A chat that this caller has declined before is not listed for it."""
     if head is None:
         raise ProtocolError(Code.UNKNOWN_CHAT)
     return head

@@ -1,8 +1,8 @@
 """One way to read and one way to write, whichever database is behind it.
 
-A read is asynchronous, on a connection of a pool. A write is a plain function over a SQLAlchemy Core connection, run as one
-transaction: on SQLite in the one writer thread, on PostgreSQL on the driver's own connection. It is written once for both:
-`with_for_update()` takes the row lock on PostgreSQL and means nothing on SQLite, where writes never overlap.
+A read is asynchronous, on a connection of a pool. A write is a plain function over a SQLAlchemy Core connection, run as
+one transaction: on SQLite in the one writer thread, on PostgreSQL on the driver's own connection. It is written once for
+both: `with_for_update()` takes the row lock on PostgreSQL and means nothing on SQLite, where writes never overlap.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Row, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from mensajeria.server.db.sqlite_writer import SqliteWriter
 
 T = TypeVar("T")
-AnyRow = Row[Unpack[tuple[Any, ...]]]
+AnyRow = Row[*tuple[Any, ...]]
 """A row whose columns are named by the query beside it."""
 RETRIED_STATES: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: the transaction had no effect and may be run again."""
@@ -49,7 +49,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         self.url: Final = normalise_url(url)
         self.is_sqlite: Final = self.url.get_backend_name() == "sqlite"
-        self.engine: Final[AsyncEngine] = _sqlite_reader(self.url) if self.is_sqlite else _postgres(self.url, pool_size)
+        self.engine: Final = _sqlite_reader(self.url) if self.is_sqlite else _postgres(self.url, pool_size)
         self.writer: Final = SqliteWriter(Path(self.url.database or "")) if self.is_sqlite else None
         self._borrowed: _Borrowed | None = None
 
@@ -72,7 +72,7 @@ class Database:
     async def write(self, function: Callable[[Connection], T]) -> T:
         """Run `function` in one transaction, committed when this returns; an exception rolls it back and is raised.
 
-        On PostgreSQL a deadlock or serialization failure runs it once more: it must have no other effect than the database's.
+        On PostgreSQL a deadlock or serialization failure runs it once more: it must have no effect beside the database.
         """
         if self.writer is not None:
             return await self.writer.run(lambda raw: function(self._on_writer(raw)))
@@ -107,8 +107,8 @@ class Database:
 class _Borrowed:
     """SQLAlchemy's view of the writer thread's connection.
 
-    The writer begins and commits. SQLAlchemy is given one connection that it believes to be in one endless transaction, so
-    that it never does either; detached from its pool, so that nothing touches the connection when this is forgotten.
+    The writer begins and commits. SQLAlchemy is given one connection that it believes to be in one endless transaction,
+    so that it never does either; detached from its pool, so that nothing touches it when this object is forgotten.
     """
 
     def __init__(self, raw: sqlite3.Connection) -> None:

@@ -64,13 +64,13 @@ def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    """The whole migration is one transaction: a process that is killed in it leaves the old schema, not half of the new."""
+    """The whole migration is one transaction: a kill in the middle leaves the old schema, not half of the new."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def upgrade(connection: Connection) -> tuple[str | None, str]:
     """Run what is missing on this connection, in one transaction; (revision before, revision after)."""
-    if connection.dialect.name == "postgresql":  # two processes that start at once: one migrates, the other finds it done
+    if connection.dialect.name == "postgresql":  # of two that start at once, one migrates, the other finds it done
         connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     before = current_revision(connection)
     _refuse_unknown(before)
@@ -89,7 +89,7 @@ def current_revision(connection: Connection) -> str | None:
 def _refuse_unknown(revision: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if revision is not None and revision not in known:
-        raise SchemaError(f"the database is at revision {revision}, which is newer than this program: update the program")
+        raise SchemaError(f"the database is at revision {revision}, which this program does not know: update it")
 
 
 async def require_head(db: Database) -> None:

@@ -1,4 +1,4 @@
-"""Tables of accounts, devices, keys, tokens and the key log. The chat tables are in `schema_chats`, on the same MetaData.
+"""Tables of accounts, devices, keys, tokens and the key log. `schema_chats` puts the chats' on the same MetaData.
 
 Times are milliseconds UTC; byte strings are raw. Versions and sequence numbers are below 2^63.
 """
@@ -124,7 +124,7 @@ refresh_family = Table(
     Column("id", Id, primary_key=True),
     Column("device_id", Id, ForeignKey("device.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("token_hash", LargeBinary(32), nullable=False, unique=True),
-    Column("previous_hash", LargeBinary(32), index=True),
+    Column("previous_hash", LargeBinary(32)),
     Column("rotated_ms", BigInteger, nullable=False),
     Column("successor", LargeBinary),
     Column("created_ms", BigInteger, nullable=False),

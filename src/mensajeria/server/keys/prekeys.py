@@ -125,5 +125,5 @@ def count_one_time_keys(connection: Connection, device_ids: Sequence[int]) -> di
         .group_by(one_time_key.c.device_id)
     )
     left = dict.fromkeys(device_ids, 0)
-    left.update({device_id: count for device_id, count in rows})
+    left.update((device_id, count) for device_id, count in rows)
     return left

@@ -1,4 +1,4 @@
-"""The outermost layer: request id, security headers, one log line per request, and the answer to an unexpected failure."""
+"""The outermost layer: request id, security headers, a log line per request, the answer to an unexpected failure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = structlog.get_logger("mensajeria.server.http")
 
 
 class RequestContext:
-    """ASGI middleware. The request id is ours; one that a caller sends is not taken over, it would end up in the log."""
+    """ASGI middleware. The request id is ours: one that a caller sends would end up in the log."""
 
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
         self._app = app

@@ -27,7 +27,7 @@ class Limit(Enum):
     # The first OPAQUE message is limited because a wrong guess never sends the last one.
     LOGIN_HANDLE_NETWORK = Bucket(10, 30, fail_open=False)
     LOGIN_HANDLE = Bucket(50, 100, fail_open=False)
-    LOGIN_KNOWN_DEVICE = Bucket(20, 60, fail_open=False)
+    LOGIN_KNOWN_DEVICE = Bucket(30, 60, fail_open=False)
     LOGIN_NETWORK = Bucket(100, 600, fail_open=False)
     REGISTER_NETWORK = Bucket(20, 20, fail_open=False)
     INVITE_NETWORK = Bucket(20, 60, fail_open=False)

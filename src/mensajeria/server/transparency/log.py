@@ -12,7 +12,9 @@ from mensajeria.server.facts import LOG_SIZE
 NO_PREVIOUS = -1
 
 
-def record_keys(connection: Connection, *, uid: bytes, identity: bytes, list_body: bytes, ver: int, now_ms: int) -> None:
+def record_keys(
+    connection: Connection, *, uid: bytes, identity: bytes, list_body: bytes, ver: int, now_ms: int
+) -> None:
     """The leaf of a user's identity and device list, version `ver`."""
     append_leaf(connection, label=uid_label(uid), ver=ver, value_hash=uid_value(identity, list_body), now_ms=now_ms)
 
@@ -24,7 +26,7 @@ def record_handle(connection: Connection, *, server_id: bytes, handle: str, uid:
 
 
 def append_leaf(connection: Connection, *, label: bytes, ver: int, value_hash: bytes, now_ms: int) -> int:
-    """Append a leaf and return its index. Holds the log's lock until the transaction ends, so that indexes have no gap."""
+    """Append a leaf; its index. The log's lock is held until the transaction ends, so that indexes have no gap."""
     size_row = select(server_state.c.value).where(server_state.c.key == LOG_SIZE).with_for_update()
     index = int.from_bytes(connection.execute(size_row).scalar_one(), "big")
     newest = select(func.max(kt_leaf.c.idx)).where(kt_leaf.c.label == label)

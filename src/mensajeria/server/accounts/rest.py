@@ -1,0 +1,111 @@
+"""REST endpoints of accounts: the server's description, tokens, looking somebody up."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import ColumnElement, Connection, select
+
+from mensajeria.protocol import limits
+from mensajeria.protocol.api import (
+    B16,
+    ListBodies,
+    RefreshRequest,
+    ServerDescription,
+    SignedModel,
+    Tokens,
+    UserKeys,
+)
+from mensajeria.protocol.auth import SUITE_PASSWORD
+from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.server.caller import Caller, Network, TheServer, prove
+from mensajeria.server.db.schema import account
+from mensajeria.server.devices.lists import list_bodies, newest_list
+from mensajeria.server.ratelimit.limits import Limit
+from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.version import VERSION
+
+router: Final = APIRouter(prefix="/v1")
+LIST_BODIES_PAGE: Final = 64
+_HANDLE: Final = re.compile(limits.HANDLE_PATTERN)
+
+
+@router.get("/server", tags=["server"], responses=errors(Code.UNAVAILABLE))
+async def describe_server(server: TheServer) -> ServerDescription:
+    """What this server is. Public; the same facts are sent on `/auth/ws`."""
+    return ServerDescription(
+        server_id=server.facts.server_id,
+        name=server.settings.server_name,
+        version=VERSION,
+        protocol=limits.PROTOCOL_VERSION,
+        registration=server.settings.effective_registration,
+        restore_epoch=server.facts.restore_epoch,
+        password_suites=[SUITE_PASSWORD],
+    )
+
+
+@router.post("/auth/refresh", tags=["auth"], responses=errors(*CALLER_CODES, *CHANGE_CODES))
+async def refresh(request: Request, body: RefreshRequest, server: TheServer, network: Network) -> Tokens:
+    """New tokens for a refresh token. Needs no access token, but the MAC under the device's channel key.
+
+    The refresh token is used up. A used one ends the login, except within 15 seconds, when the same successor is returned.
+    """
+    if network is not None:
+        await server.limiter.check(Limit.REFRESH_NETWORK, network)
+    login = await server.authenticator.by_device(body.did)
+    await server.limiter.check(Limit.REFRESH_DEVICE, body.did)
+    await prove(request, server, login)
+    access, expires_ms, successor = await server.refresh.refresh(login, body.refresh_token)
+    return Tokens(access_token=access, access_expires_ms=expires_ms, refresh_token=successor.reveal())
+
+
+@router.post("/auth/logout", tags=["auth"], status_code=204, responses=errors(*CALLER_CODES, *CHANGE_CODES))
+async def logout(login: Caller, server: TheServer) -> Response:
+    """End this device's login: its tokens, its channel key, its connection. The device stays in the list."""
+    await server.refresh.logout(login)
+    return Response(status_code=204)
+
+
+@router.get("/users/by-handle/{handle}", tags=["users"], responses=errors(*CALLER_CODES, Code.UNKNOWN_USER))
+async def find_user(handle: str, login: Caller, server: TheServer) -> UserKeys:
+    """The user with this name: identity record and newest device list."""
+    if not _HANDLE.fullmatch(handle):
+        raise ProtocolError(Code.HANDLE_INVALID)
+    await server.limiter.check(Limit.LOOKUP_HANDLE_ACCOUNT, login.uid)
+    return await server.db.query(lambda connection: _user_keys(connection, account.c.handle == handle))
+
+
+@router.get("/users/{uid}/keys", tags=["users"], responses=errors(*CALLER_CODES, Code.UNKNOWN_USER, Code.MALFORMED))
+async def read_keys(uid: B16, login: Caller, server: TheServer) -> UserKeys:
+    """A user's identity record and newest device list."""
+    await server.limiter.check(Limit.LOOKUP_KEYS_ACCOUNT, login.uid)
+    return await server.db.query(lambda connection: _user_keys(connection, account.c.uid == uid))
+
+
+@router.get("/users/{uid}/lists", tags=["users"], responses=errors(*CALLER_CODES, Code.UNKNOWN_USER, Code.MALFORMED))
+async def read_lists(
+    uid: B16, login: Caller, server: TheServer, after: Annotated[int, Query(ge=0, lt=1 << 53)] = 0
+) -> ListBodies:
+    """Bodies of the device list's versions after `after`, ascending, at most 64: to check the chain up to the newest."""
+    await server.limiter.check(Limit.LOOKUP_KEYS_ACCOUNT, login.uid)
+
+    def read(connection: Connection) -> list[bytes]:
+        account_id = connection.execute(select(account.c.id).where(account.c.uid == uid)).scalar_one_or_none()
+        if account_id is None:
+            raise ProtocolError(Code.UNKNOWN_USER)
+        return list_bodies(connection, account_id, after, LIST_BODIES_PAGE)
+
+    return ListBodies(bodies=await server.db.query(read))
+
+
+def _user_keys(connection: Connection, which: ColumnElement[bool]) -> UserKeys:
+    columns = (account.c.id, account.c.uid, account.c.identity)
+    row = connection.execute(select(*columns).where(which)).one_or_none()
+    if row is None:
+        raise ProtocolError(Code.UNKNOWN_USER)
+    newest = newest_list(connection, row.id)
+    return UserKeys(
+        uid=row.uid, identity=row.identity, device_list=SignedModel(body=newest.body, sig=newest.sig)
+    )

@@ -1,0 +1,52 @@
+"""Endpoints for whoever watches the server."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from mensajeria.protocol import limits
+from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.server.caller import TheServer
+from mensajeria.server.db.migrate import SchemaError, require_head
+from mensajeria.server.reference import errors
+from mensajeria.server.version import VERSION
+
+router: Final = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Version(BaseModel):
+    """Program and protocol."""
+
+    version: str
+    protocol: int
+
+
+@router.get("/healthz")
+async def is_alive() -> Health:
+    """Liveness: the process handles requests. Says nothing about its database."""
+    return Health()
+
+
+@router.get("/readyz", responses=errors(Code.UNAVAILABLE))
+async def is_ready(server: TheServer) -> Health:
+    """Readiness: the database answers and has the schema this program needs."""
+    try:
+        await require_head(server.db)
+    except SchemaError as error:
+        raise ProtocolError(Code.UNAVAILABLE, "schema") from error
+    return Health()
+
+
+@router.get("/version")
+async def read_version() -> Version:
+    """Which program this is."""
+    return Version(version=VERSION, protocol=limits.PROTOCOL_VERSION)

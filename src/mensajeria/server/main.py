@@ -1,0 +1,78 @@
+"""The composition root: an ASGI application from settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.protocol.api import MAC_HEADER
+from mensajeria.server import health
+from mensajeria.server.accounts import rest as accounts_rest
+from mensajeria.server.chats import rest as chats_rest
+from mensajeria.server.devices import rest as devices_rest
+from mensajeria.server.keys import rest as keys_rest
+from mensajeria.server.middleware.body_limit import BodyLimit
+from mensajeria.server.middleware.context import RequestContext
+from mensajeria.server.problems import install_problem_handlers
+from mensajeria.server.reference import describe
+from mensajeria.server.settings import Settings
+from mensajeria.server.startup import start_server
+from mensajeria.server.version import VERSION
+
+DESCRIPTION: Final = (
+    "Everything a client needs besides the two WebSockets `/auth/ws` (registration and login) and `/ws` (messages). "
+    "Byte strings are base64url without padding. Every error is a problem document (RFC 9457) with a stable `code`."
+)
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """The application. Its start opens (for SQLite also migrates) the database; `state.server` holds the services."""
+    clock = clock or SystemClock()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            server = await start_server(settings, clock)
+        except Exception as failure:
+            app.state.start_failure = failure  # uvicorn would only log it: `serve` tells the operator
+            raise
+        app.state.server = server
+        try:
+            yield
+        finally:
+            await server.close()
+
+    app = FastAPI(
+        title="MensajeriaApp",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for module in (health, accounts_rest, devices_rest, keys_rest, chats_rest):
+        app.include_router(module.router)
+    install_problem_handlers(app)
+    _add_middleware(app, settings, clock)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, clock: Clock) -> None:
+    """The last one added is the outermost."""
+    app.add_middleware(BodyLimit)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Type", MAC_HEADER],
+            max_age=600,
+        )
+    app.add_middleware(RequestContext, clock=clock)

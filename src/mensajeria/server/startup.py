@@ -1,0 +1,149 @@
+"""From settings to a running server: folder, schema, secrets and facts. A kill at any moment does no harm."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.kit.secrets import Secret
+from mensajeria.server.accounts.invites import DAY_MS, create_invite
+from mensajeria.server.accounts.login import LoginService
+from mensajeria.server.accounts.opaque import PasswordVerifier, make_decoy
+from mensajeria.server.accounts.refresh import RefreshService
+from mensajeria.server.accounts.registration import Registration
+from mensajeria.server.accounts.sessions import Authenticator
+from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.migrate import migrate, require_head
+from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
+from mensajeria.server.keyfiles import KeyFiles, create_key_files, load_key_files
+from mensajeria.server.push import Relay
+from mensajeria.server.ratelimit.limiter import Limiter, MemoryBuckets
+from mensajeria.server.settings import Settings
+from mensajeria.server.state import Server
+
+FIRST_INVITE_DAYS: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A database at the newest schema, with what belongs to it. `first_invite` only if this call made the server."""
+
+    db: Database
+    keys: KeyFiles
+    facts: Facts
+    first_invite: Secret | None
+
+
+async def prepare(settings: Settings, clock: Clock) -> Prepared:
+    """Open what is there, or make a new server in an empty folder and an empty database.
+
+    Raises:
+        SchemaError: PostgreSQL is not at the newest revision and may not be migrated.
+        StateError: database and secret files do not belong together.
+        OSError, sqlalchemy.exc.SQLAlchemyError: the folder or the database cannot be used.
+    """
+    db = await asyncio.to_thread(_open, settings)
+    try:
+        await require_head(db)
+        facts = await db.query(read_facts)
+        keys = await asyncio.to_thread(load_key_files, settings.secrets_dir)
+        if facts is None:
+            made = keys or await asyncio.to_thread(create_key_files, settings.secrets_dir)
+            return await _create(settings, clock, db, made)
+        return Prepared(db, _matching(settings, facts, keys), facts, None)
+    except BaseException:
+        await db.close()
+        raise
+
+
+def _open(settings: Settings) -> Database:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    db = Database(settings.effective_database_url)
+    if db.is_sqlite or settings.migrate:
+        migrate(settings.effective_database_url)
+    return db
+
+
+def _matching(settings: Settings, facts: Facts, keys: KeyFiles | None) -> KeyFiles:
+    if keys is None:
+        raise StateError(
+            f"the database belongs to a server whose secret files are not in {settings.secrets_dir}: "
+            "restore them from your backup; without them nobody can log in"
+        )
+    if keys.fingerprint != facts.keys:
+        raise StateError(f"the secret files in {settings.secrets_dir} belong to another database than this one")
+    return keys
+
+
+async def _create(settings: Settings, clock: Clock, db: Database, keys: KeyFiles) -> Prepared:
+    """The secrets are there already: a kill in between leaves them without facts, and the next start takes them over."""
+    decoy = await asyncio.to_thread(make_decoy, keys.opaque_setup)
+    now_ms = clock.now_ms()
+
+    def store(connection: Connection) -> tuple[Facts, Secret | None]:
+        facts = create_facts(connection, decoy, keys.fingerprint)
+        if settings.effective_registration != "invite":
+            return facts, None
+        _, invite = create_invite(connection, uses=1, expires_ms=now_ms + FIRST_INVITE_DAYS * DAY_MS, now_ms=now_ms)
+        return facts, invite
+
+    try:
+        facts, invite = await db.write(store)
+    except IntegrityError:  # another process started at the same moment and was first
+        existing = await db.query(read_facts)
+        if existing is None:
+            raise
+        return Prepared(db, _matching(settings, existing, keys), existing, None)
+    return Prepared(db, keys, facts, invite)
+
+
+async def start_server(settings: Settings, clock: Clock | None = None) -> Server:
+    """Everything but the real-time part; raises as `prepare`."""
+    clock = clock or SystemClock()
+    prepared = await prepare(settings, clock)
+    return compose(settings, clock, prepared)
+
+
+def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
+    """Wire the services."""
+    db, facts, hub = prepared.db, prepared.facts, Relay()
+    limiter = Limiter(MemoryBuckets(clock))
+    opaque = PasswordVerifier(prepared.keys.opaque_setup)
+    tokens = AccessTokens(prepared.keys.token, facts.server_id, clock)
+    sealer = ChannelKeySealer(prepared.keys.channel)
+    authenticator = Authenticator(db, tokens, sealer, clock)
+    return Server(
+        settings=settings,
+        clock=clock,
+        db=db,
+        keys=prepared.keys,
+        facts=facts,
+        limiter=limiter,
+        hub=hub,
+        opaque=opaque,
+        tokens=tokens,
+        sealer=sealer,
+        authenticator=authenticator,
+        registration=Registration(settings, clock, db, facts, limiter, opaque),
+        login=LoginService(
+            clock=clock,
+            db=db,
+            facts=facts,
+            limiter=limiter,
+            opaque=opaque,
+            tokens=tokens,
+            sealer=sealer,
+            authenticator=authenticator,
+            hub=hub,
+        ),
+        refresh=RefreshService(
+            clock=clock, db=db, tokens=tokens, sealer=sealer, authenticator=authenticator, hub=hub
+        ),
+        first_invite=prepared.first_invite,
+    )
