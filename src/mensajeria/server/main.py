@@ -19,6 +19,7 @@ from mensajeria.server.keys import rest as keys_rest
 from mensajeria.server.middleware.body_limit import BodyLimit
 from mensajeria.server.middleware.context import RequestContext
 from mensajeria.server.problems import install_problem_handlers
+from mensajeria.server.realtime.gateway import Gateway
 from mensajeria.server.reference import describe
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
@@ -31,7 +32,10 @@ DESCRIPTION: Final = (
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """The application. Its start opens (for SQLite also migrates) the database; `state.server` holds the services."""
+    """The application. Its start opens (for SQLite also migrates) the database.
+
+    `state.server` holds the services, `state.gateway` the real-time part, to which WebSocket upgrades go (see `serve`).
+    """
     clock = clock or SystemClock()
 
     @asynccontextmanager
@@ -42,8 +46,11 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             app.state.start_failure = failure  # uvicorn would only log it: `serve` tells the operator
             raise
         app.state.server = server
+        app.state.gateway = gateway = Gateway(server)
         try:
+            await gateway.start()
             yield
+            await gateway.drain()
         finally:
             await server.close()
 

@@ -68,7 +68,7 @@ class EventCommitter:
             try:
                 return await self._append(events), attempt > 0
             except LogUnavailableError as error:
-                _log.warning("log_unavailable", cause=repr(error.__cause__), items=len(events))
+                _log.warning("log_unavailable", error=repr(error.__cause__), batch=len(events))
             if self._closing.is_set():
                 break
             await asyncio.sleep(pause)
@@ -80,7 +80,7 @@ class EventCommitter:
             return await self._event_log.append(events)
         except BatchRefusedError as error:
             if len(events) == 1:
-                _log.error("event_refused", cause=repr(error.__cause__))
+                _log.error("event_refused", error=type(error.__cause__).__name__)
                 return [(log.FAILED, 0, 0)]
         half = len(events) // 2
         return [*await self._append(events[:half]), *await self._append(events[half:])]

@@ -73,4 +73,4 @@ class GroupCommit(Generic[T]):
         try:
             await self._flush(batch)
         except Exception:  # noqa: BLE001 - one bad batch must not stop all that follow
-            _log.exception("group_commit_failed", part=self._name, items=len(batch))
+            _log.exception("group_commit_failed", step=self._name, batch=len(batch))

@@ -125,7 +125,7 @@ class Mailboxes:
         try:
             await self._db.write(write)
         except DATABASE_ERRORS as error:
-            _log.warning("mailbox_unavailable", error=type(error).__name__, items=len(jobs))
+            _log.warning("mailbox_unavailable", error=type(error).__name__, batch=len(jobs))
             _settle(waiting, ProtocolError(Code.UNAVAILABLE, retry_after_ms=1000))
             return
         self._arrived([one for one in puts if one.outcome is PutOutcome.OK])

@@ -219,7 +219,7 @@ class Connection:
         if not self.closed:
             self.closed = True
             self._end()
-            _log.debug("connection_closed", close=code.name, reason=reason, **self.names())
+            _log.debug("connection_closed", code=code.name, reason=reason, **self.names())
             self.wire.close(code, reason)
 
     def disconnected(self) -> None:

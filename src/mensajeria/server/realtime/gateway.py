@@ -182,7 +182,7 @@ class Gateway:
             moved = await self.server.db.write(lambda db: cursors.store(db, newest))
         except DATABASE_ERRORS as error:
             # The next step of the device says the same and more.
-            _log.warning("cursors_not_stored", error=type(error).__name__, items=len(newest))
+            _log.warning("cursors_not_stored", error=type(error).__name__, batch=len(newest))
         else:
             self._fanout.cursors(moved)
 

@@ -1,8 +1,8 @@
 """The only place that knows picows and uvicorn's protocols: `/ws` and `/auth/ws` on the HTTP server's own port.
 
 uvicorn takes a class in `ws=` and gives it the connection and the bytes of the upgrade request. Ours is picows'
-protocol, so that a frame costs neither an ASGI message nor a task. It relies on three things of picows 2.3: the order of the
-arguments of WSProtocol, that it is a BufferedProtocol (get_buffer, buffer_updated), and the names of WSListener's
+protocol, so that a frame costs neither an ASGI message nor a task. It relies on three things of picows 2.3: the order
+of WSProtocol's arguments, that it is a BufferedProtocol (get_buffer, buffer_updated), and the names of WSListener's
 callbacks; tests/server/realtime/test_front.py checks them at every upgrade of the package.
 """
 
@@ -162,8 +162,8 @@ def _refusal(status: HTTPStatus) -> WSUpgradeResponseWithListener:
     return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, status.phrase.encode()), None)
 
 
-def websocket_protocol(gateway: Gateway) -> type[asyncio.Protocol]:
-    """The class for uvicorn's `ws=`."""
+def websocket_protocol(gateway: Callable[[], Gateway]) -> type[asyncio.Protocol]:
+    """The class for uvicorn's `ws=`. `gateway` is called at each upgrade: the class is there before the server."""
 
     def arguments(listener: Callable[[WSUpgradeRequest], Any]) -> tuple[Any, ...]:
         ping = (False, 30.0, 30.0, WSAutoPingStrategy.PING_WHEN_IDLE)  # our own Ping frames are under the MAC
@@ -181,7 +181,7 @@ def websocket_protocol(gateway: Gateway) -> type[asyncio.Protocol]:
 
         def __init__(self, **_uvicorn: object) -> None:
             self._peer = ""
-            super().__init__(*arguments(lambda request: accept(gateway, self._peer, request)))
+            super().__init__(*arguments(lambda request: accept(gateway(), self._peer, request)))
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             """Remember where the connection comes from."""

@@ -1,0 +1,134 @@
+"""`mensajeria serve`: one process that listens until a signal, then drains."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib.util
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from mensajeria.protocol.ids import b64
+from mensajeria.server.logs import configure_logs
+from mensajeria.server.main import create_app
+from mensajeria.server.realtime.picows_front import websocket_protocol
+from mensajeria.server.settings import Settings
+
+BACKLOG: Final = 4096
+HTTP_GRACE_S: Final = 5
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""Young objects before a collection. Frames are not garbage-collected objects and nearly nothing else has cycles: with
+Python's default of 700 the collector takes a tenth of a busy server's time."""
+
+
+class ServeError(Exception):
+    """The server did not start. The message is a sentence for the operator; the cause is kept."""
+
+
+def serve(settings: Settings, *, say: Callable[[str], None] = print) -> None:
+    """Run the server until SIGINT or SIGTERM, then finish what was accepted and return.
+
+    `say` gets the one line "listening on http://ADDRESS:PORT" when the server is ready, with the real port; at the very
+    first start of a server that needs invites, a line with the owner's before it.
+
+    Raises:
+        ServeError: the address is taken or not this machine's.
+        Exception: what the start of the application raised, see `startup.prepare`.
+    """
+    configure_logs(settings.log_level, settings.log_format)
+    app = create_app(settings)
+    listening = listen(settings.host, settings.port)
+    try:
+        server = _Server(_config(app), lambda: _announce(app, listening, say))
+        server.run(sockets=[listening])
+    finally:
+        listening.close()
+    failure = getattr(app.state, "start_failure", None)
+    if failure is not None:
+        raise failure
+
+
+def _announce(app: FastAPI, listening: socket.socket, say: Callable[[str], None]) -> None:
+    invite = app.state.server.first_invite
+    if invite is not None:
+        say(f"invite for the first account: {b64(invite.reveal())}")
+    say(f"listening on {_url(listening)}")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        ServeError: see `serve`.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ServeError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    listening.set_inheritable(False)
+    return listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    has_uvloop = sys.platform != "win32" and importlib.util.find_spec("uvloop") is not None
+    return uvicorn.Config(
+        app,
+        loop="uvloop" if has_uvloop else "asyncio",
+        http="httptools",
+        ws=websocket_protocol(lambda: app.state.gateway),
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=HTTP_GRACE_S,
+        access_log=False,
+        log_config=None,
+        log_level="critical",  # the application has its own log, with a list of what may stand in it
+        proxy_headers=False,
+        server_header=False,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it is ready and whose end by a signal is a normal end."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
+            self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, without raising the signal again afterwards."""
+        signals = [signal.SIGINT, signal.SIGTERM]
+        if sys.platform == "win32":
+            signals.append(signal.SIGBREAK)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.handle_exit(number, frame)
+
+        before: list[tuple[int, Any]] = [(number, signal.signal(number, stop)) for number in signals]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
