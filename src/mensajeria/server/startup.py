@@ -54,8 +54,9 @@ async def prepare(settings: Settings, clock: Clock) -> Prepared:
         facts = await db.query(read_facts)
         keys = await asyncio.to_thread(load_key_files, settings.secrets_dir)
         if facts is None:
-            made = keys or await asyncio.to_thread(create_key_files, settings.secrets_dir)
-            return await _create(settings, clock, db, made)
+            if keys is None:
+                keys = await asyncio.to_thread(create_key_files, settings.secrets_dir)
+            return await _create(settings, clock, db, keys)
         return Prepared(db, _matching(settings, facts, keys), facts, None)
     except BaseException:
         await db.close()
