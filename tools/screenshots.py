@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1.5")
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication, QWidget
+from PyQt6.QtCore import QEvent, QEventLoop, Qt, QTimer
+from PyQt6.QtGui import QKeyEvent
+from PyQt6.QtWidgets import QApplication, QLineEdit, QMenu
 
 from mensajeria.client.i18n import Translator
 from mensajeria.desktop.theme.context import UiContext
@@ -47,6 +47,7 @@ from mensajeria.desktop.viewmodels.types import (
 )
 from mensajeria.desktop.viewmodels.wording import Wording
 from mensajeria.desktop.windows.app_window import AppWindow
+from mensajeria.desktop.windows.dialogs import NewChatDialog
 from mensajeria.kit.secrets import Secret
 
 if TYPE_CHECKING:
@@ -140,9 +141,27 @@ class Scene:
             ChatRow("c3", "Diego Castaño", 2, "diego", text["minutes"], time_ms=at(24, 10, 8), unread=2, verified=True),
             ChatRow("c4", "Teo Aranda", 4, "teo", text["deploy"], time_ms=at(24, 9, 22), typing=True),
             ChatRow("c5", PABLO.name, 6, "pablo", text["sun"], time_ms=at(24, 8, 13), draft=text["draft"], online=True),
-            ChatRow("c6", "Ana Belén Soto", 5, "ana", text["photo"], None, True, at(23, 20, 1), last_state=read),
+            ChatRow(
+                "c6",
+                "Ana Belén Soto",
+                5,
+                "ana",
+                text["photo"],
+                preview_outgoing=True,
+                time_ms=at(23, 20, 1),
+                last_state=read,
+            ),
             ChatRow("c7", "Inés Leal", 0, "ines", text["book"], time_ms=at(23, 11, 30)),
-            ChatRow("c8", "Notas guardadas", 7, "carmen", text["key"], None, True, at(21, 9, 0), note_to_self=True),
+            ChatRow(
+                "c8",
+                "Notas guardadas",
+                7,
+                "carmen",
+                text["key"],
+                preview_outgoing=True,
+                time_ms=at(21, 9, 0),
+                note_to_self=True,
+            ),
             ChatRow("c9", "Marcos Ibáñez", 1, "marcos", text["way"], time_ms=at(16, 9, 0), verified=True, online=True),
         ]
         return [replace(row, sort_ms=row.time_ms) for row in rows]
@@ -180,12 +199,27 @@ class Scene:
         )
 
 
+def type_into(line: QLineEdit, text: str) -> None:
+    """Fill a line as if it had been typed."""
+    line.setText(text)
+    line.textEdited.emit(text)
+
+
+def wait(milliseconds: int) -> None:
+    """Let the event loop run."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
 def main_direct(scene: Scene) -> None:
+    """A chat of two days with new messages."""
     scene.sign_in()
     scene.open("c1", scene.lucia(), "m5", 3)
 
 
 def login(scene: Scene) -> None:
+    """The login page, filled in."""
     scene.window.resize(960, 640)
     page = scene.window.auth.login
     page.server.show_address("chat.ruiz.es")
@@ -196,22 +230,23 @@ def login(scene: Scene) -> None:
 
 
 def login_wrong(scene: Scene) -> None:
+    """The login page after a wrong password."""
     login(scene)
     scene.session.fail_auth(ErrorNotice("bad_credentials"))
 
 
 def register(scene: Scene) -> None:
+    """The registration page with a taken name."""
     scene.window.auth.show_register()
     page = scene.window.auth.register
     page.server.show_address("chat.ruiz.es")
     scene.session.set_server_check(ServerCheck("chat.ruiz.es", CheckState.OK, "0.1.0", registration_open=True))
-    QTest.keyClicks(page.handle.line, "carmen")
+    type_into(page.handle.line, "carmen")
     scene.session.check_name("chat.ruiz.es", "carmen")
     names = ("carmen.ruiz", "carmen_r")
     scene.session.set_name_check(NameCheck("carmen", CheckState.BAD, names, "handle_taken"))
     for field in (page.repeat, page.password):
-        field.line.setText("trigo nube farol")
-        field.line.textEdited.emit(field.line.text())
+        type_into(field.line, "trigo nube farol")
     secret = Secret.from_text("trigo nube farol")
     scene.session.check_password(secret, "carmen")
     strength = PasswordStrength(3, "password.advice.one_more_word", accepted=True)
@@ -220,12 +255,14 @@ def register(scene: Scene) -> None:
 
 
 def recovery(scene: Scene) -> None:
+    """The recovery code."""
     scene.session.set_account(CARMEN)
     scene.session.set_recovery_code(Secret.from_text("7K2M-9QXD-4TRB-0HVN-6PWE-3ZJF-8GAC-5SYK"))
     scene.window.auth.recovery.saved.setChecked(True)
 
 
 def offline(scene: Scene) -> None:
+    """No connection, a changed identity, messages waiting and one that failed."""
     scene.sign_in()
     scene.session.put_chats([replace(scene.session.chats.find("c5") or scene.chats()[5], identity_changed=True)])
     state = ConnectionState(ConnectionPhase.OFFLINE, "chat.ruiz.es", retry_at_ms=NOW + 8000)
@@ -249,10 +286,12 @@ def offline(scene: Scene) -> None:
 
 
 def empty(scene: Scene) -> None:
+    """No chat is open."""
     scene.sign_in()
 
 
 def no_chats(scene: Scene) -> None:
+    """A new account."""
     scene.session.set_account(CARMEN)
     scene.session.set_connection(ConnectionState(ConnectionPhase.ONLINE, "chat.ruiz.es"))
     scene.session.set_phase(Phase.READY)
@@ -260,11 +299,13 @@ def no_chats(scene: Scene) -> None:
 
 
 def narrow(scene: Scene) -> None:
+    """One pane."""
     scene.sign_in(440, 760)
     scene.open("c1", scene.lucia(), "m5", 3)
 
 
 def request(scene: Scene) -> None:
+    """A stranger asks."""
     scene.sign_in()
     irene = Person("u3", "irene", "Irene Paz", 5)
     rows = scene.rows(irene, [("hello", at(24, 18, 8), MessageState.NONE), ("🙂", at(24, 18, 8), MessageState.NONE)])
@@ -273,42 +314,50 @@ def request(scene: Scene) -> None:
 
 
 def toast(scene: Scene) -> None:
+    """A short word."""
     main_direct(scene)
     scene.window.main.pane.told.emit(scene.ui.say("message.copied"))
 
 
 def new_chat(scene: Scene) -> None:
+    """A name that nobody has."""
     scene.sign_in()
     scene.window.main.new_chat()
     dialog = scene.window.main.dialog
-    if dialog is not None:
-        QTest.keyClicks(scene.window.main.dialog.field.line, "brunno")  # type: ignore[union-attr,attr-defined]
+    if isinstance(dialog, NewChatDialog):
+        type_into(dialog.field.line, "brunno")
     scene.session.finish_new_chat("", "unknown_user")
 
 
 def jump(scene: Scene) -> None:
+    """The way to a chat by letters."""
     main_direct(scene)
     scene.window.main.jump()
 
 
 def settings(scene: Scene) -> None:
+    """The settings."""
     main_direct(scene)
     scene.window.main.settings()
 
 
 def shortcuts(scene: Scene) -> None:
+    """The keys."""
     main_direct(scene)
     scene.window.main.shortcuts()
 
 
 def menu(scene: Scene) -> None:
+    """The menu."""
     main_direct(scene)
     scene.window.main.sidebar.menu.click()
 
 
 def focus(scene: Scene) -> None:
+    """The focus ring."""
     main_direct(scene)
-    QTest.keyClick(scene.window, Qt.Key.Key_F6)
+    pressed = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Shift, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(scene.window, pressed)
     scene.window.main.sidebar.new_chat.setFocus(Qt.FocusReason.TabFocusReason)
 
 
@@ -337,11 +386,10 @@ def render(folder: Path, name: str, language: str, theme: ThemeChoice) -> None:
     """Set the scene, let it settle, and write the picture; an open menu is painted over it."""
     scene = Scene(language, theme)
     SCENES[name](scene)
-    QTest.qWait(60)
+    wait(60)
     picture = scene.window.grab()
-    popup: QWidget | None = QApplication.activePopupWidget()
-    if popup is not None:
-        popup.render(picture, popup.mapToGlobal(popup.rect().topLeft()) - scene.window.pos())
+    for popup in (each for each in scene.window.findChildren(QMenu) if each.isVisible()):
+        popup.render(picture, popup.pos() - scene.window.pos())
         popup.close()
     picture.save(str(folder / f"{name}-{language}-{theme.value}.png"))
     scene.window.hide()

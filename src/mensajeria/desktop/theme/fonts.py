@@ -106,9 +106,21 @@ def emoji(size: int) -> QFont:
 
 
 @cache
+def emoji_metrics(size: int) -> QFontMetricsF:
+    """Metrics of the emoji font."""
+    return QFontMetricsF(emoji(size))
+
+
+@cache
 def metrics(role: Role) -> QFontMetricsF:
     """Metrics of a role's font."""
     return QFontMetricsF(font(role))
+
+
+@cache
+def tabular_metrics(role: Role) -> QFontMetricsF:
+    """Metrics of a role's font with digits of equal width."""
+    return QFontMetricsF(tabular(role))
 
 
 @cache

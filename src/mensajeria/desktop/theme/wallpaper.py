@@ -3,47 +3,62 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import cos, pi, sin
+from math import cos, pi, sin, sqrt
 
 from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap
 
 TILE = 72
-_PETAL = 29.0
+_PETAL_FROM, _PETAL_TO, _PETAL_SWELL = 3.1, 29.0, 13.0
 _RING, _DOT, _DIAMOND = 9.4, 3.2, 5.2
 
 
 def draw_tile(painter: QPainter, colour: QColor) -> None:
     """Paint one tile of 72 x 72 px at the origin; it joins itself on every side."""
+    draw_petals(painter, colour)
+    half = TILE / 2
+    corners = [QPointF(x, y) for x in (0, TILE) for y in (0, TILE)]
+    for corner in corners:
+        painter.drawEllipse(corner, _RING, _RING)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(colour)
+    for corner in corners:
+        painter.drawEllipse(corner, _DOT, _DOT)
+    for edge in (QPointF(half, 0), QPointF(half, TILE), QPointF(0, half), QPointF(TILE, half)):
+        painter.drawPath(_diamond(edge))
+
+
+def draw_petals(painter: QPainter, colour: QColor) -> None:
+    """Paint only the four petals of the tile at the origin."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(QPen(colour, 1.3))
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    half = TILE / 2
     for quarter in range(4):
-        painter.drawPath(_petal(half, pi / 4 + quarter * pi / 2))
-    for corner in (QPointF(x, y) for x in (0, TILE) for y in (0, TILE)):
-        painter.drawEllipse(corner, _RING, _RING)
-        painter.drawEllipse(corner, _DOT, _DOT)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(colour)
-    for edge in (QPointF(half, 0), QPointF(half, TILE), QPointF(0, half), QPointF(TILE, half)):
-        painter.drawPath(_diamond(edge))
+        painter.drawPath(_petal(TILE / 2, pi / 4 + quarter * pi / 2))
+
+
+def draw_ring(painter: QPainter, colour: QColor, middle: QPointF) -> None:
+    """Paint one ring with a smaller one inside."""
+    painter.setPen(QPen(colour, 1.3))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawEllipse(middle, _RING, _RING)
+    painter.drawEllipse(middle, _DOT + 0.6, _DOT + 0.6)
 
 
 def _petal(half: float, angle: float) -> QPainterPath:
     """A lens from near the middle of the tile towards a corner."""
     along, across = QPointF(cos(angle), sin(angle)), QPointF(-sin(angle), cos(angle))
-    start = QPointF(half, half) + along * 4.0
-    end = start + along * _PETAL
+    start = QPointF(half, half) + along * _PETAL_FROM
+    end = QPointF(half, half) + along * _PETAL_TO
     middle = (start + end) / 2
     path = QPainterPath(start)
-    path.quadTo(middle + across * 15.5, end)
-    path.quadTo(middle - across * 15.5, start)
+    path.quadTo(middle + across * _PETAL_SWELL, end)
+    path.quadTo(middle - across * _PETAL_SWELL, start)
     return path
 
 
 def _diamond(middle: QPointF) -> QPainterPath:
-    reach = _DIAMOND / 2
+    reach = _DIAMOND / sqrt(2)
     path = QPainterPath(middle + QPointF(0, -reach))
     for x, y in ((reach, 0), (0, reach), (-reach, 0)):
         path.lineTo(middle + QPointF(x, y))

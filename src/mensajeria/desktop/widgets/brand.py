@@ -105,28 +105,30 @@ class BrandPanel(QWidget):
         self._paint_words(painter)
 
     def _paint_tiles(self, painter: QPainter) -> None:
-        """Tiles of 96 px that fade in towards the right."""
+        """Tiles of 96 px that fade in towards the right, and out towards the bottom."""
         scale = 96 / wallpaper.TILE
         for column in range(3):
-            stroke = QColor(self._ui.theme["brand_pattern"])
-            stroke.setAlphaF((0.045, 0.12, 0.21)[column])
             for row in range(-1, self.height() // 96 + 1):
-                if column == 0 and row % 3 != 1:
+                if column == 0 and row != 1:
                     continue
+                stroke = QColor(self._ui.theme["brand_pattern"])
+                depth = max(0.0, row / (self.height() / 96))
+                stroke.setAlphaF((0.05, 0.15, 0.24)[column] * (1 - 0.6 * depth))
                 painter.save()
-                painter.translate(96 + column * 96, row * 96 + 78)
+                painter.translate(88 + column * 96, row * 96 + 78)
                 painter.scale(scale, scale)
-                wallpaper.draw_tile(painter, stroke)
+                wallpaper.draw_petals(painter, stroke)
+                wallpaper.draw_ring(painter, stroke, QPointF(wallpaper.TILE, wallpaper.TILE))
                 painter.restore()
 
     def _paint_words(self, painter: QPainter) -> None:
         theme, say = self._ui.theme, self._ui.say
         lines = say(self._slogan).split("|")
-        points_top = self.height() * 0.5 + 60
+        points_top = 375 + (self.height() - 640) * 0.08
         painter.setPen(theme["on_brand"])
         painter.setFont(fonts.font(fonts.BRAND))
         for place, line in enumerate(lines):
-            painter.drawText(QPointF(41, points_top - 36 - (len(lines) - 1 - place) * fonts.BRAND.line), line)
+            painter.drawText(QPointF(41, points_top - 43 - (len(lines) - 1 - place) * fonts.BRAND.line), line)
         for place, (icon, title, text) in enumerate(POINTS):
             top = points_top + place * 58
             icons.draw(painter, icon, QRectF(41, top + 3, 20, 20), theme["brand_icon"])

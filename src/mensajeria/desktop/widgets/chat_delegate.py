@@ -85,12 +85,12 @@ class ChatDelegate(QStyledItemDelegate):
 
     def _first_line(self, painter: QPainter, row: ChatRow, box: QRectF) -> None:
         theme = self._ui.theme
-        base = box.y() + 26
+        base = box.y() + 26.5
         right = box.right() - _RIGHT
         when = self._ui.wording.short_date(row.time_ms) if row.time_ms else ""
         painter.setFont(fonts.tabular(fonts.CAPTION))
         painter.setPen(theme["accent_text" if row.unread else "text2"])
-        width = fonts.metrics(fonts.CAPTION).horizontalAdvance(when)
+        width = fonts.tabular_metrics(fonts.CAPTION).horizontalAdvance(when)
         painter.drawText(QPointF(right - width, base), when)
         right -= width
         if row.last_state is not MessageState.NONE and not row.draft:
@@ -121,7 +121,7 @@ class ChatDelegate(QStyledItemDelegate):
 
     def _badge(self, painter: QPainter, row: ChatRow, right: float, base: float) -> float:
         text = str(row.unread) if row.unread <= MAX_BADGE else f"{MAX_BADGE}+"
-        width = max(21.0, fonts.metrics(fonts.MICRO_STRONG).horizontalAdvance(text) + 12)
+        width = max(21.0, fonts.tabular_metrics(fonts.MICRO_STRONG).horizontalAdvance(text) + 12)
         pill = QRectF(right - width, base - 15, width, 21)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._ui.theme["badge"])

@@ -36,6 +36,7 @@ class ChatView(QListView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setMouseTracking(True)
+        present(self.viewport()).setAutoFillBackground(False)
         OverlayScrollBar(self)
         present(self.verticalScrollBar()).setSingleStep(34)
         self.clicked.connect(self._pressed)

@@ -35,7 +35,7 @@ class Editor(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         present(self.document()).setDocumentMargin(0)
         present(self.viewport()).setAutoFillBackground(False)
 
@@ -204,6 +204,9 @@ class Composer(QWidget):
         document = present(self.editor.document())
         lines = min(max(1, round(document.size().height())), MAX_LINES)
         height = max(40, lines * line + 20)
+        overflow = document.size().height() > MAX_LINES
+        policy = Qt.ScrollBarPolicy.ScrollBarAsNeeded if overflow else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        self.editor.setVerticalScrollBarPolicy(policy)
         spare = (height - lines * line) // 2
         present(self._box.layout()).setContentsMargins(16, spare, 12, height - lines * line - spare)
         self._box.setFixedHeight(height)

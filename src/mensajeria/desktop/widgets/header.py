@@ -65,7 +65,7 @@ class ChatHeader(QWidget):
 
     def _build(self) -> None:
         first, second, lines = QHBoxLayout(), QHBoxLayout(), QVBoxLayout()
-        first.setSpacing(8)
+        first.setSpacing(6)
         first.addWidget(self._name)
         first.addWidget(self._shield)
         first.addStretch(1)
@@ -88,7 +88,7 @@ class ChatHeader(QWidget):
     def show_chat(self, row: ChatRow) -> None:
         """Show another chat, or its changes."""
         self._row = row
-        self._avatar.show_person(row.title, row.hue, online=row.online, note=row.note_to_self)
+        self._avatar.show_person(row.title, row.hue, online=row.online and not self._offline, note=row.note_to_self)
         self._name.show_text(row.title)
         self._shield.setVisible(row.verified)
         self._tell()
@@ -96,7 +96,8 @@ class ChatHeader(QWidget):
     def show_connection(self, state: ConnectionState) -> None:
         """Without a connection, presence is not known."""
         self._connection = state
-        self._tell()
+        if self._row is not None:
+            self.show_chat(self._row)
 
     def set_narrow(self, narrow: bool) -> None:
         """Show the way back to the list."""
@@ -108,11 +109,15 @@ class ChatHeader(QWidget):
         super().resizeEvent(event)
         self._tell()
 
+    @property
+    def _offline(self) -> bool:
+        return self._connection is not None and self._connection.phase is ConnectionPhase.OFFLINE
+
     def _tell(self) -> None:
         if self._row is None:
             return
         say, row = self._ui.say, self._row
-        offline = self._connection is not None and self._connection.phase is ConnectionPhase.OFFLINE
+        offline = self._offline
         if row.typing and not offline:
             self._lock.hide()
             self._state.show_text(say("chat.is_typing", name=row.title), "accent_text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt, pyqtSignal
@@ -129,6 +130,18 @@ class MessageDelegate(QStyledItemDelegate):
             layout.text.draw(painter, layout.text_at)
 
 
+@cache
+def _faint_rgba(rgba: int) -> QColor:
+    colour = QColor.fromRgba(rgba)
+    colour.setAlphaF(0.10)
+    return colour
+
+
+def _faint(colour: QColor) -> QColor:
+    """The ink of a bubble's edge: a tenth of the shadow's colour."""
+    return _faint_rgba(colour.rgba())
+
+
 def paint_date(painter: QPainter, ui: UiContext, box: QRectF, text: str) -> None:
     """The pill with a day's name."""
     painter.setPen(Qt.PenStyle.NoPen)
@@ -146,7 +159,7 @@ def paint_message(painter: QPainter, ui: UiContext, layout: MessageLayout) -> No
     ink = theme[f"bubble_{side}_text2"]
     if layout.bubble is not None:
         if not theme.dark:
-            painter.fillPath(layout.bubble.translated(0, 1), QColor(theme["shadow"]))
+            painter.fillPath(layout.bubble.translated(0, 1), _faint(theme["shadow"]))
         painter.fillPath(layout.bubble, theme[f"bubble_{side}"])
         if not layout.icon_box.isNull():
             icons.draw(painter, "lock-key-fill", layout.icon_box, ink)

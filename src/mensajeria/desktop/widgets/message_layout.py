@@ -29,7 +29,7 @@ GAP_INSIDE, GAP_BETWEEN = 2.0, 10.0
 DATE_HEIGHT, DIVIDER_HEIGHT = 26.0, 28.0
 META_GAP, META_LINE = 12.0, 15.0
 NOTICE_MAX, NOTICE_ICON = 460.0, 16.0
-EMOJI_SIZE, EMOJI_LINE, EMOJI_META = 40, 48.0, 20.0
+EMOJI_SIZE, EMOJI_LINE, EMOJI_META = 40, 46.0, 20.0
 FAILED_LINE = 22.0
 
 
@@ -108,12 +108,12 @@ class MessageLayout:
     def _emoji(self, row: MessageRow, top: float) -> float:
         """One to three emoji: large, without a bubble, the time in a pill under them."""
         self.emoji = markup.clean(row.text.strip())
-        width = (EMOJI_SIZE + 8) * max(1, len(self.emoji.encode("utf-16-le")) // 4 + 1)
+        width = ceil(fonts.emoji_metrics(EMOJI_SIZE).horizontalAdvance(self.emoji)) + 2
         left = self.column.right - width if row.outgoing else self.column.left
         self.bubble_box = QRectF(left, top, width, EMOJI_LINE)
         pill = 14 + self._meta_width()
-        pill_left = self.column.right - pill if row.outgoing else self.column.left + 4
-        self.meta_pill = QRectF(pill_left, top + EMOJI_LINE + 1, pill, EMOJI_META)
+        pill_left = self.column.right - pill if row.outgoing else max(left + 4, left + width - pill)
+        self.meta_pill = QRectF(pill_left, top + EMOJI_LINE, pill, EMOJI_META)
         self.meta_at = QPointF(pill_left + 7, self.meta_pill.bottom() - 6)
         return self.meta_pill.bottom()
 
@@ -158,7 +158,7 @@ class MessageLayout:
 
     def _meta_width(self) -> float:
         tick = ticks.WIDTH + 4 if self.row.outgoing else 0.0
-        return ceil(fonts.metrics(fonts.MICRO).horizontalAdvance(self.meta)) + tick
+        return ceil(fonts.tabular_metrics(fonts.MICRO).horizontalAdvance(self.meta)) + tick
 
     @property
     def is_warning(self) -> bool:

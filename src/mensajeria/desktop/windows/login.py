@@ -38,8 +38,10 @@ class LoginPage(Page):
         self.problem.set_ink("danger")
         self.problem.hide()
         self.submit = Button(ui, "login.submit", Kind.PRIMARY, height=46, wide=True)
-        for part in (self.server, self.handle, self.password, self.problem, self.submit):
+        for part in (self.server, self.handle, self.password, self.problem):
             self.column.addWidget(part)
+        self.column.addSpacing(8)
+        self.column.addWidget(self.submit)
         self.column.addLayout(other_way(ui, "login.no_account", "login.create", self.other_wanted.emit))
         self.submit.clicked.connect(self.send)
         for field in (self.server, self.handle, self.password):

@@ -37,8 +37,8 @@ class MainWindow(QWidget):
         self.pane = ChatPane(ui, session)
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setHandleWidth(1)
+        self._paint_handle()
         self._splitter.setChildrenCollapsible(False)
-        self._splitter.setStyleSheet("QSplitter::handle { background: transparent; }")
         self._splitter.addWidget(self.sidebar)
         self._splitter.addWidget(self.pane)
         self._splitter.setStretchFactor(1, 1)
@@ -56,7 +56,11 @@ class MainWindow(QWidget):
         """The usual size."""
         return QSize(1180, 760)
 
+    def _paint_handle(self) -> None:
+        self._splitter.setStyleSheet(f"QSplitter::handle {{ background: {self._ui.theme.css('border')}; }}")
+
     def _wire(self) -> None:
+        self._ui.theme_changed.connect(self._paint_handle)
         self.sidebar.new_chat_wanted.connect(self.new_chat)
         self.sidebar.menu_wanted.connect(self._show_menu)
         self.pane.empty.card.new_chat_wanted.connect(self.new_chat)
@@ -149,7 +153,7 @@ class MainWindow(QWidget):
         self.sidebar.setVisible(not narrow or not chat_open)
         self.pane.setVisible(not narrow or chat_open)
         if self._narrow and not narrow:
-            self._splitter.setSizes([WIDTH, self.width() - WIDTH])
+            self._splitter.setSizes([WIDTH, self.width() - WIDTH - 1])
         self._narrow = narrow
 
     # ---- keyboard --------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class RegisterPage(Page):
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__(ui, "register.title", "register.subtitle")
         self._session, self._accepted = session, False
-        self.column.setSpacing(12)
+        self.column.setSpacing(10)
         self.server = ServerField(ui, session, registering=True)
         self.handle = Field(ui, "register.handle", "at")
         self.password = PasswordField(ui, "auth.password")

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import Person
 
-WIDTH, NARROWEST, WIDEST = 348, 280, 420
+WIDTH, NARROWEST, WIDEST = 347, 280, 420
+"""Width of the column; a handle of one pixel stands at its right."""
 
 
 class ConnectionBanner(Banner):
@@ -68,7 +69,7 @@ class ConnectionBanner(Banner):
         if not state.retry_at_ms:
             return say("connection.later")
         seconds = max(1, round((state.retry_at_ms - self._ui.wording.now_ms()) / 1000))
-        return f"{say('connection.retry_in', seconds=seconds)} · {state.server}"
+        return say("connection.retry_in", seconds=seconds)
 
     def _act(self) -> None:
         if self._session.connection.phase is ConnectionPhase.SESSION_EXPIRED:
@@ -122,10 +123,10 @@ class Sidebar(QWidget):
         head.setFixedHeight(58)
         head.setLayout(top)
         find = QHBoxLayout()
-        find.setContentsMargins(16, 0, 16, 0)
+        find.setContentsMargins(16, 0, 15, 0)
         find.addWidget(self.search)
         chips = QHBoxLayout()
-        chips.setContentsMargins(16, 8, 16, 8)
+        chips.setContentsMargins(16, 8, 16, 9)
         chips.setSpacing(6)
         group = QButtonGroup(self)
         for chip in (self.everything, self.unread):
@@ -134,7 +135,7 @@ class Sidebar(QWidget):
         chips.addStretch()
         self.everything.setChecked(True)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 2, 1, 0)
+        column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(head)
         column.addLayout(find)
@@ -170,7 +171,5 @@ class Sidebar(QWidget):
             self._session.open_chat(self._session.chats.visible[0].chat_id)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
-        """Surface with a hairline at the right."""
-        painter, theme = QPainter(self), self._ui.theme
-        painter.fillRect(self.rect(), theme["bg_window"])
-        painter.fillRect(self.width() - 1, 0, 1, self.height(), theme["border"])
+        """The surface."""
+        QPainter(self).fillRect(self.rect(), self._ui.theme["bg_window"])
