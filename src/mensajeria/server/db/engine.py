@@ -108,12 +108,15 @@ class _Borrowed:
     """SQLAlchemy's view of the writer thread's connection.
 
     The writer begins and commits. SQLAlchemy is given one connection that it believes to be in one endless transaction,
-    so that it never does either; detached from its pool, so that nothing touches it when this object is forgotten.
+    and must not end it: not even when it looks at the first connection of an engine, which it rolls back afterwards.
+    Detached from its pool, so that nothing touches it when this object is forgotten.
     """
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
         engine = create_engine("sqlite://", creator=lambda: raw, poolclass=NullPool, hide_parameters=True)
+        for name in ("do_begin", "do_commit", "do_rollback"):
+            setattr(engine.dialect, name, lambda _connection: None)
         self.connection: Connection = engine.connect()
         self.connection.detach()
 
