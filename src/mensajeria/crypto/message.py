@@ -50,6 +50,7 @@ class MessageCause(StrEnum):
     WRONG_MID = "wrong_mid"
     WRONG_AUTHOR = "wrong_author"
     NOT_MEMBER = "not_member"
+    """Not a member then, or a device that a `device` event had cut off."""
     UNKNOWN_HEAD = "unknown_head"
     REPLAYED_INDEX = "replayed_index"
     REPLAYED_MID = "replayed_mid"
@@ -101,8 +102,8 @@ class ReplayFacts(Protocol):
         ...
 
 
-MemberAt = Callable[[MembershipHead, bytes], bool | None]
-"""(head, uid) -> was uid a member under that head; None = no such head is known here."""
+MemberAt = Callable[[MembershipHead, bytes, int], bool | None]
+"""(head, uid, dl_ver) -> `may_write` of the state with that head; None = no such head is known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ def open_message(
         message, plaintext, changed, session = _decrypt(outer, inbound)
         inner = decode_record(MessageInner, unpad_message(plaintext), max_size=limits.MAX_CIPHERTEXT)
         _check_inner(inner, outer, inbound)
-        _check_membership(inner, member_at)
+        _check_membership(inner, inbound.binding.dl_ver, member_at)
         _check_mid(inner, ct_hash, facts)
         body = unpack_body(inner.body)
     except NewerVersionError:
@@ -291,8 +292,8 @@ def _check_inner(inner: MessageInner, outer: MessageOuter, inbound: InboundSessi
         raise _RefusedError(MessageCause.WRONG_AUTHOR)
 
 
-def _check_membership(inner: MessageInner, member_at: MemberAt) -> None:
-    was_member = member_at(inner.mhead, inner.uid)
+def _check_membership(inner: MessageInner, dl_ver: int, member_at: MemberAt) -> None:
+    was_member = member_at(inner.mhead, inner.uid, dl_ver)
     if was_member is None:
         raise _RefusedError(MessageCause.UNKNOWN_HEAD)
     if not was_member:

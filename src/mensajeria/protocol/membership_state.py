@@ -74,6 +74,14 @@ class MembershipState:
         """True while `uid` is in the chat."""
         return uid in self.members
 
+    def may_write(self, uid: bytes, dl_ver: int) -> bool:
+        """Could a session bound under the author's list `dl_ver` be written to in this state?
+
+        Not by a non-member, and not under a list from before the floor: the device may be the one that was cut off.
+        """
+        row = self.members.get(uid)
+        return row is not None and dl_ver >= row.dl_floor
+
     def role(self, uid: bytes) -> Role | None:
         """The member's role, None for everybody else."""
         row = self.members.get(uid)

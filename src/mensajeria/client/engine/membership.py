@@ -33,11 +33,11 @@ class Chain:
         """The newest state."""
         return self.states[-1]
 
-    def member_at(self, head: MembershipHead, uid: bytes) -> bool | None:
-        """Whether `uid` was a member under `head`; None when no state with that head is known here."""
+    def member_at(self, head: MembershipHead, uid: bytes, dl_ver: int) -> bool | None:
+        """Whether `uid`, under its list `dl_ver`, could write under `head`; None when that head is not known here."""
         if head.seq >= len(self.states) or self.states[head.seq].head != head:
             return None
-        return self.states[head.seq].is_member(uid)
+        return self.states[head.seq].may_write(uid, dl_ver)
 
 
 class Memberships:
