@@ -26,7 +26,9 @@ TEXT = api.Message(
     sent_ms=1_000,
 )
 OWN = replace(TEXT, sender=ANA, outgoing=True, state=api.MessageState.QUEUED, seq=None, order=99)
-VIEW = api.ChatView(CHAT, BRUNO, note_to_self=False, accepted=True, identity_changed=False, last=TEXT, unread=2, activity_ms=5)
+VIEW = api.ChatView(
+    CHAT, BRUNO, note_to_self=False, accepted=True, identity_changed=False, last=TEXT, unread=2, activity_ms=5
+)
 
 
 def notice(cause: api.Cause, **params: str) -> api.Message:
@@ -35,7 +37,13 @@ def notice(cause: api.Cause, **params: str) -> api.Message:
 
 def test_an_incoming_text() -> None:
     row = mapping.message_row(TEXT)
-    assert (row.text, row.state, row.outgoing, row.position, row.time_ms) == ("hola", vm.MessageState.NONE, False, 7, 1_000)
+    assert (row.text, row.state, row.outgoing, row.position, row.time_ms) == (
+        "hola",
+        vm.MessageState.NONE,
+        False,
+        7,
+        1_000,
+    )
     assert row.sender == vm.Person("62" * 16, "bruno", "", mapping.hue_of(BRUNO.uid), verified=True)
     assert row.service is None
     assert row.unreadable is None

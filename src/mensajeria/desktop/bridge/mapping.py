@@ -88,7 +88,12 @@ def key_of(message: Message) -> str:
     """
     if message.kind is MessageKind.NOTICE or (not message.outgoing and message.seq is None):
         return f"n{message.order}"
-    return f"m{message.mid.hex()}" if message.outgoing else f"s{message.seq}"
+    return own_key(message.mid) if message.outgoing else f"s{message.seq}"
+
+
+def own_key(mid: bytes) -> str:
+    """The key of an own message's row."""
+    return f"m{mid.hex()}"
 
 
 def mid_of(key: str) -> bytes:

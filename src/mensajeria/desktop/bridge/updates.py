@@ -53,9 +53,17 @@ class AuthFailed:
 
 @dataclass(frozen=True, slots=True)
 class PassphraseNeeded:
-    """The profile's key is sealed by a passphrase that nobody has given yet, or the one given was wrong."""
+    """The profile's key is (`new`: will be) sealed by a passphrase; nobody has given it yet, or it was `wrong`."""
 
-    wrong: bool
+    wrong: bool = False
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningFailed:
+    """The profile is there and cannot be opened: the program can only say so and end."""
+
+    error: ErrorNotice
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,7 @@ Update = (
     | RecoveryCodeIs
     | AuthFailed
     | PassphraseNeeded
+    | OpeningFailed
     | ServerChecked
     | NameChecked
     | PasswordChecked
@@ -199,7 +208,7 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.finish_new_chat(chat_id, error)
         case Noticed(notice):
             session.notify(notice)
-        case PassphraseNeeded() | Stopped():
+        case PassphraseNeeded() | OpeningFailed() | Stopped():
             pass  # for the program, which listens to the bridge itself
         case _:
             assert_never(update)

@@ -1,0 +1,95 @@
+"""The client's values and events as JSON objects. The fields are documented in docs/cli.md and never renamed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mensajeria.client import api
+
+if TYPE_CHECKING:
+    from mensajeria.client.api import ChatView, DeviceView, Event, Message
+
+_TYPES: Final = {
+    api.MessageKind.TEXT: "message",
+    api.MessageKind.UNKNOWN: "unreadable",
+    api.MessageKind.UNREADABLE: "unreadable",
+    api.MessageKind.NOTICE: "notice",
+}
+
+
+def message_record(message: Message) -> dict[str, Any]:
+    """A place of a timeline."""
+    return {
+        "type": _TYPES[message.kind],
+        "chat": message.chat_id.hex(),
+        "mid": message.mid.hex(),
+        "seq": message.seq,
+        "order": message.order,
+        "from": message.sender.handle,
+        "from_uid": message.sender.uid.hex(),
+        "outgoing": message.outgoing,
+        "text": message.text if message.kind is api.MessageKind.TEXT else "",
+        "state": str(message.state),
+        "sent_ms": message.sent_ms,
+        "clock_off": message.clock_off,
+        "cause": None if message.cause is None else str(message.cause),
+        "params": dict(message.params) or None,
+        "error": None if message.error is None else str(message.error),
+    }
+
+
+def chat_record(chat: ChatView) -> dict[str, Any]:
+    """A chat."""
+    return {
+        "type": "chat",
+        "chat": chat.chat_id.hex(),
+        "peer": chat.peer.handle,
+        "accepted": chat.accepted,
+        "unread": chat.unread,
+        "identity_changed": chat.identity_changed,
+        "note_to_self": chat.note_to_self,
+        "activity_ms": chat.activity_ms,
+        "last": None if chat.last is None else message_record(chat.last),
+    }
+
+
+def device_record(device: DeviceView) -> dict[str, Any]:
+    """A device of the account."""
+    return {
+        "type": "device",
+        "did": device.did.hex(),
+        "name": device.name,
+        "created_ms": device.created_ms,
+        "last_seen_ms": device.last_seen_ms,
+        "current": device.current,
+    }
+
+
+def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one line for each kind
+    """A line of `listen`; None for what is no news there (a chat's view, unless it is a request)."""
+    match event:
+        case api.MessageReceived(message):
+            return message_record(message)
+        case api.MessageChanged(message):
+            return {"type": "changed", "message": message_record(message)}
+        case api.ChatChanged(chat):
+            is_request = not chat.accepted
+            return {"type": "request", "chat": chat.chat_id.hex(), "from": chat.peer.handle} if is_request else None
+        case api.TypingChanged(chat_id, person, typing):
+            return {"type": "typing", "chat": chat_id.hex(), "from": person.handle, "typing": typing}
+        case api.ConnectionChanged(phase, retry_at_ms, code, pending):
+            code_text = None if code is None else str(code)
+            return {
+                "type": "connection", "phase": str(phase), "retry_at_ms": retry_at_ms, "code": code_text, "pending": pending,
+            }  # fmt: skip
+        case api.IdentityChanged(chat_id, person, blocked):
+            return {"type": "identity", "chat": chat_id.hex(), "from": person.handle, "blocked": blocked}
+        case api.DeviceListChanged(devices):
+            return {"type": "devices", "devices": [device_record(device) for device in devices]}
+        case api.SecurityWarning(code, chat_id, params):
+            chat_hex = None if chat_id is None else chat_id.hex()
+            return {"type": "security", "code": code, "chat": chat_hex, "params": dict(params)}
+        case api.EventsLost(count):
+            return {"type": "lost", "count": count}
+        case _:
+            return None

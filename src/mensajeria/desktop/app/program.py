@@ -1,0 +1,155 @@
+"""The running program: window, bridge and session of one profile, from the first batch to the last."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from PyQt6.QtCore import QObject, QRect, QTimer
+from PyQt6.QtGui import QGuiApplication
+from PyQt6.QtWidgets import QInputDialog, QLineEdit
+
+from mensajeria.desktop.app import preferences as preferences_file
+from mensajeria.desktop.qt import application, present
+from mensajeria.desktop.viewmodels.types import ErrorNotice, Phase
+from mensajeria.kit.secrets import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PyQt6.QtWidgets import QWidget
+
+    from mensajeria.client.i18n import Translator
+    from mensajeria.desktop.bridge.bridge import Bridge
+    from mensajeria.desktop.viewmodels.session import SessionModel
+    from mensajeria.desktop.viewmodels.types import Preferences
+
+LEAVE_MS: Final = 10_000
+SETTLE_MS: Final = 800
+"""How long a picture waits after the window is there: fonts, first rows and fades are done by then."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowOptions:
+    """How the window appears. `place`: "left", "right" or empty; `screenshot`: save a picture there and end."""
+
+    place: str = ""
+    screenshot: Path | None = None
+
+
+class Program(QObject):
+    """Wires what has no home elsewhere; `failure` says why the program had to end, if it had to."""
+
+    def __init__(self, session: SessionModel, bridge: Bridge, window: QWidget, folder: Path, options: ShowOptions) -> None:
+        super().__init__(window)
+        self._session, self._bridge, self._window = session, bridge, window
+        self._folder, self._options = folder, options
+        self._leaving = False
+        self._asking: QInputDialog | None = None
+        self.failure: ErrorNotice | None = None
+        session.quit_requested.connect(self.leave)
+        session.preferences_requested.connect(self._keep_preferences)
+        bridge.opened.connect(self._show)
+        bridge.passphrase_needed.connect(self._ask_passphrase)
+        bridge.opening_failed.connect(self._give_up)
+        bridge.stopped.connect(self._ended)
+
+    @property
+    def _translator(self) -> Translator:
+        return self._session.wording.translator
+
+    @property
+    def sentence(self) -> str:
+        """`failure` in words."""
+        return self._translator.error(self.failure.code, self.failure.params) if self.failure is not None else ""
+
+    def leave(self) -> None:
+        """Close the window at once, and the program when the client has put everything away."""
+        if self._leaving:
+            return
+        self._leaving = True
+        self._window.close()
+        self._bridge.leave()
+        QTimer.singleShot(LEAVE_MS, self._quit)
+
+    def raise_window(self) -> None:
+        """Bring the window to the front."""
+        if self._window.isMinimized():
+            self._window.showNormal()
+        self._window.show()
+        self._window.raise_()
+        self._window.activateWindow()
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        if self.failure is not None:
+            return
+        if self._options.place:
+            self._window.setGeometry(half_of_screen(self._options.place))
+            self._open_only_chat()
+        self._window.show()
+        if self._options.screenshot is not None:
+            self._open_only_chat()
+            QTimer.singleShot(SETTLE_MS, self._take_picture)
+
+    def _open_only_chat(self) -> None:
+        chats = self._session.chats.visible
+        if self._session.phase is Phase.READY and chats:
+            self._session.open_chat(chats[0].chat_id)
+
+    def _take_picture(self) -> None:
+        assert self._options.screenshot is not None
+        if not self._window.grab().save(str(self._options.screenshot), "PNG"):
+            self.failure = ErrorNotice("unwritable", {"path": str(self._options.screenshot)})
+        self.leave()
+
+    def _keep_preferences(self, preferences: Preferences) -> None:
+        preferences_file.save(self._folder, preferences)
+
+    def _ask_passphrase(self, wrong: bool, new: bool) -> None:
+        tr = self._translator.tr
+        dialog = QInputDialog(self._window if self._window.isVisible() else None)
+        dialog.setWindowTitle(tr("passphrase.title"))
+        lines = [tr("error.passphrase_wrong")] if wrong else []
+        dialog.setLabelText("\n".join([*lines, tr("passphrase.new" if new else "passphrase.open")]))
+        dialog.setTextEchoMode(QLineEdit.EchoMode.Password)
+        dialog.setOkButtonText(tr("passphrase.ok"))
+        dialog.setCancelButtonText(tr("passphrase.cancel"))
+        dialog.accepted.connect(lambda: self._bridge.give_passphrase(Secret.from_text(dialog.textValue())))
+        dialog.rejected.connect(lambda: self._passphrase_refused(new))
+        dialog.finished.connect(dialog.deleteLater)
+        self._asking = dialog
+        dialog.open()
+
+    def _passphrase_refused(self, new: bool) -> None:
+        if new:
+            self._session.fail_auth(ErrorNotice("passphrase_needed"))
+        else:
+            self.leave()
+
+    def _give_up(self, error: ErrorNotice) -> None:
+        self.failure = error
+        self.leave()
+
+    def _ended(self) -> None:
+        if not self._leaving:  # the client's thread broke: nothing works any more
+            _log.error("the client's thread ended by itself")
+            self.failure = self.failure or ErrorNotice("bug", {"name": "client"})
+        self._leaving = True
+        self._quit()
+
+    def _quit(self) -> None:
+        self._window.close()
+        application().quit()
+
+
+def half_of_screen(place: str) -> QRect:
+    """The left or right half of what the screen has free, no wider than two windows need."""
+    free = present(QGuiApplication.primaryScreen()).availableGeometry()
+    width, height = min(free.width() // 2, 900), min(free.height(), 760)
+    top = free.top() + (free.height() - height) // 2
+    middle = free.left() + free.width() // 2
+    return QRect(middle - width if place == "left" else middle, top, width, height)

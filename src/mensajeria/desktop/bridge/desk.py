@@ -1,0 +1,185 @@
+"""The client's side of the bridge: opens the profile, signs in, and keeps the open client until the person leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from typing import TYPE_CHECKING, Final
+
+from mensajeria.client import Client, ClientError, ProfileError, estimate_strength
+from mensajeria.desktop.bridge.backend import SignedIn, notice_of
+from mensajeria.desktop.bridge.batch import Batcher
+from mensajeria.desktop.bridge.suggestions import suggestions
+from mensajeria.desktop.bridge.updates import (
+    AuthFailed,
+    NameChecked,
+    OpeningFailed,
+    PassphraseNeeded,
+    PasswordChecked,
+    PhaseIs,
+    RecoveryCodeIs,
+    ServerChecked,
+)
+from mensajeria.desktop.viewmodels.types import (
+    CheckState,
+    LoginRequest,
+    NameCheck,
+    PasswordStrength,
+    Phase,
+    RegisterRequest,
+    ServerCheck,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from mensajeria.desktop.bridge.options import ProfileOptions
+    from mensajeria.desktop.bridge.updates import Update
+    from mensajeria.kit.secrets import Secret
+
+_ASKS_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_wrong"})
+
+
+class Desk:
+    """Lives on the client's thread from `run` on; every method but the constructor is called there."""
+
+    def __init__(self, options: ProfileOptions, own_title: str, deliver: Callable[[tuple[Update, ...]], None]) -> None:
+        self._options = options
+        self._passphrase = options.passphrase
+        self._own_title = own_title
+        self._deliver = deliver
+        self._client: Client | None = None
+        self._waiting: LoginRequest | RegisterRequest | None = None
+        self.signed_in: SignedIn | None = None
+
+    async def run(self) -> None:
+        """Open what is stored, then serve until `leave`."""
+        self._batcher = Batcher(asyncio.get_running_loop(), self._deliver)
+        self._leaving = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+        try:
+            await self._open_stored()
+            await self._leaving.wait()
+        finally:
+            await self._close()
+            self._batcher.flush()
+
+    async def leave(self) -> None:
+        """The person leaves: `run` closes everything and returns."""
+        self._leaving.set()
+
+    # ---- signing in --------------------------------------------------------------------------------------------------
+
+    async def login(self, request: LoginRequest) -> None:
+        """Log in on this profile: again where it has an account, else as a new device."""
+        await self._sign_in(request)
+
+    async def register(self, request: RegisterRequest) -> None:
+        """Create an account on this profile."""
+        await self._sign_in(request)
+
+    async def give_passphrase(self, passphrase: Secret) -> None:
+        """The person has typed the profile's passphrase: go on with what waited for it."""
+        self._passphrase = passphrase
+        if self._waiting is None:
+            await self._open_stored()
+        else:
+            await self._sign_in(self._waiting)
+
+    async def check_server(self, address: str) -> None:
+        """Whether a server answers at this address, and what it says of itself."""
+        try:
+            view = await Client.check_server(address, ca_file=self._options.ca_file)
+        except ClientError as error:
+            self._batcher.put(ServerChecked(ServerCheck(address, CheckState.BAD, error=error.code)))
+            return
+        secure = view.url.startswith("https:")
+        is_open = view.registration == "open"
+        self._batcher.put(ServerChecked(ServerCheck(address, CheckState.OK, view.version, is_open, secure)))
+
+    async def check_name(self, server: str, handle: str) -> None:
+        """Whether a name is well formed and free."""
+        try:
+            free = await Client.check_handle(server, handle, ca_file=self._options.ca_file)
+        except ClientError as error:
+            # A server that asks for an invite tells nobody who is there; the name is judged at registration.
+            state = CheckState.IDLE if error.code.startswith("invite_") else CheckState.BAD
+            check = NameCheck(handle, state, error="" if state is CheckState.IDLE else error.code)
+        else:
+            check = (
+                NameCheck(handle, CheckState.OK)
+                if free
+                else NameCheck(handle, CheckState.BAD, suggestions(handle), "handle_taken")
+            )
+        self._batcher.put(NameChecked(check))
+
+    async def check_password(self, password: Secret, handle: str) -> None:
+        """How strong a password is."""
+        found = estimate_strength(password, handle)
+        advice = f"password.advice.{found.advice}" if found.advice else ""
+        self._batcher.put(PasswordChecked(password, PasswordStrength(found.score, advice, found.accepted)))
+
+    async def recovery_saved(self) -> None:
+        """The recovery code is on paper: show the chats."""
+        self._follow()
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    async def _open_stored(self) -> None:
+        try:
+            self._client = await Client.open(self._options.folder, passphrase=self._passphrase, ca_file=self._options.ca_file)
+        except ProfileError as error:
+            self._batcher.put(self._on_opening(error))
+            self._batcher.flush()
+            return
+        except ClientError as error:
+            self._batcher.put(OpeningFailed(notice_of(error)))
+            return
+        self._follow()
+
+    def _on_opening(self, error: ProfileError) -> Update:
+        if error.code == "profile_missing":
+            return PhaseIs(Phase.SIGNED_OUT)
+        if error.code in _ASKS_PASSPHRASE:
+            return PassphraseNeeded(wrong=error.code == "passphrase_wrong")
+        return OpeningFailed(notice_of(error))
+
+    async def _sign_in(self, request: LoginRequest | RegisterRequest) -> None:
+        self._waiting = None
+        try:
+            await self._try_to_sign_in(request)
+        except ClientError as error:
+            if error.code in _ASKS_PASSPHRASE:
+                self._waiting = request
+                self._batcher.put(PassphraseNeeded(wrong=error.code == "passphrase_wrong", new=True))
+            else:
+                self._batcher.put(AuthFailed(notice_of(error)))
+
+    async def _try_to_sign_in(self, request: LoginRequest | RegisterRequest) -> None:
+        if self._client is not None:
+            await self._client.login_again(request.password)
+            self._batcher.put(PhaseIs(Phase.READY))
+        elif isinstance(request, LoginRequest):
+            self._client = await Client.login(
+                request.server, request.handle, request.password, profile=self._options.folder,
+                device_name=platform.node(), passphrase=self._passphrase, ca_file=self._options.ca_file,
+            )  # fmt: skip
+            self._follow()
+        else:
+            self._client = await Client.register(
+                request.server, request.handle, request.password, profile=self._options.folder,
+                invite=request.invite or None, device_name=platform.node(), passphrase=self._passphrase,
+                ca_file=self._options.ca_file,
+            )  # fmt: skip
+            assert self._client.recovery_code is not None
+            self._batcher.put(RecoveryCodeIs(self._client.recovery_code))
+
+    def _follow(self) -> None:
+        assert self._client is not None
+        self.signed_in = SignedIn(self._client, self._batcher, self._own_title)
+        self._following = asyncio.create_task(self.signed_in.run())
+
+    async def _close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+        if self._following is not None:
+            await self._following

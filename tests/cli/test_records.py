@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mensajeria.cli.records import chat_record, device_record, event_record, message_record
+from mensajeria.client import api
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
+
+DOCS = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+CHAT, BRUNO = ChatId(b"c" * 32), api.Person(Uid(b"b" * 16), "bruno")
+TEXT = api.Message(
+    CHAT, Mid(b"m" * 16), 7, 3, BRUNO, outgoing=False, kind=api.MessageKind.TEXT, text="hola 👋",
+    state=api.MessageState.RECEIVED, sent_ms=1_000,
+)  # fmt: skip
+VIEW = api.ChatView(CHAT, BRUNO, note_to_self=False, accepted=True, identity_changed=False, last=TEXT, unread=2, activity_ms=5)
+DEVICE = api.DeviceView(Did(b"d" * 16), "portátil", 1, 2, current=True)
+EVENTS = [
+    api.MessageReceived(TEXT),
+    api.MessageChanged(TEXT, 9),
+    api.MessageStateChanged(TEXT, 9),
+    api.ChatChanged(replace(VIEW, accepted=False)),
+    api.TypingChanged(CHAT, BRUNO, typing=True),
+    api.ConnectionChanged(api.ConnectionPhase.OFFLINE, 12, Code.UNAVAILABLE, 3),
+    api.IdentityChanged(CHAT, BRUNO, blocked=True),
+    api.DeviceListChanged((DEVICE,)),
+    api.SecurityWarning("server_changed", CHAT, {"handle": "bruno"}),
+    api.EventsLost(4),
+]
+
+
+def test_a_message() -> None:
+    assert message_record(TEXT) == {
+        "type": "message", "chat": "63" * 32, "mid": "6d" * 16, "seq": 3, "order": 7, "from": "bruno",
+        "from_uid": "62" * 16, "outgoing": False, "text": "hola 👋", "state": "received", "sent_ms": 1000,
+        "clock_off": False, "cause": None, "params": None, "error": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(api.MessageKind))
+def test_only_a_message_that_a_person_wrote_has_a_text(kind: api.MessageKind) -> None:
+    record = message_record(replace(TEXT, kind=kind, cause=api.Cause.TAMPERED, params={"count": "2"}))
+    assert (record["type"] == "message") == (record["text"] != "") == (kind is api.MessageKind.TEXT)
+    assert (record["cause"], record["params"]) == ("tampered", {"count": "2"})
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_every_event_is_a_line_with_documented_fields(event: api.Event) -> None:
+    record = event_record(event)
+    assert record is not None
+    json.dumps(record)
+    assert f"`{record['type']}`" in DOCS
+    for field in record.keys() - {"type"}:
+        assert re.search(rf"`{field}`", DOCS), field
+
+
+def test_an_accepted_chat_s_view_is_no_news() -> None:
+    assert event_record(api.ChatChanged(VIEW)) is None
+
+
+def test_every_kind_of_event_is_thought_of() -> None:
+    def kinds(base: type[api.Event]) -> set[type[api.Event]]:
+        return {base} | {found for child in base.__subclasses__() for found in kinds(child)}
+
+    silent = {api.Event, api.MessageDiscarded}
+    assert {type(event) for event in EVENTS} | {api.ChatChanged} == kinds(api.Event) - silent
+
+
+def test_chats_and_devices_have_documented_fields() -> None:
+    for record in (chat_record(VIEW), device_record(DEVICE)):
+        assert all(f'"{field}"' in DOCS.replace("\n", " ") for field in record), record
+    assert chat_record(replace(VIEW, last=None))["last"] is None
