@@ -18,7 +18,9 @@ TEXT = api.Message(
     CHAT, Mid(b"m" * 16), 7, 3, BRUNO, outgoing=False, kind=api.MessageKind.TEXT, text="hola 👋",
     state=api.MessageState.RECEIVED, sent_ms=1_000,
 )  # fmt: skip
-VIEW = api.ChatView(CHAT, BRUNO, note_to_self=False, accepted=True, identity_changed=False, last=TEXT, unread=2, activity_ms=5)
+VIEW = api.ChatView(
+    CHAT, BRUNO, note_to_self=False, accepted=True, identity_changed=False, last=TEXT, unread=2, activity_ms=5
+)
 DEVICE = api.DeviceView(Did(b"d" * 16), "portátil", 1, 2, current=True)
 EVENTS = [
     api.MessageReceived(TEXT),
@@ -64,11 +66,8 @@ def test_an_accepted_chat_s_view_is_no_news() -> None:
 
 
 def test_every_kind_of_event_is_thought_of() -> None:
-    def kinds(base: type[api.Event]) -> set[type[api.Event]]:
-        return {base} | {found for child in base.__subclasses__() for found in kinds(child)}
-
-    silent = {api.Event, api.MessageDiscarded}
-    assert {type(event) for event in EVENTS} | {api.ChatChanged} == kinds(api.Event) - silent
+    kinds = {name for name, value in vars(api).items() if isinstance(value, type) and issubclass(value, api.Event)}
+    assert {type(event).__name__ for event in EVENTS} == kinds - {"Event", "MessageDiscarded"}
 
 
 def test_chats_and_devices_have_documented_fields() -> None:

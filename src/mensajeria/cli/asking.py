@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.cli.failure import CommandError, UsageError
+from mensajeria.cli.failure import UsageError
 from mensajeria.kit.secrets import Secret
 
 if TYPE_CHECKING:

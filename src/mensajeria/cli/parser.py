@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 _COMPLAINTS: Final = (
     ("required", re.compile(r"the following arguments are required: (?P<what>.+)")),
     ("unrecognized", re.compile(r"unrecognized arguments: (?P<what>.+)")),
-    ("choice", re.compile(r"argument (?P<argument>.+?): invalid choice: (?P<what>.+?) \(choose from (?P<choices>.+)\)")),
+    (
+        "choice",
+        re.compile(r"argument (?P<argument>.+?): invalid choice: (?P<what>.+?) \(choose from (?P<choices>.+)\)"),
+    ),
     ("value", re.compile(r"argument (?P<argument>.+?): invalid \S+ value: (?P<what>.+)")),
     ("one_value", re.compile(r"argument (?P<argument>.+?): expected one argument")),
     ("excluded", re.compile(r"argument (?P<argument>.+?): not allowed with argument (?P<what>.+)")),
@@ -97,7 +100,7 @@ class _Builder:
         return parser
 
     def family(self, parent: Parser, dest: str, prefix: str, names: Iterable[str]) -> dict[str, Parser]:
-        """Sub-commands of a command, whose words are `cli.help.<prefix>_<name>`; `args.<dest>` names the one asked for."""
+        """Sub-commands, whose words are `cli.help.<prefix>_<name>`; `args.<dest>` names the one asked for."""
         choices = self._choices(parent, dest, "actions")
         texts = {name: self._help(f"{prefix}_{name}") for name in names}
         return {name: choices.add_parser(name, help=text, description=text) for name, text in texts.items()}
@@ -149,9 +152,13 @@ def _account_commands(builder: _Builder) -> None:
         builder.option(parser, "--server", metavar="URL", required=name == "register")
         builder.option(parser, "--username", metavar="NAME", required=name == "register")
         builder.profile(parser)
-        builder.option(parser, "--password-file", type=Path, default=_path_from("MENSAJERIA_PASSWORD_FILE"), metavar="FILE")
+        builder.option(
+            parser, "--password-file", type=Path, default=_path_from("MENSAJERIA_PASSWORD_FILE"), metavar="FILE"
+        )
         builder.option(parser, "--device-name", metavar="NAME")
-        builder.option(parser, "--insecure-http", action="store_true", default=os.environ.get("MENSAJERIA_INSECURE_HTTP") == "1")
+        builder.option(
+            parser, "--insecure-http", action="store_true", default=os.environ.get("MENSAJERIA_INSECURE_HTTP") == "1"
+        )
         if name == "register":
             builder.option(parser, "--invite", metavar="TOKEN")
             builder.option(parser, "--recovery-file", type=Path, metavar="FILE")
@@ -190,7 +197,9 @@ def _chats_command(builder: _Builder) -> None:
     builder.option(chats, "--offline", action="store_true")
     builder.waiting(chats)
     builder.json(chats)
-    builder.option(chats, "action", nargs="?", choices=("list", "accept", "decline"), default="list", key="chats_action")
+    builder.option(
+        chats, "action", nargs="?", choices=("list", "accept", "decline"), default="list", key="chats_action"
+    )
     builder.option(chats, "chat", nargs="?", metavar="USER_OR_CHAT", key="chats_chat")
 
 

@@ -65,7 +65,7 @@ def device_record(device: DeviceView) -> dict[str, Any]:
     }
 
 
-def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one line for each kind
+def event_record(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911 - one line for each kind
     """A line of `listen`; None for what is no news there (a chat's view, unless it is a request)."""
     match event:
         case api.MessageReceived(message):
@@ -78,10 +78,13 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 
         case api.TypingChanged(chat_id, person, typing):
             return {"type": "typing", "chat": chat_id.hex(), "from": person.handle, "typing": typing}
         case api.ConnectionChanged(phase, retry_at_ms, code, pending):
-            code_text = None if code is None else str(code)
             return {
-                "type": "connection", "phase": str(phase), "retry_at_ms": retry_at_ms, "code": code_text, "pending": pending,
-            }  # fmt: skip
+                "type": "connection",
+                "phase": str(phase),
+                "retry_at_ms": retry_at_ms,
+                "code": None if code is None else str(code),
+                "pending": pending,
+            }
         case api.IdentityChanged(chat_id, person, blocked):
             return {"type": "identity", "chat": chat_id.hex(), "from": person.handle, "blocked": blocked}
         case api.DeviceListChanged(devices):

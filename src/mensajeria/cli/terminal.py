@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_LATIN_1_END: Final = 0xFF
 _JOINERS: Final = frozenset("\u200c\u200d")
 """Zero-width (non-)joiners: emoji and several scripts need them, and they move nothing on the screen."""
 
@@ -38,7 +39,7 @@ def _is_harmless(char: str) -> bool:
 
 
 def _escape(char: str) -> str:
-    return f"\\x{ord(char):02x}" if ord(char) < 0x100 else f"\\u{{{ord(char):x}}}"
+    return f"\\x{ord(char):02x}" if ord(char) <= _LATIN_1_END else f"\\u{{{ord(char):x}}}"
 
 
 class Ink:

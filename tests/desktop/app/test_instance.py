@@ -50,9 +50,9 @@ def test_two_profiles_have_nothing_to_do_with_each_other(qtbot: QtBot, tmp_path:
 def test_what_a_killed_process_left_behind_is_no_obstacle(qtbot: QtBot, tmp_path: Path) -> None:
     left = QLocalServer()
     assert left.listen(_socket_name(tmp_path))
-    os.rename(_socket_name(tmp_path), tmp_path / "kept")  # closing would remove the file
+    Path(_socket_name(tmp_path)).rename(tmp_path / "kept")  # closing would remove the file
     left.close()
-    os.rename(tmp_path / "kept", _socket_name(tmp_path))
+    (tmp_path / "kept").rename(_socket_name(tmp_path))
     first = SingleInstance(tmp_path)
     assert first.claim()
     first.release()

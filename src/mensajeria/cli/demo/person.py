@@ -1,7 +1,7 @@
 """One person of the demonstration: a process of their own that opens a profile and does what it is told.
 
-Standard input: one JSON object a line (`{"do": "send", "text": ...}`, `{"do": "stop"}`); standard output: what happens, one
-JSON object a line with the time it happened. Started by `mensajeria.cli.demo.story`.
+Standard input: one JSON object a line (`{"do": "send", "text": ...}`, `{"do": "stop"}`); standard output: what happens,
+one JSON object a line with the time it happened. Started by `mensajeria.cli.demo.story`.
 """
 
 from __future__ import annotations

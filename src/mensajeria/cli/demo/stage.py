@@ -99,13 +99,23 @@ class Stage:
     def _environment(self) -> dict[str, str]:
         # The operator's own settings are not the demonstration's; its keys must not end up in the person's keyring.
         clean = {name: value for name, value in os.environ.items() if not name.startswith("MENSAJERIA_")}
-        return clean | {"MENSAJERIA_KEY_FILE": "plain", "MENSAJERIA_LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1"} | (
-            {"MENSAJERIA_LANG": os.environ["MENSAJERIA_LANG"]} if "MENSAJERIA_LANG" in os.environ else {}
+        return (
+            clean
+            | {"MENSAJERIA_KEY_FILE": "plain", "MENSAJERIA_LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1"}
+            | ({"MENSAJERIA_LANG": os.environ["MENSAJERIA_LANG"]} if "MENSAJERIA_LANG" in os.environ else {})
         )
 
     def _start_server(self) -> str:
         server = self.start(
-            "-m", "mensajeria.cli", "serve", "--host", "127.0.0.1", "--port", "0", "--data-dir", str(self.server_folder),
+            "-m",
+            "mensajeria.cli",
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--data-dir",
+            str(self.server_folder),
             pipe=True,
         )
         assert server.stdout is not None

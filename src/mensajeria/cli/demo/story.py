@@ -110,13 +110,19 @@ def tell_story(stage: Stage, console: Console) -> None:
         page.fact("demo.registered", name=person.name)
     _play(stage, page, (ana, ink.teal), (bruno, ink.blue), console.tr("demo.ana_says"))
     _play(stage, page, (bruno, ink.blue), (ana, ink.teal), console.tr("demo.bruno_says"))
-    _search_files(stage, page, [console.tr("demo.ana_says"), console.tr("demo.bruno_says"), ana.password, bruno.password])
+    _search_files(
+        stage, page, [console.tr("demo.ana_says"), console.tr("demo.bruno_says"), ana.password, bruno.password]
+    )
     for person in (ana, bruno):
         person.tell(do="stop")
 
 
 def _play(
-    stage: Stage, page: _Page, writer: tuple[Actor, Callable[[str], str]], reader: tuple[Actor, Callable[[str], str]], text: str
+    stage: Stage,
+    page: _Page,
+    writer: tuple[Actor, Callable[[str], str]],
+    reader: tuple[Actor, Callable[[str], str]],
+    text: str,
 ) -> None:
     (sender, sender_ink), (receiver, receiver_ink) = writer, reader
     exchange = converse(stage, sender, receiver, text)

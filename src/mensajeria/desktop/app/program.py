@@ -42,7 +42,9 @@ class ShowOptions:
 class Program(QObject):
     """Wires what has no home elsewhere; `failure` says why the program had to end, if it had to."""
 
-    def __init__(self, session: SessionModel, bridge: Bridge, window: QWidget, folder: Path, options: ShowOptions) -> None:
+    def __init__(
+        self, session: SessionModel, bridge: Bridge, window: QWidget, folder: Path, options: ShowOptions
+    ) -> None:
         super().__init__(window)
         self._session, self._bridge, self._window = session, bridge, window
         self._folder, self._options = folder, options

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from PyQt6.QtCore import QObject, QSocketNotifier, pyqtSignal
+from PyQt6.sip import voidptr
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -24,7 +25,7 @@ class SignalWatch(QObject):
         self._read, self._write = socket.socketpair()
         self._read.setblocking(False)
         self._write.setblocking(False)
-        self._notifier = QSocketNotifier(self._read.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier = QSocketNotifier(voidptr(self._read.fileno()), QSocketNotifier.Type.Read, self)
         self._notifier.activated.connect(self._wake)
         self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         self._fd_before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from PyQt6.QtCore import QObject, Qt, pyqtSignal
+from PyQt6.QtCore import QObject, pyqtSignal
 
 from mensajeria.desktop.bridge.loop_thread import LoopThread
 from mensajeria.desktop.bridge.updates import Noticed, OpeningFailed, PassphraseNeeded, Stopped, Update, apply
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mensajeria.kit.secrets import Secret
 
 SWITCH_INTERVAL_S: Final = 0.0005
-"""How long a thread may hold the interpreter while another waits. The default, 5 ms, lets decryption stutter the windows."""
+"""How long a thread may hold the interpreter while another waits. With the default, 5 ms, decryption shakes the windows."""
 
 
 class Bridge(QObject):
@@ -44,7 +44,7 @@ class Bridge(QObject):
         self._desk: Desk | None = None
         self._shown = False
         self._thread = LoopThread(self._run, on_failure=self._failed, on_end=lambda: self._delivered.emit((Stopped(),)))
-        self._delivered.connect(self._apply, Qt.ConnectionType.QueuedConnection)
+        self._delivered.connect(self._apply)  # emitted on the client's thread, so Qt queues it for this one
         self._connect(session)
 
     def start(self) -> None:
@@ -73,7 +73,9 @@ class Bridge(QObject):
         session.register_requested.connect(lambda request: on_desk(lambda desk: desk.register(request)))
         session.server_check_requested.connect(lambda address: on_desk(lambda desk: desk.check_server(address)))
         session.name_check_requested.connect(lambda server, name: on_desk(lambda desk: desk.check_name(server, name)))
-        session.password_check_requested.connect(lambda word, name: on_desk(lambda desk: desk.check_password(word, name)))
+        session.password_check_requested.connect(
+            lambda word, name: on_desk(lambda desk: desk.check_password(word, name))
+        )
         session.recovery_saved.connect(lambda: on_desk(lambda desk: desk.recovery_saved()))
         session.sign_in_again_requested.connect(lambda: session.set_phase(Phase.SIGNED_OUT))
         session.preferences_changed.connect(self._rename_own_chat)

@@ -32,6 +32,7 @@ from mensajeria.desktop.viewmodels.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from mensajeria.desktop.bridge.options import ProfileOptions
     from mensajeria.desktop.bridge.updates import Update
     from mensajeria.kit.secrets import Secret
@@ -126,7 +127,9 @@ class Desk:
 
     async def _open_stored(self) -> None:
         try:
-            self._client = await Client.open(self._options.folder, passphrase=self._passphrase, ca_file=self._options.ca_file)
+            self._client = await Client.open(
+                self._options.folder, passphrase=self._passphrase, ca_file=self._options.ca_file
+            )
         except ProfileError as error:
             self._batcher.put(self._on_opening(error))
             self._batcher.flush()

@@ -80,7 +80,7 @@ class LoopThread:
                 self._loop = runner.get_loop()
                 self._ready.set()
                 runner.run(self._main())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the program, which ends: there is nobody above to raise to
             self._fail(error)
         finally:
             self._ready.set()
