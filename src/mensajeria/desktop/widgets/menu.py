@@ -74,4 +74,4 @@ class Menu(QMenu):
     def sizeHint(self) -> QSize:
         """Wide enough to look calm."""
         wanted = super().sizeHint()
-        return QSize(max(wanted.width(), 220), wanted.height())
+        return QSize(max(wanted.width(), 260), wanted.height())

@@ -113,7 +113,7 @@ class Sidebar(QWidget):
 
     def _build(self) -> None:
         top = QHBoxLayout()
-        top.setContentsMargins(16, 0, 12, 0)
+        top.setContentsMargins(16, 4, 12, 0)
         top.setSpacing(10)
         top.addWidget(self._me)
         top.addWidget(Label(self._ui, "sidebar.title", fonts.TITLE), 1)

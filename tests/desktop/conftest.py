@@ -1,0 +1,56 @@
+"""A session without a client behind it, and the windows that show it: the real ones, on the offscreen platform."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from mensajeria.client.i18n import Translator
+from mensajeria.desktop.theme.context import UiContext
+from mensajeria.desktop.viewmodels.session import SessionModel
+from mensajeria.desktop.viewmodels.types import Phase, Preferences, ThemeChoice
+from mensajeria.desktop.viewmodels.wording import Wording
+from mensajeria.desktop.windows.app_window import AppWindow
+from tests.desktop.material import NOW_MS
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+
+@pytest.fixture
+def wording() -> Wording:
+    return Wording(Translator("es"), lambda: NOW_MS, UTC)
+
+
+@pytest.fixture
+def session(qapp: object, wording: Wording) -> SessionModel:
+    return SessionModel(wording, Preferences(theme=ThemeChoice.LIGHT, reduce_motion=True))
+
+
+@pytest.fixture
+def ui(session: SessionModel) -> UiContext:
+    return UiContext(session)
+
+
+@pytest.fixture
+def window(qtbot: QtBot, ui: UiContext, session: SessionModel) -> AppWindow:
+    """The window on screen, signed out."""
+    made = AppWindow(ui, session)
+    qtbot.addWidget(made)
+    with qtbot.waitExposed(made):
+        made.show()
+    return made
+
+
+@pytest.fixture
+def signed_in(qtbot: QtBot, window: AppWindow, session: SessionModel) -> AppWindow:
+    """The window on screen, signed in, without chats."""
+    session.set_phase(Phase.READY)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    return window

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QApplication
+
+from mensajeria.desktop.viewmodels.types import (
+    CheckState,
+    ErrorNotice,
+    LoginRequest,
+    NameCheck,
+    PasswordStrength,
+    Phase,
+    RegisterRequest,
+    ServerCheck,
+)
+from mensajeria.kit.secrets import Secret
+from tests.desktop.material import ANA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+    from mensajeria.desktop.viewmodels.session import SessionModel
+    from mensajeria.desktop.windows.app_window import AppWindow
+    from mensajeria.desktop.windows.register import RegisterPage
+
+SERVER = "chat.example.org"
+PASSWORD = "trigo nube farol"
+OPEN = ServerCheck(SERVER, CheckState.OK, "0.1.0", registration_open=True)
+
+
+@pytest.fixture
+def form(window: AppWindow, session: SessionModel) -> RegisterPage:
+    """The registration form with an open server."""
+    window.auth.show_register()
+    page = window.auth.register
+    page.server.show_address(SERVER)
+    session.set_server_check(OPEN)
+    return page
+
+
+def fill(qtbot: QtBot, page: RegisterPage, session: SessionModel) -> None:
+    qtbot.keyClicks(page.handle.line, "Bruno")
+    qtbot.waitUntil(lambda: session.name_check.handle == "bruno")
+    session.set_name_check(NameCheck("bruno", CheckState.OK))
+    qtbot.keyClicks(page.password.line, PASSWORD)
+    with qtbot.waitSignal(session.password_check_requested) as asked:
+        pass
+    session.set_password_strength(asked.args[0], PasswordStrength(3, "", accepted=True))
+    qtbot.keyClicks(page.repeat.line, PASSWORD)
+
+
+def test_login_carries_what_was_typed(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
+    page = window.auth.login
+    qtbot.keyClicks(page.server.line, SERVER)
+    qtbot.keyClicks(page.handle.line, " @Ana ")
+    qtbot.keyClicks(page.password.line, PASSWORD)
+    with qtbot.waitSignal(session.login_requested) as sent:
+        qtbot.keyClick(page.password.line, Qt.Key.Key_Return)
+    assert sent.args[0] == LoginRequest(SERVER, "ana", Secret.from_text(PASSWORD))
+    assert PASSWORD not in repr(sent.args[0])
+    assert not page.submit.isEnabled()
+
+
+def test_an_empty_field_gets_the_focus(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
+    page = window.auth.login
+    qtbot.keyClicks(page.server.line, SERVER)
+    with qtbot.assertNotEmitted(session.login_requested):
+        page.submit.click()
+    assert page.handle.helper.label.text() == "Falta rellenar este campo"
+
+
+def test_a_wrong_password_is_said_in_words(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
+    session.set_busy(True)
+    session.fail_auth(ErrorNotice("bad_credentials"))
+    page = window.auth.login
+    assert page.problem.isVisible()
+    assert page.problem.label.text() == "El usuario o la contraseña no son correctos."
+    assert page.submit.isEnabled()
+    qtbot.keyClicks(page.password.line, "x")
+    assert not page.problem.isVisible()
+
+
+def test_server_is_checked_after_a_pause_and_old_answers_are_dropped(
+    qtbot: QtBot, window: AppWindow, session: SessionModel
+) -> None:
+    page = window.auth.login
+    with qtbot.waitSignal(session.server_check_requested, timeout=3000) as asked:
+        qtbot.keyClicks(page.server.line, SERVER)
+    assert asked.args == [SERVER]
+    session.set_server_check(ServerCheck("other", CheckState.BAD, error="network"))
+    assert page.server.helper.label.text() == "Comprobando…"
+    session.set_server_check(ServerCheck(SERVER, CheckState.BAD, error="tls"))
+    assert page.server.helper.label.text() == "El certificado del servidor no es válido."
+    assert page.server.frame.bad
+    session.set_server_check(OPEN)
+    assert page.server.good
+
+
+def test_registration_carries_what_was_typed(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
+    fill(qtbot, form, session)
+    with qtbot.waitSignal(session.register_requested) as sent:
+        form.submit.click()
+    assert sent.args[0] == RegisterRequest(SERVER, "bruno", Secret.from_text(PASSWORD), "")
+
+
+def test_a_taken_name_is_refused_with_suggestions(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
+    fill(qtbot, form, session)
+    session.set_name_check(NameCheck("bruno", CheckState.BAD, ("bruno.d", "bruno_d"), "handle_taken"))
+    assert form.handle.helper.label.text() == "Ya existe. Prueba con bruno.d o bruno_d"
+    with qtbot.assertNotEmitted(session.register_requested):
+        form.submit.click()
+
+
+def test_a_weak_password_is_refused(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
+    fill(qtbot, form, session)
+    with qtbot.waitSignal(session.password_check_requested) as asked:
+        qtbot.keyClicks(form.password.line, "1")
+    form.repeat.line.setText(form.password.text)
+    session.set_password_strength(asked.args[0], PasswordStrength(1, "password.advice.common", accepted=False))
+    assert form.meter.score == 1
+    with qtbot.assertNotEmitted(session.register_requested):
+        form.submit.click()
+
+
+def test_passwords_must_match(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
+    fill(qtbot, form, session)
+    qtbot.keyClicks(form.repeat.line, "x")
+    assert form.repeat.helper.label.text() == "Las contraseñas no coinciden"
+    with qtbot.assertNotEmitted(session.register_requested):
+        form.submit.click()
+
+
+def test_a_closed_server_asks_for_an_invite(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
+    fill(qtbot, form, session)
+    session.set_server_check(ServerCheck(SERVER, CheckState.OK, "0.1.0", registration_open=False))
+    assert form.invite.isVisible()
+    with qtbot.assertNotEmitted(session.register_requested):
+        form.submit.click()
+    qtbot.keyClicks(form.invite.line, "abc")
+    with qtbot.waitSignal(session.register_requested) as sent:
+        form.submit.click()
+    assert sent.args[0].invite == "abc"
+
+
+def test_refusals_stand_at_their_field(form: RegisterPage, session: SessionModel) -> None:
+    session.set_busy(True)
+    session.fail_auth(ErrorNotice("handle_taken"))
+    assert form.handle.helper.label.text() == "Ese nombre ya existe."
+    session.fail_auth(ErrorNotice("network"))
+    assert form.problem.label.text() == "No se puede llegar al servidor."
+
+
+def test_recovery_code_must_be_kept_before_going_on(
+    qtbot: QtBot, window: AppWindow, session: SessionModel, tmp_path: Path
+) -> None:
+    session.set_account(ANA)
+    window.auth.register.password.line.setText(PASSWORD)
+    session.set_recovery_code(Secret.from_text("AB12-CD34"))
+    page = window.auth.recovery
+    assert page.isVisible()
+    assert window.auth.register.password.text == ""
+    assert not page.go_on.isEnabled()
+    page.write(tmp_path / "code.txt")
+    assert "AB12-CD34" in (tmp_path / "code.txt").read_text("utf-8")
+    assert stat.S_IMODE((tmp_path / "code.txt").stat().st_mode) == 0o600
+    page.copy.click()
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    assert clipboard.text() == "AB12-CD34"
+    page.saved.click()
+    with qtbot.waitSignal(session.recovery_saved):
+        page.go_on.click()
+    assert session.phase is Phase.READY
+    assert session.recovery_code is None
+    assert page.card.accessibleName() == ""
+    assert window.currentWidget() is window.main
+
+
+def test_an_expired_login_leads_back(window: AppWindow, session: SessionModel) -> None:
+    session.set_phase(Phase.READY)
+    session.set_phase(Phase.SIGNED_OUT)
+    assert window.auth.login.isVisible()
+
+
+def test_the_eye_shows_the_password(window: AppWindow) -> None:
+    field = window.auth.login.password
+    field.line.setText("abc")
+    assert field.line.displayText() != "abc"
+    field.eye.click()
+    assert field.line.displayText() == "abc"
+    assert field.eye.toolTip() == "Ocultar la contraseña"
