@@ -154,7 +154,10 @@ def forbid_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
     if not (watched and _is_coroutine_test(request)):
         yield
         return
-    with blockbuster_ctx("mensajeria"):
+    with blockbuster_ctx("mensajeria") as detector:
+        # asyncpg looks for the user's certificates at each new connection of a pool: a few look-ups of paths.
+        for name in ("os.path.abspath", "os.stat", "os.readlink"):
+            detector.functions[name].can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
         yield
 
 

@@ -100,4 +100,4 @@ class _Numbering:
         seq, ts, kind, body = row
         if body == event.body or kind == EventKind.TOMBSTONE:
             return (log.KNOWN, seq, ts)
-        return (log.MID_CONFLICT, 0, event.ts)
+        return (log.MID_CONFLICT, seq, ts)

@@ -1,0 +1,240 @@
+"""The contract of `EventLog`, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Executable, select, text, update
+
+from mensajeria.protocol.frames import Event
+from mensajeria.server.chats import log, repository
+from mensajeria.server.chats.cache import ChatCache, ChatInfo
+from mensajeria.server.chats.committer import EventCommitter, Pending
+from mensajeria.server.chats.log import BatchRefusedError, NewEvent, Outcome
+from mensajeria.server.db.schema_chats import chat, chat_member, event
+from tests.server.storage.conftest import Store, message, void
+
+
+async def stored(store: Store, chat_row: int) -> list[tuple[int, bytes]]:
+    rows_of_chat = select(event.c.seq, event.c.mid).where(event.c.chat == chat_row).order_by(event.c.seq)
+    rows = await store.db.query(lambda db: db.execute(rows_of_chat).all())
+    return [(row.seq, row.mid) for row in rows]
+
+
+async def last_seq(store: Store, chat_row: int) -> int:
+    statement = select(chat.c.last_seq).where(chat.c.id == chat_row)
+    return await store.db.query(lambda db: db.execute(statement).scalar_one())
+
+
+async def run(store: Store, statement: Executable) -> None:
+    await store.db.write(lambda db: void(db.execute(statement)))
+
+
+async def test_rows_are_numbered_in_order_per_chat(store: Store) -> None:
+    (a, _), (b, _), _ = store.chats
+    outcomes = await store.log().append([message(a, 1), message(b, 2), message(a, 3)])
+    assert outcomes == [(log.NEW, 1, 1000), (log.NEW, 1, 1000), (log.NEW, 2, 1000)]
+    assert await stored(store, a) == [(1, (1).to_bytes(16, "big")), (2, (3).to_bytes(16, "big"))]
+    assert await last_seq(store, a) == 2
+
+
+async def test_the_same_bytes_again_give_the_first_number_and_time(store: Store) -> None:
+    a = store.chats[0][0]
+    events = store.log()
+    await events.append([message(a, 1), message(a, 2)])
+    again = await events.append([message(a, 2, ts=2000), message(a, 3, ts=2000), message(a, 1, ts=2000)])
+    assert again == [(log.KNOWN, 2, 1000), (log.NEW, 3, 2000), (log.KNOWN, 1, 1000)]
+    assert await last_seq(store, a) == 3
+
+
+async def test_other_bytes_under_a_known_mid_are_refused(store: Store) -> None:
+    a = store.chats[0][0]
+    events = store.log()
+    await events.append([message(a, 1)])
+    outcomes = await events.append([message(a, 1, b"other"), message(a, 2)])
+    assert [outcome[:2] for outcome in outcomes] == [(log.MID_CONFLICT, 1), (log.NEW, 2)]
+
+
+async def test_the_same_mid_in_another_chat_is_another_message(store: Store) -> None:
+    (a, _), (b, _), _ = store.chats
+    outcomes = await store.log().append([message(a, 1), message(b, 1)])
+    assert [outcome[:2] for outcome in outcomes] == [(log.NEW, 1), (log.NEW, 1)]
+
+
+async def test_a_retry_of_an_erased_row_is_known(store: Store) -> None:
+    a = store.chats[0][0]
+    events = store.log()
+    await events.append([message(a, 1)])
+    await run(store, update(event).where(event.c.chat == a).values(kind=2, body=b"t"))
+    assert await events.append([message(a, 1, ts=2000)]) == [(log.KNOWN, 1, 1000)]
+
+
+async def test_a_stale_epoch_is_refused_and_takes_no_number(store: Store) -> None:
+    a = store.chats[0][0]
+    events = store.log()
+    await events.append([message(a, 1)])
+    await run(store, update(chat).where(chat.c.id == a).values(epoch=5))
+    outcomes = await events.append([message(a, 2, epoch=4), message(a, 3, epoch=5), message(a, 1, epoch=0)])
+    assert [outcome[:2] for outcome in outcomes] == [(log.STALE_EPOCH, 0), (log.NEW, 2), (log.KNOWN, 1)]
+    assert await last_seq(store, a) == 2
+
+
+async def test_a_chat_that_does_not_exist(store: Store) -> None:
+    outcomes = await store.log().append([message(999_999, 1), message(store.chats[0][0], 1)])
+    assert [outcome[:2] for outcome in outcomes] == [(log.UNKNOWN_CHAT, 0), (log.NEW, 1)]
+
+
+async def test_writing_into_a_request_accepts_it(store: Store) -> None:
+    request = store.chats[2][0]
+    receiver = store.people[2].account_id
+
+    async def accepted() -> bool:
+        statement = select(chat_member.c.accepted).where(
+            chat_member.c.chat == request, chat_member.c.account == receiver
+        )
+        return bool(await store.db.query(lambda db: db.execute(statement).scalar_one()))
+
+    events = store.log()
+    await run(store, update(chat).where(chat.c.id == request).values(epoch=1))
+    await events.append([message(request, 1, epoch=0, accepts=receiver)])
+    assert not await accepted()  # a refused row accepts nothing
+    await events.append([message(request, 2, epoch=1, accepts=receiver)])
+    assert await accepted()
+
+
+async def test_concurrent_flushers_leave_no_gap_and_store_nothing_twice(store: Store) -> None:
+    """Four writers with overlapping messages over three chats, in random order."""
+    rows = [row for row, _ in store.chats]
+    messages = [message(random.choice(rows), number) for number in range(300)]
+
+    async def writer() -> list[Outcome]:
+        events, outcomes = store.log(), []
+        mine = random.sample(messages, 200)
+        for start in range(0, len(mine), 17):
+            outcomes += await events.append(mine[start : start + 17])
+        return outcomes
+
+    results = await asyncio.gather(*(writer() for _ in range(4)))
+    assert all(outcome[0] in {log.NEW, log.KNOWN} for outcomes in results for outcome in outcomes)
+    numbers = sum(outcome[0] == log.NEW for outcomes in results for outcome in outcomes)
+    everything = [await stored(store, row) for row in rows]
+    assert sum(map(len, everything)) == numbers
+    for row, content in zip(rows, everything, strict=True):
+        assert [seq for seq, _ in content] == list(range(1, len(content) + 1))
+        assert len({mid for _, mid in content}) == len(content)
+        assert await last_seq(store, row) == len(content)
+
+
+async def test_a_reader_never_skips_a_row_while_others_commit(store: Store) -> None:
+    row, chat_id = store.chats[0]
+    total = 600
+    done = asyncio.Event()
+
+    async def writer(part: int) -> None:
+        events = store.log()
+        for number in range(part, total, 3):
+            await events.append([message(row, number)])
+
+    async def read(after: int) -> tuple[int, tuple[Event, ...]]:
+        return await store.db.query(lambda db: repository.events_after(db, row, chat_id, after, 50))
+
+    async def reader() -> list[int]:
+        seen: list[int] = []
+        while True:
+            finished = done.is_set()
+            after = seen[-1] if seen else 0
+            end, events = await read(after)
+            seen += [one.seq for one in events]
+            assert not events or events[0].seq == after + 1
+            if finished and not events and end == (seen[-1] if seen else 0):
+                return seen
+
+    async def writers() -> None:
+        await asyncio.gather(*(writer(part) for part in range(3)))
+        done.set()
+
+    _, seen = await asyncio.gather(writers(), reader())
+    assert seen == list(range(1, total + 1))
+
+
+async def refuse_bodies(store: Store, body: bytes) -> None:
+    """Make the database itself refuse one body."""
+    condition = f"'\\x{body.hex()}'::bytea" if not store.db.is_sqlite else f"x'{body.hex()}'"
+    if store.db.is_sqlite:
+        statement = (
+            f"CREATE TRIGGER poison BEFORE INSERT ON event WHEN NEW.body = {condition} "
+            "BEGIN SELECT RAISE(ABORT, 'poison'); END"
+        )
+    else:
+        statement = f"ALTER TABLE event ADD CONSTRAINT poison CHECK (body <> {condition})"
+    await run(store, text(statement))
+
+
+async def test_a_batch_that_the_database_refuses_stores_nothing(store: Store) -> None:
+    a = store.chats[0][0]
+    await refuse_bodies(store, b"poison")
+    events = store.log()
+    with pytest.raises(BatchRefusedError):
+        await events.append([message(a, 1), message(a, 2, b"poison")])
+    assert await stored(store, a) == []
+    assert await events.append([message(a, 1)]) == [(log.NEW, 1, 1000)]
+
+
+class Run:
+    """A committer with what it reported."""
+
+    def __init__(self, store: Store, *, max_batch: int = 1024) -> None:
+        self.results: list[tuple[NewEvent, Outcome]] = []
+        self.committer = EventCommitter(store.log(), self._committed, max_batch=max_batch)
+        self.batches = 0
+
+    def _committed(self, batch: Sequence[Pending], outcomes: Sequence[Outcome], again: bool) -> None:
+        self.batches += 1
+        self.results += [(pending.event, outcome) for pending, outcome in zip(batch, outcomes, strict=True)]
+
+    async def send(self, info: ChatInfo, events: Sequence[NewEvent]) -> list[Outcome]:
+        self.committer.start()
+        for one in events:
+            self.committer.submit(Pending(one, info, None))
+        await self.committer.close()
+        return [outcome for _, outcome in self.results]
+
+
+async def info_of(store: Store, chat_id: bytes) -> ChatInfo:
+    info = await ChatCache(store.db).load(chat_id)
+    assert info is not None
+    return info
+
+
+@pytest.mark.allow_log_errors
+async def test_one_refused_row_fails_alone(store: Store) -> None:
+    row, chat_id = store.chats[0]
+    await refuse_bodies(store, b"poison")
+    events = [message(row, number, b"poison" if number == 37 else None) for number in range(100)]
+    runner = Run(store)
+    outcomes = await runner.send(await info_of(store, chat_id), events)
+    assert [outcome[0] for outcome in outcomes] == [log.FAILED if n == 37 else log.NEW for n in range(100)]
+    assert [seq for _, seq, _ in outcomes if seq] == list(range(1, 100))
+    assert await last_seq(store, row) == 99
+
+
+async def test_a_repeat_within_one_batch_is_known_or_in_conflict(store: Store) -> None:
+    row, chat_id = store.chats[0]
+    runner = Run(store)
+    repeats = [message(row, 1), message(row, 1), message(row, 2), message(row, 1, b"x")]
+    await runner.send(await info_of(store, chat_id), repeats)
+    by_body = [(one.body[:1], outcome[:2]) for one, outcome in runner.results]
+    assert sorted(by_body) == sorted(
+        [(b"b", (log.NEW, 1)), (b"b", (log.NEW, 2)), (b"b", (log.KNOWN, 1)), (b"x", (log.MID_CONFLICT, 1))]
+    )
+
+
+async def test_what_waits_is_committed_together(store: Store) -> None:
+    row, chat_id = store.chats[0]
+    runner = Run(store)
+    await runner.send(await info_of(store, chat_id), [message(row, number) for number in range(1000)])
+    assert runner.batches <= 2
+    assert await last_seq(store, row) == 1000
