@@ -1,4 +1,4 @@
-"""Passwords and passphrases: from the environment, from a file, or typed without echo."""
+"""What a person gives: passwords and passphrases (environment, file, or typed without echo), texts, private files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.cli.failure import UsageError
+from mensajeria.cli.failure import CommandError, UsageError
 from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.limits import TEXT_MAX_BYTES
 
 if TYPE_CHECKING:
     from mensajeria.cli.console import Console
@@ -72,6 +73,22 @@ def read_secret(file: Path) -> Secret:
 def _need_terminal(key: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(key)
+
+
+def read_text() -> str:
+    """The text on standard input, without the line break at its end. Raises CommandError."""
+    longest = TEXT_MAX_BYTES + len("\r\n")
+    data = sys.stdin.buffer.read(longest + 1)
+    if len(data) > longest:
+        raise CommandError("too_large")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError("text_not_utf8") from error
+    text = text.removesuffix("\n").removesuffix("\r")
+    if len(text.encode()) > TEXT_MAX_BYTES:
+        raise CommandError("too_large")
+    return text
 
 
 def write_private(path: Path, text: str) -> None:

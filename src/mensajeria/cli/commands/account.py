@@ -1,0 +1,129 @@
+"""`mensajeria register` and `mensajeria login`."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from mensajeria.cli.asking import ask_passphrase, ask_password, given_passphrase, write_private
+from mensajeria.cli.exit_codes import Exit
+from mensajeria.cli.failure import UsageError
+from mensajeria.cli.profile import folder_of, foreseen, opened
+from mensajeria.cli.stopping import run_until_stopped
+from mensajeria.client import Client, ProfileError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
+
+    from mensajeria.cli.console import Console
+    from mensajeria.kit.secrets import Secret
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Create an account or log in, with the profile as this device."""
+    command = _register if args.command == "register" else _login
+    with foreseen():
+        run_until_stopped(command(args, console))
+    return Exit.OK
+
+
+async def _register(args: argparse.Namespace, console: Console) -> None:
+    if args.recovery_file is not None and args.recovery_file.exists():
+        raise UsageError(
+            "file_exists", path=str(args.recovery_file)
+        )  # before an account is made whose code would be lost
+    password = ask_password(console, args.password_file, new=True)
+    client = await _with_passphrase(
+        args,
+        console,
+        lambda passphrase: Client.register(
+            args.server,
+            args.username,
+            password,
+            profile=folder_of(args),
+            invite=args.invite,
+            device_name=args.device_name or platform.node(),
+            passphrase=passphrase,
+            ca_file=args.ca_file,
+            insecure_http=args.insecure_http,
+        ),
+    )
+    async with client:
+        _show_account(client, args, console, "account.registered", _keep_recovery_code(client, args, console))
+
+
+async def _login(args: argparse.Namespace, console: Console) -> None:
+    if args.server is None or args.username is None:
+        await _login_again(args, console)
+        return
+    password = ask_password(console, args.password_file, new=False)
+    client = await _with_passphrase(
+        args,
+        console,
+        lambda passphrase: Client.login(
+            args.server,
+            args.username,
+            password,
+            profile=folder_of(args),
+            device_name=args.device_name or platform.node(),
+            passphrase=passphrase,
+            ca_file=args.ca_file,
+            insecure_http=args.insecure_http,
+        ),
+    )
+    async with client:
+        _show_account(client, args, console, "account.logged_in", None)
+
+
+async def _login_again(args: argparse.Namespace, console: Console) -> None:
+    try:
+        async with opened(args, console, offline=True) as client:
+            await client.login_again(ask_password(console, args.password_file, new=False))
+            _show_account(client, args, console, "account.logged_in", None)
+    except ProfileError as error:
+        if error.code == "profile_missing":
+            raise UsageError("login_needs") from error
+        raise
+
+
+async def _with_passphrase(
+    args: argparse.Namespace, console: Console, act: Callable[[Secret | None], Awaitable[Client]]
+) -> Client:
+    """Without a keyring the profile's key needs a passphrase: ask for it when it turns out to be so."""
+    try:
+        return await act(given_passphrase(args.passphrase_file))
+    except ProfileError as error:
+        if error.code != "passphrase_needed" or (typed := ask_passphrase(console)) is None:
+            raise
+        return await act(typed)
+
+
+def _keep_recovery_code(client: Client, args: argparse.Namespace, console: Console) -> str | None:
+    """Write the code to its file, or return it to be shown."""
+    assert client.recovery_code is not None
+    code = client.recovery_code.reveal_text()
+    if args.recovery_file is None:
+        return code
+    write_private(args.recovery_file, code + "\n")
+    if not console.as_json:
+        console.say("account.recovery_written", path=args.recovery_file)
+    return None
+
+
+def _show_account(client: Client, args: argparse.Namespace, console: Console, key: str, code: str | None) -> None:
+    if console.as_json:
+        console.record(
+            type="account",
+            handle=client.me.handle,
+            uid=client.me.uid.hex(),
+            server=client.server_url,
+            profile=str(folder_of(args)),
+            recovery_code=code,
+        )
+        return
+    console.say(key, handle=client.me.handle, server=client.server_url)
+    if code is not None:
+        console.say("account.recovery_title")
+        console.line(f"\n    {console.ink.bold(code)}\n")
+        console.say("account.recovery_advice")

@@ -1,0 +1,113 @@
+"""The client's values and events as lines for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from mensajeria.cli.terminal import hanging, one_line
+from mensajeria.client import api
+
+if TYPE_CHECKING:
+    from mensajeria.cli.console import Console
+    from mensajeria.client.api import ChatView, DeviceView, Event, Message
+
+_LATEST_MS: Final = 253_370_764_800_000
+"""Beginning of the year 9999: a sender can claim any time."""
+_TICKS: Final = {
+    api.MessageState.QUEUED: "◷",
+    api.MessageState.SENT: "✓",
+    api.MessageState.DELIVERED: "✓✓",
+    api.MessageState.READ: "✓✓",
+    api.MessageState.FAILED: "!",
+}
+_CAUSES: Final = {
+    api.Cause.WAITING: "unreadable.waiting",
+    api.Cause.BEFORE_JOINED: "unreadable.before_joined",
+    api.Cause.NOT_KEPT: "unreadable.not_kept",
+    api.Cause.LOST: "unreadable.lost",
+    api.Cause.TAMPERED: "service.tampered",
+    api.Cause.MISSING: "service.messages_missing",
+    api.Cause.REMOVED_BY_SERVER: "service.removed_by_server",
+    api.Cause.IDENTITY_CHANGED: "service.identity_changed",
+    api.Cause.NEW_DEVICE: "service.new_device",
+}
+_INDENT: Final = " " * 4
+
+
+def moment(time_ms: int) -> str:
+    """A time in the local zone, as in ``2026-11-24 18:09``."""
+    seconds = min(max(time_ms, 0), _LATEST_MS) / 1000
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def message_line(message: Message, console: Console) -> str:
+    """When, who, what; further lines of a text are indented."""
+    who = console.tr("history.you") if message.outgoing else message.sender.handle
+    paint = console.ink.teal if message.outgoing else console.ink.blue
+    head = f"{console.ink.dim(moment(message.sent_ms))}  {paint(one_line(who))}"
+    return f"{head}: {hanging(_body(message, console), _INDENT)}{_tail(message, console)}"
+
+
+def chat_line(chat: ChatView, console: Console) -> str:
+    """Whose chat, what waits in it, and how it ends."""
+    tr = console.translator.tr
+    name = tr("chat.note_to_self") if chat.note_to_self else chat.peer.handle
+    marks = [tr("cli.chats.request")] if not chat.accepted else []
+    marks += [tr("cli.chats.unread", count=chat.unread)] if chat.unread else []
+    marked = f" [{', '.join(marks)}]" if marks else ""
+    preview = f"  {one_line(_body(chat.last, console))[:60]}" if chat.last is not None else ""
+    head = f"{console.ink.bold(one_line(name))}{console.ink.yellow(marked)}"
+    return f"{head}  {console.ink.dim(moment(chat.activity_ms))}{preview}"
+
+
+def device_line(device: DeviceView, console: Console) -> str:
+    """A device: name and dates."""
+    line = console.tr(
+        "devices.line",
+        name=one_line(device.name),
+        created=moment(device.created_ms),
+        seen=moment(device.last_seen_ms),
+    )
+    return f"{line} ({console.tr('devices.this')})" if device.current else line
+
+
+def event_line(event: Event, console: Console) -> str | None:
+    """A line of `listen`; None for what people need not see there."""
+    match event:
+        case api.MessageReceived(message):
+            return message_line(message, console)
+        case api.ChatChanged(chat) if not chat.accepted:
+            return console.ink.yellow(console.tr("listen.request", name=one_line(chat.peer.handle)))
+        case api.IdentityChanged(_, person):
+            return console.ink.yellow(console.tr("listen.identity", name=one_line(person.handle)))
+        case api.SecurityWarning(code, _, params):
+            return console.ink.red(one_line(console.translator.error(code, params)))
+        case api.EventsLost(count):
+            return console.ink.yellow(console.tr("listen.lost", count=count))
+        case _:
+            return None
+
+
+def _body(message: Message, console: Console) -> str:
+    if message.kind is api.MessageKind.TEXT:
+        return message.text
+    if message.cause is None:
+        return f"[{console.translator.tr('unreadable.unknown')}]"
+    params = {"name": message.sender.handle, **_numbers(message)}
+    return f"[{console.translator.tr(_CAUSES[message.cause], **params)}]"
+
+
+def _numbers(message: Message) -> dict[str, object]:
+    return {
+        name: int(value) if value.isascii() and value.isdigit() else value for name, value in message.params.items()
+    }
+
+
+def _tail(message: Message, console: Console) -> str:
+    if not message.outgoing or message.state not in _TICKS:
+        return ""
+    tick = f" {_TICKS[message.state]}"
+    if message.error is not None:
+        return console.ink.red(f"{tick} {one_line(console.translator.error(str(message.error)))}")
+    return (console.ink.blue if message.state is api.MessageState.READ else console.ink.dim)(tick)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mensajeria.cli.exit_codes import Exit
+from mensajeria.cli.language import language_of
+from mensajeria.cli.main import main
+from mensajeria.cli.parser import build
+from mensajeria.client.i18n import Translator
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("serve", "register", "login", "devices", "send", "listen", "history", "chats", "desktop", "demo", "admin")
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENSAJERIA_LANG", "en")
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("admin", "invite", "create")], ids=" ".join)
+def test_every_command_has_help_in_both_languages(
+    command: tuple[str, ...], language: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENSAJERIA_LANG", language)
+    assert main([*command, "--help"]) == Exit.OK
+    out = capsys.readouterr().out
+    assert out.startswith("uso: mensajeria" if language == "es" else "usage: mensajeria")
+    if language == "es":
+        assert not re.search(r"\b(options|usage|positional|show this help)\b", out)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["send"], "missing: --to"),
+        (["send", "--to", "bruno", "a", "b"], "not understood: b"),
+        (["chats", "steal"], "'steal' is not possible"),
+        (["history", "--with", "bruno", "--limit", "0"], "--limit: '0' is not valid"),
+        (["history", "--with", "bruno", "--limit", "many"], "--limit: 'many' is not valid"),
+        (["serve", "--port", "70000"], "--port: '70000' is not valid"),
+        (["send", "--to"], "--to: the value is missing"),
+        (["send", "--to", "bruno", "--timeout", "nan", "x"], "--timeout: 'nan' is not valid"),
+        (["admin"], "missing: ACTION"),
+        (["admin", "invite"], "missing: ACTION"),
+        (["nothing"], "'nothing' is not possible"),
+        (["send", "--t", "bruno"], "missing: --to"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_is_two_lines_and_exit_2(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == Exit.USAGE
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.splitlines()) == 2
+    assert captured.out == ""
+
+
+def test_complaints_are_in_the_person_s_language_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENSAJERIA_LANG", "es")
+    assert main(["send"]) == Exit.USAGE
+    assert "falta: --to" in capsys.readouterr().err
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == Exit.USAGE
+    assert "mensajeria" in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == Exit.OK
+    assert re.fullmatch(r"mensajeria \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_the_documented_commands_are_the_commands() -> None:
+    table = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition("## Exit codes")[0]
+    rows = [row for row in table.splitlines() if row.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`([a-z]+)", row.split("|")[1])}
+    assert documented == set(COMMANDS)
+
+
+def test_every_documented_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    table = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition("## Exit codes")[0]
+    for row in (row for row in table.splitlines() if row.startswith("| `") and "admin" not in row):
+        usage = row.split("|")[1] if "\\|" not in row else row
+        command = re.findall(r"`([a-z]+)", usage)[0]
+        main([command, "--help"])
+        shown = capsys.readouterr().out
+        assert all(option in shown for option in re.findall(r"--[a-z-]+", usage)), row
+
+
+@pytest.mark.parametrize(
+    ("environ", "language"),
+    [
+        ({"LANG": "es_ES.UTF-8"}, "es"),
+        ({"LANG": "en_GB.UTF-8"}, "en"),
+        ({"LANG": "es_ES.UTF-8", "LC_ALL": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_GB", "MENSAJERIA_LANG": "es"}, "es"),
+        ({"LANG": "es"}, "es"),
+        ({"LANG": "es-MX"}, "es"),
+        ({"LANG": "est_EE"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LC_ALL": "", "LANG": "es_AR"}, "es"),
+        ({}, "en"),
+    ],
+    ids=str,
+)
+def test_the_language_follows_the_environment(environ: dict[str, str], language: str) -> None:
+    assert language_of(environ) == language
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from mensajeria.cli.main import main; main(['--help'])\n"
+        "heavy = 'httpx picows PyQt6 sqlalchemy fastapi vodozemac sqlcipher3 pydantic asyncio cryptography'.split()\n"
+        "print(*(name for name in sys.modules if name.split('.')[0] in heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == []
+
+
+def test_help_is_quick() -> None:
+    """The bar is 150 ms on a quiet machine; the best of five is taken, and a busy one is given twice as long."""
+
+    def once() -> float:
+        before = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "mensajeria.cli", "--help"], check=True, stdout=subprocess.DEVNULL, env=os.environ
+        )
+        return time.perf_counter() - before
+
+    assert min(once() for _ in range(5)) < 0.3
+
+
+def test_the_words_of_every_command_are_in_the_catalogue() -> None:
+    for language in ("es", "en"):
+        build(Translator(language))  # raises MissingStringError for a sentence that is not there

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mensajeria.cli import display
+from mensajeria.cli.console import Console
+from mensajeria.client import api
+from mensajeria.client.i18n import Translator
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
+
+CHAT, BRUNO = ChatId(b"c" * 32), api.Person(Uid(b"b" * 16), "bruno")
+TEXT = api.Message(
+    CHAT,
+    Mid(b"m" * 16),
+    7,
+    3,
+    BRUNO,
+    outgoing=False,
+    kind=api.MessageKind.TEXT,
+    text="hola",
+    state=api.MessageState.RECEIVED,
+    sent_ms=1_700_000_000_000,
+)
+VIEW = api.ChatView(
+    CHAT, BRUNO, note_to_self=False, accepted=False, identity_changed=False, last=TEXT, unread=2, activity_ms=5
+)
+
+
+@pytest.fixture(params=["es", "en"])
+def console(request: pytest.FixtureRequest) -> Console:
+    return Console(Translator(request.param))
+
+
+def test_a_message_says_who_and_what(console: Console) -> None:
+    assert display.message_line(TEXT, console).endswith("  bruno: hola")
+
+
+def test_a_text_cannot_pass_for_another_message_nor_steer_the_terminal(console: Console) -> None:
+    hostile = replace(TEXT, text="a\n2026-01-01 00:00  ana: falso\x1b[2J")
+    assert display.message_line(hostile, console).split("\n")[1] == "    2026-01-01 00:00  ana: falso\\x1b[2J"
+
+
+@pytest.mark.parametrize("state", [state for state in api.MessageState if state is not api.MessageState.RECEIVED])
+def test_an_own_message_carries_its_tick(console: Console, state: api.MessageState) -> None:
+    line = display.message_line(replace(TEXT, outgoing=True, state=state), console)
+    assert line.endswith(display._TICKS[state])
+
+
+def test_a_failed_message_says_why(console: Console) -> None:
+    failed = replace(TEXT, outgoing=True, state=api.MessageState.FAILED, error=Code.FORBIDDEN)
+    assert console.translator.error("forbidden") in display.message_line(failed, console)
+
+
+@pytest.mark.parametrize("cause", list(api.Cause))
+def test_every_cause_is_said_in_words(console: Console, cause: api.Cause) -> None:
+    unreadable = replace(TEXT, kind=api.MessageKind.UNREADABLE, text="never shown", cause=cause, params={"count": "3"})
+    line = display.message_line(unreadable, console)
+    assert "never shown" not in line
+    assert "{" not in line
+
+
+def test_a_kind_of_a_newer_version_is_said_in_words(console: Console) -> None:
+    unknown = replace(TEXT, kind=api.MessageKind.UNKNOWN, text="")
+    assert console.translator.tr("unreadable.unknown") in display.message_line(unknown, console)
+
+
+def test_a_chat_shows_request_unread_and_preview(console: Console) -> None:
+    line = display.chat_line(VIEW, console)
+    assert "bruno" in line
+    assert console.tr("chats.request") in line
+    assert console.tr("chats.unread", count=2) in line
+    assert line.endswith("hola")
+    own = display.chat_line(replace(VIEW, note_to_self=True, accepted=True, unread=0, last=None), console)
+    assert own.startswith(console.translator.tr("chat.note_to_self"))
+
+
+def test_devices_and_events_are_lines(console: Console) -> None:
+    device = api.DeviceView(Did(b"d" * 16), "portátil", 1, 2, current=True)
+    assert console.tr("devices.this") in display.device_line(device, console)
+    shown = [
+        api.MessageReceived(TEXT),
+        api.ChatChanged(VIEW),
+        api.IdentityChanged(CHAT, BRUNO, blocked=True),
+        api.SecurityWarning("server_changed"),
+        api.EventsLost(4),
+    ]
+    assert all(display.event_line(event, console) for event in shown)
+    silent = [api.TypingChanged(CHAT, BRUNO, typing=True), api.ChatChanged(replace(VIEW, accepted=True))]
+    assert [display.event_line(event, console) for event in silent] == [None, None]
+
+
+@pytest.mark.parametrize("time_ms", [-1, 0, 1 << 62])
+def test_any_time_that_a_sender_claims_can_be_shown(time_ms: int) -> None:
+    assert len(display.moment(time_ms)) == len("2026-11-24 18:09")
