@@ -54,7 +54,9 @@ class Parser(argparse.ArgumentParser):
     def _complaint(self, message: str) -> str:
         for key, form in _COMPLAINTS:
             if found := form.fullmatch(message):
-                return self.translator.tr(f"cli.usage.{key}", **found.groupdict())
+                # Whether argparse puts values in quotation marks depends on Python's version: take them away.
+                parts = {name: part.replace("'", "") for name, part in found.groupdict().items()}
+                return self.translator.tr(f"cli.usage.{key}", **parts)
         return message
 
 
