@@ -43,7 +43,7 @@ class Me:
 
     def device(self, tx: Tx) -> DeviceKeys:
         """This device's keys as they stand in this transaction. Raises ProfileError."""
-        state = tx.own.account()
+        state = tx.own.device()
         if state is None:
             raise ProfileError("profile_damaged", "the device keys are missing")
         return DeviceKeys.load(state)

@@ -64,9 +64,7 @@ def verify_served(served: Served, known: Contact | None, between: Sequence[bytes
     """
     pinned = None if known is None else PinnedList(known.list_ver, known.list_hash)
     try:
-        return verify_device_list(
-            served.device_list, served.identity, uid=served.uid, pinned=pinned, between=between
-        )
+        return verify_device_list(served.device_list, served.identity, uid=served.uid, pinned=pinned, between=between)
     except (MissingListsError, UnsupportedListError):
         raise
     except ListRollbackError as error:

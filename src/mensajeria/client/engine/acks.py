@@ -1,0 +1,62 @@
+"""An own message has its row: from the outbox into the log's order, and its ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mensajeria.client.api import MessageState, MessageStateChanged
+from mensajeria.client.engine.me import Me
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import Change
+from mensajeria.protocol.ids import ChatId, Mid, SessionId
+
+
+def acked_name(session_id: SessionId) -> str:
+    """Counter of the meta table: one more than the highest index that the server acked in an own session."""
+    return f"acked:{session_id.hex()}"
+
+
+def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: int, server_ms: int) -> None:
+    """The server has stored the message as row `seq`. Without effect when that was known."""
+    item = tx.outbox.get(chat_id, mid)
+    if item is None:
+        return
+    if item.sealed is not None:
+        tx.meta.raise_to(acked_name(item.sealed.session_id), item.sealed.idx + 1)
+    tx.outbound.voids_declared(chat_id, mid)
+    tx.outbox.remove(chat_id, mid)
+    change = tx.messages.ack(chat_id, mid, me.uid, seq=seq, server_ms=server_ms)
+    if change is not None:
+        out.events.append(MessageStateChanged(change.message, change.previous_order))
+        out.touched.add(chat_id)
+    _advance_to_known(tx, out, chat_id, seq)
+
+
+def _advance_to_known(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
+    """The other side's cursors may have come before the ack."""
+    chat = tx.chats.get(chat_id)
+    assert chat is not None
+    if chat.peer_read >= seq:
+        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, chat.peer_read))
+    elif chat.peer_delivered >= seq:
+        tell(out, tx.messages.advance_own(chat_id, MessageState.DELIVERED, chat.peer_delivered))
+
+
+def delivered(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
+    """A device of the other member has stored the log up to `seq`."""
+    if tx.chats.get(chat_id) is not None and tx.chats.set_peer_delivered(chat_id, seq):
+        tell(out, tx.messages.advance_own(chat_id, MessageState.DELIVERED, seq))
+
+
+def read_by_peer(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
+    """The other member says that everything up to `seq` was read."""
+    if tx.chats.set_peer_read(chat_id, seq):
+        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, seq))
+
+
+def tell(out: Outcome, changes: Iterable[Change]) -> None:
+    """One event for each message that moved along."""
+    for change in changes:
+        out.events.append(MessageStateChanged(change.message, change.previous_order))
+        out.touched.add(change.message.chat_id)

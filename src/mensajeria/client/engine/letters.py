@@ -1,0 +1,212 @@
+"""To-device messages on their way out: sealed in a transaction that keeps their ratchet, sent afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mensajeria.client.engine.me import Me
+from mensajeria.client.engine.people import list_of
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import OutgoingEnvelope, Share, ShareOutcome
+from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.olm import OlmPeer
+from mensajeria.crypto.todevice import EnvelopeError, NoSessionError, seal_to_device
+from mensajeria.protocol.api import ClaimedKeys, SignedModel
+from mensajeria.protocol.decoding import decode_array, decode_record
+from mensajeria.protocol.devices import VerifiedList
+from mensajeria.protocol.encoding import MalformedError, encode
+from mensajeria.protocol.frames import PutOutcome
+from mensajeria.protocol.ids import Did, SessionId, Uid
+from mensajeria.protocol.prekeys import PrekeyError, verify_fallback_key, verify_one_time_key, verify_pq_prekey
+from mensajeria.protocol.records import DeviceAddress, ListedDevice, PqPrekey, Signed
+from mensajeria.protocol.signing import BadSignatureError
+
+ROOM_KEY: Final = "room_key"
+READ: Final = "read"
+ACK: Final = "ack"
+KEY_REQUEST: Final = "key_request"
+_MARGIN_MS: Final = 3_600_000
+OUTCOMES: Final = {
+    PutOutcome.OK: ShareOutcome.SHARED,
+    PutOutcome.STALE: ShareOutcome.STALE,
+    PutOutcome.QUOTA: ShareOutcome.QUOTA,
+    PutOutcome.REFUSED: ShareOutcome.REFUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message for one device. `session_id`: it carries the key of that sender session, from `idx` on."""
+
+    uid: Uid
+    did: Did
+    type: str
+    content: bytes
+    session_id: SessionId | None = None
+    idx: int = 0
+    fresh: bool = False
+    """Start a new pairwise session: the ones at hand have proven broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Verified prekeys of a device."""
+
+    pq: PqPrekey
+    one_time: bytes | None
+
+
+class PostOffice:
+    """The transactional half of sending letters; runs in the store's thread."""
+
+    def __init__(self, me: Me) -> None:
+        self._me = me
+
+    def unprepared(self, tx: Tx, letters: Iterable[Letter]) -> list[Did]:
+        """Devices whose prekeys must be claimed before they can be written to."""
+        now = self._me.clock.now_ms()
+        return list(dict.fromkeys(letter.did for letter in letters if not self._is_prepared(tx, letter, now)))
+
+    def seal(self, tx: Tx, letters: Sequence[Letter], claimed: Mapping[Did, Keys]) -> None:
+        """Seal and queue what can be sealed; the others' session keys are noted as stale."""
+        device, now = self._me.device(tx), self._me.clock.now_ms()
+        for letter in letters:
+            keys = claimed.get(letter.did) or self._cached(tx, letter, now)
+            if keys is None or not self._seal_one(tx, device, letter, keys, now):
+                _note_share(tx, letter.session_id, letter.uid, letter.did, letter.idx, ShareOutcome.STALE, now)
+
+    def verify_claimed(self, tx: Tx, letters: Iterable[Letter], answers: Iterable[ClaimedKeys]) -> dict[Did, Keys]:
+        """The claimed keys that their devices have signed; others are left out."""
+        owners = {letter.did: letter.uid for letter in letters}
+        found: dict[Did, Keys] = {}
+        for answer in answers:
+            did = Did(answer.did)
+            listed = _listed(tx, owners[did], did) if did in owners else None
+            keys = None if listed is None else _verify(answer, owners[did], listed, self._me.clock.now_ms())
+            if keys is not None and answer.pq is not None:
+                found[did] = keys
+                tx.meta.set(_pq_name(did), encode(_signed(answer.pq)))
+        return found
+
+    def settle(self, tx: Tx, envelope: OutgoingEnvelope, outcome: PutOutcome) -> None:
+        """The server has answered for an envelope."""
+        now = self._me.clock.now_ms()
+        tx.envelopes.confirmed(envelope.id)
+        if outcome is PutOutcome.STALE:
+            tx.meta.remove(_pq_name(envelope.did))
+        if envelope.session_id is not None:
+            known = tx.outbound.shares(envelope.session_id).get(envelope.did)
+            idx = known.idx if known is not None else 0
+            _note_share(tx, envelope.session_id, envelope.uid, envelope.did, idx, OUTCOMES[outcome], now)
+
+    def _seal_one(self, tx: Tx, device: DeviceKeys, letter: Letter, keys: Keys, now: int) -> bool:
+        theirs = list_of(tx, letter.uid)
+        listed = None if theirs is None else theirs.find(letter.did)
+        if theirs is None or listed is None:
+            return False
+        peer = _peer(tx, listed)
+        try:
+            sealed = seal_to_device(
+                device,
+                peer,
+                sender=self._me.sender(tx),
+                recipient=DeviceAddress(uid=letter.uid, did=letter.did, idfp=theirs.idfp),
+                listed=listed,
+                pq=keys.pq,
+                one_time=keys.one_time if letter.fresh or not peer.has_session else None,
+                type=letter.type,
+                content=letter.content,
+                mid=os.urandom(16),
+                now_ms=now,
+            )
+        except (EnvelopeError, NoSessionError):
+            return False
+        self._keep(tx, letter, sealed.peer, sealed.prekey_id, sealed.blob)
+        return True
+
+    def _keep(self, tx: Tx, letter: Letter, peer: OlmPeer, prekey_id: int, blob: bytes) -> None:
+        now = self._me.clock.now_ms()
+        tx.olm.put(letter.did, letter.uid, peer.dump())
+        tx.own.count_gen()
+        tx.envelopes.queue(
+            uid=letter.uid,
+            did=letter.did,
+            prekey_id=prekey_id,
+            blob=blob,
+            type=letter.type,
+            session_id=letter.session_id,
+            now_ms=now,
+        )
+        _note_share(tx, letter.session_id, letter.uid, letter.did, letter.idx, ShareOutcome.QUEUED, now)
+
+    def _is_prepared(self, tx: Tx, letter: Letter, now: int) -> bool:
+        listed = _listed(tx, letter.uid, letter.did)
+        if listed is None:
+            return True  # nothing to claim: it will be noted as stale
+        return not letter.fresh and _peer(tx, listed).has_session and self._cached(tx, letter, now) is not None
+
+    def _cached(self, tx: Tx, letter: Letter, now: int) -> Keys | None:
+        """The hybrid prekey that was verified when it was claimed, while it is valid for a while yet."""
+        data = tx.meta.get(_pq_name(letter.did))
+        if data is None:
+            return None
+        try:
+            pq = decode_record(PqPrekey, decode_array(Signed, data, max_size=8192).body)
+        except MalformedError:
+            return None
+        return Keys(pq, None) if pq.expires > now + _MARGIN_MS else None
+
+
+def devices_of(lists: Iterable[VerifiedList], *, but: Did) -> list[tuple[Uid, Did]]:
+    """All devices of these lists except the own one, each once."""
+    found = {Did(device.did): Uid(verified.uid) for verified in lists for device in verified.list.devices}
+    return [(uid, did) for did, uid in found.items() if did != but]
+
+
+def _note_share(
+    tx: Tx, session_id: SessionId | None, uid: Uid, did: Did, idx: int, outcome: ShareOutcome, now_ms: int
+) -> None:
+    if session_id is not None:
+        tx.outbound.put_share(session_id, Share(uid, did, idx, outcome, now_ms))
+
+
+def _listed(tx: Tx, uid: Uid, did: Did) -> ListedDevice | None:
+    theirs = list_of(tx, uid)
+    return None if theirs is None else theirs.find(did)
+
+
+def _peer(tx: Tx, listed: ListedDevice) -> OlmPeer:
+    """The pairwise state with a device; anew when the device is listed under another key now."""
+    row = tx.olm.get(Did(listed.did))
+    if row is not None:
+        peer = OlmPeer.load(row.state)
+        if peer.curve25519 == listed.curve25519:
+            return peer
+    return OlmPeer.new(listed.did, listed.curve25519)
+
+
+def _verify(answer: ClaimedKeys, uid: Uid, listed: ListedDevice, now_ms: int) -> Keys | None:
+    """The answer's keys if the device signed them; None when it has no valid hybrid prekey or a signature is false."""
+    if answer.pq is None:
+        return None
+    try:
+        pq = verify_pq_prekey(_signed(answer.pq), uid=uid, device=listed, now_ms=now_ms)
+        one_time = None
+        if answer.one_time is not None:
+            one_time = verify_one_time_key(_signed(answer.one_time), uid=uid, device=listed).key
+        elif answer.fallback is not None:
+            one_time = verify_fallback_key(_signed(answer.fallback), uid=uid, device=listed).key
+    except (PrekeyError, BadSignatureError, MalformedError):
+        return None
+    return Keys(pq, one_time)
+
+
+def _signed(model: SignedModel) -> Signed:
+    return Signed(model.body, model.sig)
+
+
+def _pq_name(did: Did) -> str:
+    return f"pq:{did.hex()}"

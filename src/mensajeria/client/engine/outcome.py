@@ -1,0 +1,29 @@
+"""What a transaction did and what should follow once it is committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mensajeria.client.api import Event, SecurityWarning
+from mensajeria.client.store import Tx
+from mensajeria.protocol.ids import ChatId, Uid
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Collected inside a transaction, acted on after its commit. Of a rolled back one nothing follows."""
+
+    events: list[Event] = field(default_factory=list)
+    touched: set[ChatId] = field(default_factory=set)
+    """Chats whose view changed."""
+    wanted_lists: set[Uid] = field(default_factory=set)
+    """Users whose newest device list is needed."""
+    ask_keys: bool = False
+    """The ladder of key requests has something to do."""
+    mail: bool = False
+    """There are sealed envelopes to send."""
+
+    def warn(self, tx: Tx, code: str, now_ms: int, chat_id: ChatId | None = None, **params: str) -> None:
+        """Keep a security warning and tell everybody."""
+        tx.meta.warn(code, chat_id, params, now_ms)
+        self.events.append(SecurityWarning(code, chat_id, params))

@@ -1,0 +1,395 @@
+"""Rows of a chat's log: each is decided once, in the transaction that moves the cursor past it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from mensajeria.client.api import Cause, MessageChanged, MessageKind, MessageReceived, MessageState
+from mensajeria.client.engine.acks import acknowledge
+from mensajeria.client.engine.me import Me
+from mensajeria.client.engine.membership import Chain, Memberships
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import (
+    ORDER_SHIFT,
+    Inbound,
+    InboundKey,
+    KeyRequestRow,
+    NewMessage,
+    RawRow,
+    RowOutcome,
+)
+from mensajeria.crypto.inbound import InboundSession
+from mensajeria.crypto.message import (
+    TEXT,
+    MessageCause,
+    OpenedMessage,
+    RefusedMessage,
+    decode_outer,
+    open_message,
+    parse_text,
+)
+from mensajeria.protocol import limits
+from mensajeria.protocol.decoding import decode_array
+from mensajeria.protocol.encoding import H, MalformedError, NewerVersionError, u64
+from mensajeria.protocol.frames import Event, EventKind, Tombstone
+from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
+from mensajeria.protocol.membership import Pending, Valid
+from mensajeria.protocol.records import MessageInner, MessageOuter, Signed
+
+_WAITS: Final = {MessageCause.UNKNOWN_INDEX: RowOutcome.WAITING, MessageCause.UNKNOWN_HEAD: RowOutcome.HELD}
+ANY_DEVICE: Final = Did(bytes(16))
+"""In a key request: the author is not known, only the chat's other member is guessed."""
+
+
+class RowReader:
+    """Decides rows. Its methods run in the store's thread, inside a transaction."""
+
+    def __init__(self, me: Me, memberships: Memberships) -> None:
+        self._me = me
+        self._memberships = memberships
+        self._sessions: dict[tuple[ChatId, SessionId], list[tuple[Inbound, InboundSession]]] = {}
+
+    def apply(self, tx: Tx, out: Outcome, chat_id: ChatId, events: Sequence[Event], upto: int) -> None:
+        """Decide the rows `events` (ascending) and move the cursor to `upto`; rows below the cursor are skipped."""
+        chat = tx.chats.get(chat_id)
+        assert chat is not None, "a chat is stored before its rows are asked for"
+        self._sessions.clear()
+        for event in events:
+            if event.seq > chat.cursor:
+                self._decide(tx, out, chat_id, chat.peer, event)
+        tx.chats.advance_cursor(chat_id, max(upto, chat.cursor))
+        out.touched.add(chat_id)
+
+    def reopen(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> None:
+        """A key has come: open what waited for it."""
+        self._sessions.clear()
+        for row in tx.rows.waiting_for(chat_id, session_id):
+            self._reopen_row(tx, out, row)
+        if not tx.rows.waiting_for(chat_id, session_id, limit=1):
+            tx.requests.remove(chat_id, session_id)
+
+    def reopen_held(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
+        """A membership event or a device list has come: look again at what had needed it."""
+        self._sessions.clear()
+        for row in tx.rows.with_outcome(chat_id, RowOutcome.HELD):
+            if row.kind == EventKind.MEMBER:
+                if self._judge(tx, out, chat_id, row.body, row.seq) is not None:
+                    tx.rows.remove(chat_id, row.seq)
+            else:
+                self._reopen_row(tx, out, row)
+
+    def give_up(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> None:
+        """A week has passed without the key: what waits for it is lost."""
+        for row in tx.rows.waiting_for(chat_id, session_id):
+            tx.rows.put(_kept(row, RowOutcome.LOST))
+            self._show_again(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.LOST))
+        tx.requests.remove(chat_id, session_id)
+
+    # --- one row ---
+
+    def _decide(self, tx: Tx, out: Outcome, chat_id: ChatId, peer: Uid, event: Event) -> None:
+        if event.kind == EventKind.MESSAGE:
+            self._message(tx, out, chat_id, event)
+        elif event.kind == EventKind.MEMBER:
+            self._member_event(tx, out, chat_id, event)
+        else:
+            self._tombstone(tx, out, chat_id, peer, event)
+
+    def _message(self, tx: Tx, out: Outcome, chat_id: ChatId, event: Event) -> None:
+        row = RawRow(chat_id, event.seq, int(event.kind), event.ts, bytes(event.body))
+        try:
+            outer = decode_outer(row.body)
+        except NewerVersionError:
+            self._show(tx, out, self._unreadable(tx, chat_id, event.seq, event.ts, None), row, RowOutcome.HELD)
+            return
+        except MalformedError:
+            self._tampered(tx, out, row, MessageCause.MALFORMED)
+            return
+        if not self._is_own_unacked(tx, out, row, outer):
+            self._open(tx, out, row, outer)
+
+    def _is_own_unacked(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter) -> bool:
+        """A message of this device whose ack was lost: the row is the ack, if it holds what was sent."""
+        item = tx.outbox.get(row.chat_id, Mid(outer.mid))
+        if item is None or item.sealed is None:
+            return False
+        if item.sealed.outer != row.body:
+            self._tampered(tx, out, row, MessageCause.REPLAYED_MID)
+        else:
+            acknowledge(tx, out, self._me, row.chat_id, item.mid, row.seq, row.server_ms)
+        return True
+
+    def _open(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter) -> None:
+        result = self._try(tx, row, outer)
+        if isinstance(result, OpenedMessage):
+            message = self._accept(tx, out, row, result)
+            out.events.append(MessageReceived(tx.messages.add(message)))
+        elif result is None or result.cause in _WAITS:
+            cause = MessageCause.UNKNOWN_INDEX if result is None else result.cause
+            self._wait(tx, out, row, outer, _WAITS[cause])
+        elif result.cause is MessageCause.NEWER_VERSION:
+            self._show(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, None), row, RowOutcome.HELD)
+        elif not (result.cause is MessageCause.DUPLICATE and self._is_known_own(tx, row, outer)):
+            self._tampered(tx, out, row, result.cause)
+
+    def _try(self, tx: Tx, row: RawRow, outer: MessageOuter) -> OpenedMessage | RefusedMessage | None:
+        """Open with the sessions of that id; None when there is none."""
+        chain = self._memberships.of(tx, row.chat_id)
+        refused: RefusedMessage | None = None
+        for stored, session in self._inbound(tx, row.chat_id, SessionId(outer.session_id)):
+            result = open_message(
+                row.body,
+                session,
+                chat_id=row.chat_id,
+                facts=tx.replays,
+                member_at=chain.member_at,
+                arrived_ms=row.server_ms,
+                last_epoch_before=_epochs(chain),
+            )
+            if isinstance(result, OpenedMessage):
+                if result.session_changed:
+                    tx.inbound.put(Inbound(stored.key, result.inbound.dump(), stored.created_ms, stored.next_idx))
+                    self._sessions.clear()
+                return result
+            refused = refused or result
+        return refused
+
+    def _inbound(self, tx: Tx, chat_id: ChatId, session_id: SessionId) -> list[tuple[Inbound, InboundSession]]:
+        key = (chat_id, session_id)
+        if key not in self._sessions:
+            found = tx.inbound.find(chat_id, session_id)
+            self._sessions[key] = [(stored, InboundSession.load(stored.state)) for stored in found]
+        return self._sessions[key]
+
+    def _is_known_own(self, tx: Tx, row: RawRow, outer: MessageOuter) -> bool:
+        """The row of an own message that was acked before; anywhere else the same ciphertext is a replay."""
+        message = tx.messages.find(row.chat_id, Mid(outer.mid), self._me.uid)
+        return message is not None and message.seq == row.seq
+
+    # --- what becomes of it ---
+
+    def _accept(self, tx: Tx, out: Outcome, row: RawRow, opened: OpenedMessage) -> NewMessage:
+        """Note what the message uses up and what it tells, and make its place in the timeline."""
+        inner = opened.inner
+        key = InboundKey(row.chat_id, SessionId(inner.session_id), Uid(inner.uid), Did(inner.did))
+        self._note_voids(tx, key, inner)
+        missing = self._missing(tx, key, opened)
+        tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)
+        tx.inbound.expect(key, opened.index + 1)
+        if missing:
+            self._notice_missing(tx, out, row, key.uid, missing)
+        if opened.unrotated:
+            out.warn(tx, "not_rotated", self._me.clock.now_ms(), row.chat_id)
+        if tx.requests.open(row.chat_id, key.session_id) and not tx.rows.waiting_for(row.chat_id, key.session_id, 1):
+            tx.requests.remove(row.chat_id, key.session_id)
+        return self._place(row, opened)
+
+    def _place(self, row: RawRow, opened: OpenedMessage) -> NewMessage:
+        inner = opened.inner
+        outgoing = inner.uid == self._me.uid
+        text, unknown = _text_of(inner, opened.body)
+        return NewMessage(
+            chat_id=row.chat_id,
+            mid=Mid(inner.mid),
+            sender=Uid(inner.uid),
+            outgoing=outgoing,
+            kind=MessageKind.UNKNOWN if unknown is not None else MessageKind.TEXT,
+            state=MessageState.SENT if outgoing else MessageState.RECEIVED,
+            sent_ms=inner.ts,
+            seq=row.seq,
+            server_ms=row.server_ms,
+            text=text,
+            counted=not outgoing,
+            clock_off=opened.clock_off,
+            inner=unknown,
+        )
+
+    def _note_voids(self, tx: Tx, key: InboundKey, inner: MessageInner) -> None:
+        """Believe an author about the own sessions only."""
+        own = [
+            void
+            for void in inner.void
+            if tx.inbound.get(InboundKey(key.chat_id, SessionId(void.session_id), key.uid, key.did)) is not None
+        ]
+        tx.replays.note_voids(own)
+
+    def _missing(self, tx: Tx, key: InboundKey, opened: OpenedMessage) -> int:
+        """How many earlier messages of the author's device the server has not shown."""
+        count = 0
+        stored = tx.inbound.get(key)
+        if stored is not None and opened.index > stored.next_idx:
+            count = tx.replays.missing(key.session_id, stored.next_idx, opened.index)
+        if opened.inner.prev is not None:
+            count += self._missing_at_end(tx, key, SessionId(opened.inner.prev.session_id), opened.inner.prev.idx)
+        return count
+
+    @staticmethod
+    def _missing_at_end(tx: Tx, key: InboundKey, session_id: SessionId, last_acked: int) -> int:
+        previous = InboundKey(key.chat_id, session_id, key.uid, key.did)
+        stored = tx.inbound.get(previous)
+        if stored is None or stored.next_idx > last_acked:
+            return 0
+        tx.inbound.expect(previous, last_acked + 1)
+        return tx.replays.missing(session_id, stored.next_idx, last_acked + 1)
+
+    def _notice_missing(self, tx: Tx, out: Outcome, row: RawRow, about: Uid, count: int) -> None:
+        now = self._me.clock.now_ms()
+        params = {"count": str(count)}
+        notice = tx.messages.notice(
+            row.chat_id,
+            after_seq=row.seq - 1,
+            mid=_place_id(row.chat_id, row.seq, b"missing"),
+            about=about,
+            cause=Cause.MISSING,
+            at_ms=now,
+            params=params,
+        )
+        if notice is not None:
+            out.events.append(MessageReceived(notice))
+        out.warn(tx, "missing", now, row.chat_id, **params)
+
+    def _wait(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter, why: RowOutcome) -> None:
+        waiting = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.WAITING)
+        self._show(tx, out, waiting, row, why, SessionId(outer.session_id))
+        if why is RowOutcome.WAITING:
+            self._request(tx, out, row.chat_id, SessionId(outer.session_id), outer.idx)
+
+    def _request(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, idx: int) -> None:
+        known = tx.requests.open(chat_id, session_id)
+        now = self._me.clock.now_ms()
+        key = known[0].key if known else InboundKey(chat_id, session_id, self._peer(tx, chat_id), ANY_DEVICE)
+        step, first, following = (known[0].step, known[0].first_ms, known[0].next_ms) if known else (0, now, now)
+        tx.requests.put(KeyRequestRow(key, idx, step, first, following))
+        out.ask_keys = True
+
+    def _tampered(self, tx: Tx, out: Outcome, row: RawRow, cause: MessageCause) -> None:
+        message = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.TAMPERED, {"reason": cause.value})
+        self._show(tx, out, message, row, RowOutcome.TAMPERED)
+        out.warn(tx, "row_tampered", self._me.clock.now_ms(), row.chat_id, reason=cause.value)
+
+    def _unreadable(
+        self, tx: Tx, chat_id: ChatId, seq: int, at_ms: int, cause: Cause | None, params: dict[str, str] | None = None
+    ) -> NewMessage:
+        """A place whose content nobody vouches for: it names nobody but the chat's other member."""
+        return NewMessage(
+            chat_id=chat_id,
+            mid=_place_id(chat_id, seq, b"row"),
+            sender=self._peer(tx, chat_id),
+            outgoing=False,
+            kind=MessageKind.UNKNOWN if cause is None else MessageKind.UNREADABLE,
+            state=MessageState.RECEIVED,
+            sent_ms=at_ms,
+            seq=seq,
+            server_ms=at_ms,
+            cause=cause,
+            params=params or {},
+        )
+
+    @staticmethod
+    def _peer(tx: Tx, chat_id: ChatId) -> Uid:
+        chat = tx.chats.get(chat_id)
+        assert chat is not None
+        return chat.peer
+
+    @staticmethod
+    def _show(
+        tx: Tx, out: Outcome, message: NewMessage, row: RawRow, why: RowOutcome, session_id: SessionId | None = None
+    ) -> None:
+        tx.rows.put(_kept(row, why, session_id))
+        out.events.append(MessageReceived(tx.messages.add(message)))
+
+    @staticmethod
+    def _show_again(tx: Tx, out: Outcome, message: NewMessage) -> None:
+        assert message.seq is not None
+        change = tx.messages.replace(message.seq << ORDER_SHIFT, message)
+        out.events.append(MessageChanged(change.message, change.previous_order))
+        out.touched.add(message.chat_id)
+
+    def _reopen_row(self, tx: Tx, out: Outcome, row: RawRow) -> None:
+        try:
+            result = self._try(tx, row, decode_outer(row.body))
+        except NewerVersionError:
+            return
+        if isinstance(result, OpenedMessage):
+            self._show_again(tx, out, self._accept(tx, out, row, result))
+            tx.rows.remove(row.chat_id, row.seq)
+        elif result is not None and not result.cause.may_open_later:
+            params = {"reason": result.cause.value}
+            unreadable = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.TAMPERED, params)
+            tx.rows.put(_kept(row, RowOutcome.TAMPERED, row.session_id))
+            self._show_again(tx, out, unreadable)
+            out.warn(tx, "row_tampered", self._me.clock.now_ms(), row.chat_id, reason=result.cause.value)
+
+    # --- rows that are no messages ---
+
+    def _member_event(self, tx: Tx, out: Outcome, chat_id: ChatId, event: Event) -> None:
+        """A void event has no effect; one that cannot be judged yet is kept until its author's list is here."""
+        valid = self._judge(tx, out, chat_id, bytes(event.body), event.seq)
+        if valid is None:
+            body = bytes(event.body)
+            tx.rows.put(RawRow(chat_id, event.seq, int(event.kind), event.ts, body, None, RowOutcome.HELD))
+        elif valid:
+            self.reopen_held(tx, out, chat_id)
+
+    def _judge(self, tx: Tx, out: Outcome, chat_id: ChatId, body: bytes, row_seq: int) -> bool | None:
+        """Whether the event took effect; None when that cannot be told yet."""
+        try:
+            signed = decode_array(Signed, body, max_size=limits.MAX_FRAME)
+        except MalformedError:
+            return False
+        verdict = self._memberships.judge(tx, chat_id, signed, row_seq)
+        if isinstance(verdict, Pending):
+            out.wanted_lists.update(Uid(uid) for uid in self._memberships.of(tx, chat_id).now.members)
+            return None
+        return isinstance(verdict, Valid)
+
+    def _tombstone(self, tx: Tx, out: Outcome, chat_id: ChatId, peer: Uid, event: Event) -> None:
+        """An erased row. Without a signed delete the server alone answers for it."""
+        try:
+            tombstone = decode_array(Tombstone, bytes(event.body), max_size=limits.MAX_FRAME)
+        except MalformedError:
+            row = RawRow(chat_id, event.seq, int(event.kind), event.ts, bytes(event.body))
+            self._tampered(tx, out, row, MessageCause.MALFORMED)
+            return
+        for stored in tx.inbound.find(chat_id, SessionId(tombstone.session_id)):
+            if stored.next_idx == tombstone.idx:
+                tx.inbound.expect(stored.key, tombstone.idx + 1)
+        notice = tx.messages.notice(
+            chat_id,
+            after_seq=event.seq,
+            mid=_place_id(chat_id, event.seq, b"removed"),
+            about=peer,
+            cause=Cause.REMOVED_BY_SERVER,
+            at_ms=event.ts,
+            params={"count": "1"},
+        )
+        if notice is not None:
+            out.events.append(MessageReceived(notice))
+
+
+def _kept(row: RawRow, why: RowOutcome, session_id: SessionId | None = None) -> RawRow:
+    return RawRow(row.chat_id, row.seq, row.kind, row.server_ms, row.body, session_id or row.session_id, why)
+
+
+def _place_id(chat_id: ChatId, seq: int, what: bytes) -> Mid:
+    """An id for what stands in the timeline and is no verified message."""
+    return Mid(H("place", chat_id, u64(seq), what)[:16])
+
+
+def _text_of(inner: MessageInner, body: bytes) -> tuple[str, bytes | None]:
+    """The text, or the type's name and the bytes of what this version cannot show."""
+    if inner.t == TEXT:
+        try:
+            return parse_text(body), None
+        except MalformedError:
+            pass
+    return inner.t, body
+
+
+def _epochs(chain: Chain) -> Callable[[int], int]:
+    def last_epoch_before(seq: int) -> int:
+        return chain.states[min(seq, len(chain.states) - 1)].epoch
+
+    return last_epoch_before

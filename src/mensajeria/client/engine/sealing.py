@@ -1,0 +1,233 @@
+"""From the outbox to ciphertexts: which session, who must have its key first, and the encryption itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from mensajeria.client.api import MessageState, MessageStateChanged
+from mensajeria.client.engine.acks import acked_name
+from mensajeria.client.engine.letters import ROOM_KEY, Letter, devices_of
+from mensajeria.client.engine.me import Me
+from mensajeria.client.engine.membership import Memberships
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.people import list_of
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import Chat, Inbound, InboundKey, Outbound, OutboxItem, Sealed, Share, ShareOutcome
+from mensajeria.crypto.inbound import InboundSession
+from mensajeria.crypto.message import (
+    Draft,
+    MessageTooLargeError,
+    decode_outer,
+    delete_hash,
+    delete_key,
+    delete_token,
+    seal_message,
+)
+from mensajeria.crypto.sender import OutboundSession, decode_room_key, must_rotate
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.devices import VerifiedList
+from mensajeria.protocol.encoding import encode
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
+from mensajeria.protocol.membership import MembershipState
+from mensajeria.protocol.records import PreviousSession
+
+RETRY_SHARE_MS: Final = {
+    ShareOutcome.QUEUED: 10**15,  # the envelope is kept and sent until it is confirmed
+    ShareOutcome.SHARED: 10**15,
+    ShareOutcome.STALE: 60_000,
+    ShareOutcome.QUOTA: 600_000,
+    ShareOutcome.REFUSED: 600_000,
+}
+"""A device that could not be given the key is tried again with a later message after this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What can be sent now, and what must happen before the rest can."""
+
+    ready: tuple[OutboxItem, ...] = ()
+    """Sealed, in order."""
+    lists: tuple[Uid, ...] = ()
+    """Device lists to fetch first."""
+    letters: tuple[Letter, ...] = ()
+    """Session keys to hand out first."""
+    blocked: bool = False
+    """A verified contact's identity changed: nothing is encrypted before the answer."""
+
+
+def room_key_name(session_id: SessionId) -> str:
+    """Name among the own keys of a session's signed first key, for devices that ask for it later."""
+    return f"room_key:{session_id.hex()}"
+
+
+class Sealer:
+    """Runs in the store's thread, inside transactions."""
+
+    def __init__(self, me: Me, memberships: Memberships) -> None:
+        self._me = me
+        self._memberships = memberships
+
+    def plan(self, tx: Tx, out: Outcome, chat_id: ChatId, limit: int) -> Plan:
+        """Seal up to `limit` of the chat's messages if everybody can be given the key, else say what is missing."""
+        items = tx.outbox.pending(chat_id, limit)
+        if all(item.sealed is not None for item in items):
+            return Plan(items)
+        ready = _sealed_prefix(items)
+        chat = tx.chats.get(chat_id)
+        assert chat is not None
+        lists, wanted = self._lists(tx, chat)
+        if wanted:
+            return Plan(ready, lists=tuple(wanted))
+        contact = tx.contacts.get(chat.peer)
+        if contact is not None and contact.sending_blocked:
+            return Plan(ready, blocked=True)
+        state = self._memberships.of(tx, chat_id).now
+        session = self._session(tx, chat, state, lists)
+        letters = self._letters(tx, session, lists)
+        if letters:
+            return Plan(ready, letters=tuple(letters))
+        self._seal(tx, out, chat, state, session, items)
+        return Plan(_sealed_prefix(tx.outbox.pending(chat_id, limit)))
+
+    def throw_away(self, tx: Tx, chat_id: ChatId) -> None:
+        """The server calls the epoch stale: no ciphertext made under it will be stored. Starts a new session."""
+        for item in tx.outbox.pending(chat_id, limit=10_000):
+            tx.outbox.unseal(chat_id, item.mid)
+        self._end_session(tx, chat_id)
+        tx.outbound.drop(chat_id)
+
+    def _lists(self, tx: Tx, chat: Chat) -> tuple[list[VerifiedList], list[Uid]]:
+        """The members' newest verified lists, and whose must be fetched before anything is encrypted."""
+        stale = set(tx.contacts.stale())
+        members = dict.fromkeys((self._me.uid, chat.peer))
+        found = {uid: list_of(tx, uid) for uid in members}
+        wanted = [uid for uid in members if uid in stale or found[uid] is None]
+        return [verified for verified in found.values() if verified is not None], wanted
+
+    def _session(self, tx: Tx, chat: Chat, state: MembershipState, lists: list[VerifiedList]) -> OutboundSession:
+        row = tx.outbound.get(chat.chat_id)
+        now = self._me.clock.now_ms()
+        if row is not None:
+            session = OutboundSession.load(row.state)
+            fetched = row.fetched or chat.note_to_self
+            devices = sum(len(verified.list.devices) for verified in lists)
+            if not must_rotate(session, state=state, now_ms=now, devices=devices, last_key_fetched=fetched):
+                return session
+            self._end_session(tx, chat.chat_id)
+        return self._new_session(tx, chat.chat_id, state, now)
+
+    def _end_session(self, tx: Tx, chat_id: ChatId) -> None:
+        row = tx.outbound.get(chat_id)
+        if row is None:
+            return
+        acked = tx.meta.number(acked_name(row.session_id))
+        if acked:
+            tx.chats.set_previous_session(chat_id, row.session_id, acked - 1)
+
+    def _new_session(self, tx: Tx, chat_id: ChatId, state: MembershipState, now: int) -> OutboundSession:
+        device = self._me.device(tx)
+        session = OutboundSession.create(
+            device,
+            chat_id=chat_id,
+            head=state.head,
+            dl_ver=self._me.contact(tx).list_ver,
+            now_ms=now,
+            timer_s=state.timer_s,
+        )
+        session_id, content = SessionId(session.session_id), session.room_key()
+        own = InboundSession.from_room_key(decode_room_key(content), session.binding)
+        key = InboundKey(chat_id, session_id, self._me.uid, self._me.did)
+        tx.inbound.put(Inbound(key, own.dump(), now, 0))
+        tx.own.put(room_key_name(session_id), Secret(content))
+        skb = encode(session.signed_binding)
+        tx.outbound.put(Outbound(chat_id, session_id, session.dump(), skb, now, 0, state.epoch))
+        return session
+
+    def _letters(self, tx: Tx, session: OutboundSession, lists: list[VerifiedList]) -> list[Letter]:
+        session_id, now = SessionId(session.session_id), self._me.clock.now_ms()
+        shares = tx.outbound.shares(session_id)
+        missing = [
+            (uid, did)
+            for uid, did in devices_of(lists, but=self._me.did)
+            if did not in shares or now - shares[did].at_ms > RETRY_SHARE_MS[shares[did].outcome]
+        ]
+        if not missing:
+            return []
+        return [self._letter(tx, session, uid, did, shares) for uid, did in missing]
+
+    def _letter(self, tx: Tx, session: OutboundSession, uid: Uid, did: Did, shares: dict[Did, Share]) -> Letter:
+        """A device that was meant to have the key from the start gets it from there, a new one from now on."""
+        session_id = SessionId(session.session_id)
+        first = tx.own.get(room_key_name(session_id)) if did in shares else None
+        if first is not None and shares[did].idx == 0:
+            return Letter(uid, did, ROOM_KEY, first.reveal(), session_id, 0)
+        return Letter(uid, did, ROOM_KEY, session.room_key(), session_id, session.index)
+
+    def _seal(
+        self,
+        tx: Tx,
+        out: Outcome,
+        chat: Chat,
+        state: MembershipState,
+        session: OutboundSession,
+        items: tuple[OutboxItem, ...],
+    ) -> None:
+        key = delete_key(self._me.settings_key(tx))
+        session_id = SessionId(session.session_id)
+        prev = None
+        if chat.prev_session is not None and chat.prev_idx is not None and chat.prev_session != session_id:
+            prev = PreviousSession(chat.prev_session, chat.prev_idx)
+        count = 0
+        for item in items:
+            if item.sealed is None:
+                count += self._seal_item(tx, out, chat.chat_id, state, session, item, prev, key)
+        tx.own.count_gen(max(count, 1))
+
+    def _seal_item(
+        self,
+        tx: Tx,
+        out: Outcome,
+        chat_id: ChatId,
+        state: MembershipState,
+        session: OutboundSession,
+        item: OutboxItem,
+        prev: PreviousSession | None,
+        key: Secret,
+    ) -> int:
+        session_id = SessionId(session.session_id)
+        void = tx.outbound.take_voids(chat_id, item.mid)
+        draft = Draft(item.type, item.mid, item.body, state.head, prev, void)
+        try:
+            sealed = seal_message(
+                session,
+                draft,
+                now_ms=self._me.clock.now_ms(),
+                epoch=state.epoch,
+                del_hash=delete_hash(delete_token(key, chat_id, item.mid)),
+            )
+        except MessageTooLargeError:
+            fail(tx, out, self._me, chat_id, item, Code.TOO_LARGE)
+            return 0
+        tx.outbox.seal(chat_id, item.mid, Sealed(sealed.outer, session_id, sealed.index, state.epoch))
+        tx.outbound.advance(chat_id, session_id, sealed.session)
+        ct_hash = hashlib.sha256(decode_outer(sealed.outer).ct).digest()
+        tx.replays.note(chat_id, self._me.uid, item.mid, session_id, sealed.index, ct_hash)
+        return 1
+
+
+def fail(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, item: OutboxItem, code: Code) -> None:
+    """A message will not be sent by itself any more."""
+    tx.outbox.fail(chat_id, item.mid, code)
+    change = tx.messages.set_state(chat_id, item.mid, me.uid, MessageState.FAILED, code)
+    out.events.append(MessageStateChanged(change.message, change.previous_order))
+    out.touched.add(chat_id)
+
+
+def _sealed_prefix(items: tuple[OutboxItem, ...]) -> tuple[OutboxItem, ...]:
+    for position, item in enumerate(items):
+        if item.sealed is None:
+            return items[:position]
+    return items
