@@ -23,6 +23,15 @@ def chat_key(db: Db, chat_id: ChatId) -> int:
     return key
 
 
+def recount(db: Db, key: int) -> None:
+    """Count a chat's unread messages anew."""
+    db.execute(
+        "UPDATE chats SET unread = (SELECT count(*) FROM messages m WHERE m.chat = chats.key AND m.counted "
+        "AND m.ord > ((chats.read_seq << 16) | 65535)) WHERE key = ?",
+        key,
+    )
+
+
 class Chats:
     """`tx.chats`."""
 
@@ -137,17 +146,8 @@ class Chats:
         key = chat_key(self._db, chat_id)
         if self._db.changed("UPDATE chats SET read_seq = ? WHERE key = ? AND read_seq < ?", seq, key, seq) == 0:
             return False
-        self.recount(chat_id)
+        recount(self._db, key)
         return True
-
-    def recount(self, chat_id: ChatId) -> int:
-        """Count the unread messages anew; the number."""
-        unread: int = self._db.value(
-            "UPDATE chats SET unread = (SELECT count(*) FROM messages m WHERE m.chat = chats.key AND m.counted "
-            "AND m.ord > ((chats.read_seq << 16) | 65535)) WHERE chat_id = ? RETURNING unread",
-            chat_id,
-        )
-        return unread
 
     def reads_to_send(self) -> tuple[tuple[ChatId, int], ...]:
         """Accepted chats whose read position the author has not been told: (chat, read_seq)."""

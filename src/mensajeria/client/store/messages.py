@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from mensajeria.client.api import NO_PARAMS, Cause, Message, MessageKind, MessageState, Page
-from mensajeria.client.store.chats import chat_key
+from mensajeria.client.store.chats import chat_key, recount
 from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.errors import StoreMisuseError
+from mensajeria.client.store.fulltext import forget_text
 from mensajeria.client.store.values import MAX_NOTICES, MAX_SEQ, ORDER_SHIFT, PENDING_BASE, Change, NewMessage
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Mid, Uid
@@ -94,11 +95,14 @@ class Messages:
         key = chat_key(self._db, new.chat_id)
         order = self._end(key) if new.seq is None else self._place(key, new.seq, first=0)
         self._insert(key, order, new)
-        if new.counted:
-            self._db.execute("UPDATE chats SET unread = unread + 1 WHERE key = ? AND read_seq < ?", key, new.seq or 0)
-        at = new.server_ms or new.sent_ms
-        self._db.execute("UPDATE chats SET activity_ms = max(activity_ms, ?) WHERE key = ?", at, key)
-        return self._known(new.chat_id, order)
+        self._db.execute(
+            "UPDATE chats SET activity_ms = max(activity_ms, ?), unread = unread + (? AND read_seq < ?) WHERE key = ?",
+            new.server_ms or new.sent_ms,
+            new.counted,
+            new.seq or 0,
+            key,
+        )
+        return self._shown(new, order)
 
     def notice(
         self, chat_id: ChatId, *, after_seq: int, mid: Mid, about: Uid, cause: Cause, at_ms: int, params: Mapping[str, str]
@@ -112,7 +116,7 @@ class Messages:
             chat_id, mid, about, False, MessageKind.NOTICE, MessageState.RECEIVED, at_ms, cause=cause, params=params
         )  # fmt: skip
         self._insert(key, order, new)
-        return self._known(chat_id, order)
+        return self._shown(new, order)
 
     def replace(self, order: int, new: NewMessage) -> Change:
         """An unreadable or unknown place became readable (or is unreadable for another reason). Keeps its place.
@@ -126,9 +130,14 @@ class Messages:
         )
         values = _values(new)
         params = (*values[:6], new.sent_ms, new.counted, new.clock_off, *values[6:], key, order)
-        if self._db.changed(sql, *params) == 0:
+        message_id = self._db.value("SELECT id FROM messages WHERE chat = ? AND ord = ?", key, order)
+        if message_id is None:
             raise StoreMisuseError("no message at that place")
-        self._recount(key)
+        forget_text(self._db, message_id)
+        self._db.execute(sql, *params)
+        if new.kind is MessageKind.TEXT:
+            self._db.execute("INSERT INTO unindexed VALUES(?)", message_id)
+        recount(self._db, key)
         return Change(self._known(new.chat_id, order), order)
 
     def ack(self, chat_id: ChatId, mid: Mid, sender: Uid, *, seq: int, server_ms: int) -> Change | None:
@@ -192,11 +201,35 @@ class Messages:
 
     def discard(self, chat_id: ChatId, mid: Mid, sender: Uid) -> int | None:
         """Remove an own message that has no row in the log; the place where it stood, None when there was none."""
-        sql = "DELETE FROM messages WHERE chat = ? AND mid = ? AND sender = ? AND outgoing AND seq IS NULL RETURNING ord"
-        order: int | None = self._db.value(sql, chat_key(self._db, chat_id), mid, sender)
+        sql = "SELECT id, ord FROM messages WHERE chat = ? AND mid = ? AND sender = ? AND outgoing AND seq IS NULL"
+        row = self._db.one(sql, chat_key(self._db, chat_id), mid, sender)
+        if row is None:
+            return None
+        forget_text(self._db, row[0])
+        self._db.execute("DELETE FROM messages WHERE id = ?", row[0])
+        order: int = row[1]
         return order
 
     # --- inside ---
+
+    def _shown(self, new: NewMessage, order: int) -> Message:
+        """What was just stored; spares the hot path a read."""
+        sender = self._db.one("SELECT handle, trust FROM contacts WHERE uid = ?", new.sender) or (None, None)
+        return Message(
+            chat_id=new.chat_id,
+            mid=new.mid,
+            order=order,
+            seq=new.seq,
+            sender=person(new.sender, *sender),
+            outgoing=new.outgoing,
+            kind=new.kind,
+            text=new.text if new.kind is MessageKind.TEXT else "",
+            state=new.state,
+            sent_ms=new.sent_ms,
+            cause=new.cause,
+            params=new.params,
+            clock_off=new.clock_off,
+        )
 
     def _known(self, chat_id: ChatId, order: int) -> Message:
         message = self.at(chat_id, order)
@@ -210,6 +243,8 @@ class Messages:
             _INSERT, key, order, new.seq, mid, sender, outgoing, kind, text, state, new.sent_ms, new.server_ms, new.counted,
             new.clock_off, cause, params, inner,
         )  # fmt: skip
+        if new.kind is MessageKind.TEXT:
+            self._db.execute("INSERT INTO unindexed VALUES(last_insert_rowid())")
 
     def _any(self, key: int, condition: str, bound: int) -> bool:
         return self._db.one(f"SELECT 1 FROM messages WHERE chat = ? AND {condition} LIMIT 1", key, bound) is not None
@@ -229,13 +264,6 @@ class Messages:
         if last == high:
             raise StoreMisuseError("no place left behind this row")
         return low if last is None else last + 1
-
-    def _recount(self, key: int) -> None:
-        self._db.execute(
-            "UPDATE chats SET unread = (SELECT count(*) FROM messages m WHERE m.chat = chats.key AND m.counted "
-            "AND m.ord > ((chats.read_seq << 16) | 65535)) WHERE key = ?",
-            key,
-        )
 
 
 def message_of(row: Row) -> Message:

@@ -18,6 +18,7 @@ from sqlcipher3 import dbapi2
 
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.store.db import Db
+from mensajeria.client.store.fulltext import index_new
 from mensajeria.client.store.tx import Tx
 
 MAX_JOBS: Final = 256
@@ -129,19 +130,24 @@ class Owner:
             deadline = time.monotonic() + MAX_GROUP_S
             for job in jobs[start:]:
                 group.append(job)
-                if not self._run_job(job):
+                if not self._run_job(job, alone=len(jobs) == 1):
                     raise ProfileError("store_failed", "the transaction was lost")
                 if time.monotonic() > deadline:
                     break
+            self._index()
             self._sql("COMMIT")
         except (dbapi2.Error, ProfileError) as error:
             self._give_up(group or jobs[start : start + 1], error)
         return start + max(1, len(group))
 
-    def _run_job(self, job: Job) -> bool:
-        """Run one job in its savepoint; False when SQLite gave up the whole transaction (disk full, I/O error)."""
+    def _run_job(self, job: Job, *, alone: bool) -> bool:
+        """Run one job; False when SQLite gave up the whole transaction (disk full, I/O error).
+
+        A job that shares its commit runs in a savepoint, one that is alone has the transaction itself.
+        """
         connection = self._connected()
-        self._sql("SAVEPOINT job")
+        if not alone:
+            self._sql("SAVEPOINT job")
         db = Db(connection)
         try:
             job.result = job.function(Tx(db))
@@ -149,11 +155,18 @@ class Owner:
             job.error = error
             if not connection.in_transaction:
                 return False
-            self._sql("ROLLBACK TO job")
+            for statement in ("ROLLBACK", "BEGIN") if alone else ("ROLLBACK TO job",):
+                self._sql(statement)
         finally:
             db.end()
-        self._sql("RELEASE job")
+        if not alone:
+            self._sql("RELEASE job")
         return True
+
+    def _index(self) -> None:
+        db = Db(self._connected())
+        index_new(db)
+        db.end()
 
     def _give_up(self, group: list[Job], error: BaseException) -> None:
         """Nothing of the group was stored, and everyone in it is told so."""
@@ -173,7 +186,6 @@ class Owner:
     def _close_connection(self) -> None:
         connection = self._connected()
         try:
-            connection.execute("PRAGMA optimize")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except dbapi2.Error:
             pass  # a full disk must not keep the store from closing: the write-ahead log holds everything

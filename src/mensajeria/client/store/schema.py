@@ -66,18 +66,7 @@ CREATE TABLE seen_mids(
 CREATE VIRTUAL TABLE messages_fts USING fts5(
   text, scope, content='messages', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='2 3');
 INSERT INTO messages_fts(messages_fts, rank) VALUES('secure-delete', 1);
-CREATE TRIGGER messages_fts_insert AFTER INSERT ON messages WHEN new.kind = 'text' BEGIN
-  INSERT INTO messages_fts(rowid, text, scope) VALUES(new.id, new.text, new.scope);
-END;
-CREATE TRIGGER messages_fts_delete AFTER DELETE ON messages WHEN old.kind = 'text' BEGIN
-  INSERT INTO messages_fts(messages_fts, rowid, text, scope) VALUES('delete', old.id, old.text, old.scope);
-END;
-CREATE TRIGGER messages_fts_leave AFTER UPDATE OF text, kind ON messages WHEN old.kind = 'text' BEGIN
-  INSERT INTO messages_fts(messages_fts, rowid, text, scope) VALUES('delete', old.id, old.text, old.scope);
-END;
-CREATE TRIGGER messages_fts_enter AFTER UPDATE OF text, kind ON messages WHEN new.kind = 'text' BEGIN
-  INSERT INTO messages_fts(rowid, text, scope) VALUES(new.id, new.text, new.scope);
-END;
+CREATE TABLE unindexed(id INTEGER PRIMARY KEY);
 
 CREATE TABLE outbox(
   position INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL REFERENCES chats, mid BLOB NOT NULL,

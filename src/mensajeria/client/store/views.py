@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
 from mensajeria.client.api import ChatView, Message
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
+from mensajeria.client.store.fulltext import index_new, match_expression
 from mensajeria.client.store.messages import SELECT, message_of
 from mensajeria.protocol.ids import ChatId
 
@@ -16,8 +16,6 @@ _CHAT: Final = (
     "SELECT c.key, c.chat_id, c.peer, p.handle, p.trust, c.note_to_self, c.accepted, c.identity_changed, c.unread, "
     "c.activity_ms, c.draft FROM chats c LEFT JOIN contacts p ON p.uid = c.peer"
 )
-MAX_QUERY_CHARS: Final = 256
-MAX_QUERY_WORDS: Final = 16
 
 
 class Views:
@@ -48,9 +46,8 @@ class Views:
             return ()
         if chat_id is not None:
             query = f"{query} AND scope : c{chat_key(self._db, chat_id)}"
-        sql = (
-            "SELECT rowid FROM messages_fts WHERE messages_fts MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
-        )  # only the page's rows are joined
+        index_new(self._db)  # what earlier calls stored whose commit is shared with this one
+        sql = "SELECT rowid FROM messages_fts WHERE messages_fts MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
         rows = self._db.all(f"{SELECT} WHERE m.id IN ({sql}) ORDER BY m.id DESC", query, limit, before)
         return tuple(map(message_of, rows))
 
@@ -68,15 +65,3 @@ class Views:
             activity_ms=activity,
             draft=draft,
         )
-
-
-def match_expression(text: str) -> str | None:
-    """The FTS5 expression for what a person typed; every word is quoted. None when there is no word in it."""
-    words = [word for word in text[:MAX_QUERY_CHARS].replace("\x00", " ").split() if _has_token(word)]
-    quoted = ['"{}" *'.format(word.replace('"', '""')) for word in words[:MAX_QUERY_WORDS]]
-    return f"text : ({' AND '.join(quoted)})" if quoted else None
-
-
-def _has_token(word: str) -> bool:
-    """Whether the unicode61 tokenizer finds something in it: letters, numbers and private use (categories L*, N*, Co)."""
-    return any((kind := unicodedata.category(char))[0] in "LN" or kind == "Co" for char in word)

@@ -1,0 +1,49 @@
+"""The index over message texts.
+
+A flush of the index costs more than everything else about a message (and SQLite flushes it at every savepoint), so texts are
+noted in `unindexed` and taken in together at the end of the commit that stores them: never later, so that a crash cannot
+part the two.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from mensajeria.client.store.db import Db
+
+MAX_QUERY_CHARS: Final = 256
+MAX_QUERY_WORDS: Final = 16
+
+
+def index_new(db: Db) -> None:
+    """Take in what is noted as unindexed."""
+    if db.one("SELECT 1 FROM unindexed LIMIT 1") is None:
+        return
+    db.execute(
+        "INSERT INTO messages_fts(rowid, text, scope) "
+        "SELECT m.id, m.text, m.scope FROM unindexed u JOIN messages m ON m.id = u.id ORDER BY m.id"
+    )
+    db.execute("DELETE FROM unindexed")
+
+
+def forget_text(db: Db, message_id: int) -> None:
+    """Take a message's text out of the index, before it is changed or deleted."""
+    if db.changed("DELETE FROM unindexed WHERE id = ?", message_id) == 0:
+        db.execute(
+            "INSERT INTO messages_fts(messages_fts, rowid, text, scope) "
+            "SELECT 'delete', id, text, scope FROM messages WHERE id = ? AND kind = 'text'",
+            message_id,
+        )
+
+
+def match_expression(text: str) -> str | None:
+    """The FTS5 expression for what a person typed; every word is quoted. None when there is no word in it."""
+    words = [word for word in text[:MAX_QUERY_CHARS].replace("\x00", " ").split() if _has_token(word)]
+    quoted = ['"{}" *'.format(word.replace('"', '""')) for word in words[:MAX_QUERY_WORDS]]
+    return f"text : ({' AND '.join(quoted)})" if quoted else None
+
+
+def _has_token(word: str) -> bool:
+    """Whether the unicode61 tokenizer finds something in it: letters, numbers and private use (categories L*, N*, Co)."""
+    return any((kind := unicodedata.category(char))[0] in "LN" or kind == "Co" for char in word)
