@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, func, pool, select
+from sqlalchemy import Connection, create_engine, event, func, pool, select
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from mensajeria.server.db.engine import Database, normalise_url
@@ -31,8 +33,9 @@ def _config() -> Config:
     return config
 
 
+@cache
 def head_revision() -> str:
-    """The newest revision this program knows."""
+    """The newest revision this program knows. Reads files at the first call."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head
@@ -44,14 +47,26 @@ def migrate(url: str) -> tuple[str | None, str]:
     Raises:
         SchemaError: the database was made by a newer program.
     """
-    return asyncio.run(_migrate(url))
+    parsed = normalise_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _migrate_sqlite(parsed)
+    return asyncio.run(_migrate_postgres(parsed))
 
 
-async def _migrate(url: str) -> tuple[str | None, str]:
-    engine = create_async_engine(normalise_url(url), poolclass=pool.NullPool)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _leave_transactions_to_us)
-        event.listen(engine.sync_engine, "begin", _begin_immediate)
+def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
+    engine = create_engine(url.set(drivername="sqlite"), poolclass=pool.NullPool)
+    event.listen(engine, "connect", _leave_transactions_to_us)
+    event.listen(engine, "begin", _begin_immediate)
+    try:
+        with engine.connect() as connection:
+            return upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+async def _migrate_postgres(url: URL) -> tuple[str | None, str]:
+    """The only driver at hand is asynchronous: the private loop that runs this has nothing else to do."""
+    engine = create_async_engine(url, poolclass=pool.NullPool)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(upgrade)
@@ -94,9 +109,9 @@ def _refuse_unknown(revision: str | None) -> None:
 
 async def require_head(db: Database) -> None:
     """Raises SchemaError unless the database is exactly at the newest revision."""
-    current = await db.query(current_revision)
-    if current != head_revision():
+    current, head = await db.query(current_revision), await asyncio.to_thread(head_revision)
+    if current != head:
         raise SchemaError(
-            f"the database is at revision {current or 'none'}, this program needs {head_revision()}: "
+            f"the database is at revision {current or 'none'}, this program needs {head}: "
             "run `mensajeria admin migrate`, or start with --migrate"
         )
