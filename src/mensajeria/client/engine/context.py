@@ -1,0 +1,85 @@
+"""What the running parts share, and the one way in which they change the store and tell about it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from mensajeria.client.api import ChatChanged, Event
+from mensajeria.client.engine.emitter import Emitter
+from mensajeria.client.engine.envelopes import EnvelopeReader
+from mensajeria.client.engine.letters import PostOffice
+from mensajeria.client.engine.me import Me
+from mensajeria.client.engine.membership import Memberships
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.rows import RowReader
+from mensajeria.client.engine.sealing import Sealer
+from mensajeria.client.store import Store, Tx
+from mensajeria.client.transport.rest import RestApi
+
+T = TypeVar("T")
+O = TypeVar("O", bound=Outcome)  # noqa: E741 - a type variable
+SLICE_PAUSE_S: Final = 0.0005
+"""Between slices of work. A sleep of zero never lets another thread have the interpreter."""
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything that is needed to do something for this account."""
+
+    me: Me
+    store: Store
+    rest: RestApi
+    emitter: Emitter
+    reserve_gen: Callable[[int], Awaitable[None]]
+    """Make sure that the vault allows so many more encryptions (see `GenGuard`)."""
+    memberships: Memberships = field(init=False)
+    rows: RowReader = field(init=False)
+    envelopes: EnvelopeReader = field(init=False)
+    post: PostOffice = field(init=False)
+    sealer: Sealer = field(init=False)
+    ladder_due: asyncio.Event = field(default_factory=asyncio.Event)
+    lists_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.memberships = Memberships(self.me)
+        self.rows = RowReader(self.me, self.memberships)
+        self.envelopes = EnvelopeReader(self.me, self.rows)
+        self.post = PostOffice(self.me)
+        self.sealer = Sealer(self.me, self.memberships)
+
+    async def commit(self, step: Callable[[Tx, Outcome], T]) -> T:
+        """Run `step` in one transaction; after its commit its events go out, in order."""
+        return await self.commit_with(Outcome(), step)
+
+    async def commit_with(self, out: O, step: Callable[[Tx, O], T]) -> T:
+        """`commit` with an outcome of the caller's kind, which the caller reads afterwards."""
+        changed: list[Event] = []
+
+        def run(tx: Tx) -> T:
+            value = step(tx, out)
+            for chat_id in out.touched:
+                view = tx.views.chat(chat_id)
+                if view is not None:
+                    changed.append(ChatChanged(view))
+            return value
+
+        try:
+            value = await self.store.run(run)
+        except BaseException:
+            self.memberships.forget()
+            raise
+        self.emitter.emit(*out.events, *changed)
+        if out.ask_keys:
+            self.ladder_due.set()
+        if out.wanted_lists:
+            self.lists_wanted.set()
+        return value
+
+    @staticmethod
+    def chance() -> float:
+        """Uniform in [0, 1): spreads clients over time."""
+        return random.random()  # noqa: S311 - not a secret

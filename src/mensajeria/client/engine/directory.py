@@ -1,0 +1,132 @@
+"""Other people's keys: fetched, verified, pinned; and what is told when they changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from mensajeria.client.api import Cause, IdentityChanged, MessageReceived
+from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.envelopes import Mail
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.people import Served, new_contact, updated_contact, verify_served
+from mensajeria.client.errors import ClientError, SecurityError
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import Contact
+from mensajeria.kit.ids import random16
+from mensajeria.protocol.api import UserKeys
+from mensajeria.protocol.devices import MissingListsError, UnsupportedListError, VerifiedList
+from mensajeria.protocol.ids import Mid, Uid
+from mensajeria.protocol.records import Signed
+
+
+class Directory:
+    """Keeps contacts' device lists up to date. Each user is fetched by one task at a time."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._locks: dict[Uid, asyncio.Lock] = {}
+
+    async def refresh(self, uid: Uid) -> Contact:
+        """Fetch the newest list of a user, whether or not one is known.
+
+        Raises:
+            SecurityError: the server served a list that must not be; nothing of it is used, and a warning was given.
+            RefusedError, NetworkError: it could not be fetched.
+        """
+        lock = self._locks.setdefault(uid, asyncio.Lock())
+        async with lock:
+            return await self._take(_served(await self._context.rest.user_keys(uid)), uid)
+
+    async def refresh_all(self, uids: Iterable[Uid]) -> bool:
+        """`refresh` each; whether all worked. A user whose list fails keeps nobody else from being served."""
+        good = True
+        for uid in uids:
+            try:
+                await self.refresh(uid)
+            except ClientError:
+                good = False
+        return good
+
+    async def by_handle(self, handle: str) -> Contact:
+        """Who has the name now, by the server's word; their keys are pinned. Raises as `refresh`."""
+        served = _served(await self._context.rest.user_by_handle(handle))
+        contact = await self._take(served, Uid(served.uid))
+        if contact.handle != handle:
+            raise SecurityError("identity_swapped", params={"handle": handle})
+        return contact
+
+    async def _take(self, served: Served, uid: Uid) -> Contact:
+        if served.uid != uid:
+            raise await self._warned(SecurityError("identity_swapped", params={"handle": uid.hex()[:8]}))
+        known = await self._context.store.read(lambda tx: tx.contacts.get(uid))
+        try:
+            verified = await self._verify(served, known)
+        except SecurityError as error:
+            raise await self._warned(error) from error
+        except UnsupportedListError as error:
+            raise ClientError("newer_version", str(error)) from error
+        mail = Mail()
+        return await self._context.commit_with(mail, lambda tx, out: self._store(tx, out, served, verified))
+
+    async def _verify(self, served: Served, known: Contact | None) -> VerifiedList:
+        try:
+            return verify_served(served, known)
+        except MissingListsError as missing:
+            bodies = await self._context.rest.list_bodies(served.uid, missing.after)
+        between = bodies[: missing.upto - missing.after - 1]
+        try:
+            return verify_served(served, known, between)
+        except MissingListsError as error:
+            raise SecurityError("list_forked", "the bodies between were not served") from error
+
+    async def _warned(self, error: SecurityError) -> SecurityError:
+        def warn(tx: Tx, out: Outcome) -> None:
+            out.warn(tx, error.code, self._context.me.clock.now_ms(), None, **error.params)
+
+        await self._context.commit(warn)
+        return error
+
+    def _store(self, tx: Tx, out: Mail, served: Served, verified: VerifiedList) -> Contact:
+        """Pin the list and act on what it changes: identity, parked envelopes, events that needed it."""
+        now, uid = self._context.me.clock.now_ms(), Uid(verified.uid)
+        known = tx.contacts.get(uid)
+        fresh = new_contact(verified, served, now) if known is None else updated_contact(known, verified, served, now)
+        if known is not None and fresh.list_ver < known.list_ver:
+            return known  # another task was faster
+        if known is not None and fresh.idfp != known.idfp:
+            if uid == self._context.me.uid:
+                out.warn(tx, "own_identity_swapped", now)
+                return known
+            tx.contacts.put(fresh)
+            self._identity_changed(tx, out, fresh, now)
+        else:
+            tx.contacts.put(fresh)
+        self._context.envelopes.retry(tx, out, uid)
+        for chat_id in tx.chats.with_peer(uid):
+            self._context.rows.reopen_held(tx, out, chat_id)
+        return fresh
+
+    @staticmethod
+    def _identity_changed(tx: Tx, out: Outcome, contact: Contact, now: int) -> None:
+        for chat_id in tx.chats.with_peer(contact.uid):
+            chat = tx.chats.get(chat_id)
+            assert chat is not None
+            tx.chats.set_identity_changed(chat_id, changed=True)
+            notice = tx.messages.notice(
+                chat_id,
+                after_seq=chat.cursor,
+                mid=Mid(random16()),
+                about=contact.uid,
+                cause=Cause.IDENTITY_CHANGED,
+                at_ms=now,
+                params={"handle": contact.handle},
+            )
+            if notice is not None:
+                out.events.append(MessageReceived(notice))
+            out.events.append(IdentityChanged(chat_id, tx.contacts.person(contact.uid), contact.sending_blocked))
+            out.touched.add(chat_id)
+
+
+def _served(keys: UserKeys) -> Served:
+    return Served(keys.uid, keys.identity, Signed(keys.device_list.body, keys.device_list.sig))

@@ -1,0 +1,213 @@
+"""Received to-device envelopes: each ends as applied, parked or failed, in the transaction that stores its effect."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from mensajeria.client.engine.acks import read_by_peer
+from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY
+from mensajeria.client.engine.me import Me
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.rows import RowReader
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import EnvelopeOutcome, Inbound, InboundKey, ParkedEnvelope
+from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.inbound import InboundSession
+from mensajeria.crypto.olm import OlmPeer
+from mensajeria.crypto.sender import BindingError, decode_binding, decode_room_key, verify_binding
+from mensajeria.crypto.todevice import EnvelopeCause, EnvelopeError, open_inner, open_outer
+from mensajeria.protocol import limits
+from mensajeria.protocol.decoding import decode_array, decode_record
+from mensajeria.protocol.devices import NewerListNeededError
+from mensajeria.protocol.encoding import MalformedError, encode
+from mensajeria.protocol.frames import Envelope
+from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
+from mensajeria.protocol.membership import direct_chat_id
+from mensajeria.protocol.records import KeyRequest, ReadReceipts, RoomKey, SessionBinding, ToDevice, ToDeviceOuter
+
+_log = logging.getLogger(__name__)
+_FORGED: Final = frozenset({EnvelopeCause.WRONG_KEY, EnvelopeCause.WRONG_SENDER, EnvelopeCause.WRONG_RECIPIENT})
+_BROKEN: Final = frozenset({EnvelopeCause.BAD_CIPHERTEXT, EnvelopeCause.NO_SESSION})
+"""The pairwise session is out of step: a new one heals it."""
+
+
+@dataclass(slots=True)
+class Mail(Outcome):
+    """An outcome, and which devices should be written to because of what they sent."""
+
+    acks: list[tuple[Uid, Did]] = field(default_factory=list)
+    broken: list[tuple[Uid, Did]] = field(default_factory=list)
+    asked: list[tuple[Uid, Did, KeyRequest]] = field(default_factory=list)
+
+
+class _NeedsListError(Exception):
+    """A signature names a list version that is not here yet."""
+
+    def __init__(self, uid: Uid) -> None:
+        super().__init__(uid.hex())
+        self.uid = uid
+
+
+class EnvelopeReader:
+    """Runs in the store's thread, inside transactions."""
+
+    def __init__(self, me: Me, rows: RowReader) -> None:
+        self._me = me
+        self._rows = rows
+
+    def receive(self, tx: Tx, out: Mail, envelopes: Sequence[Envelope]) -> None:
+        """Decide envelopes from the mailbox. Afterwards every one of them may be acked."""
+        device = self._me.device(tx)
+        for envelope in envelopes:
+            blob = bytes(envelope.blob)
+            blob_hash = hashlib.sha256(blob).digest()
+            if tx.envelopes.outcome(blob_hash) is None:
+                self._first_step(tx, out, device, blob_hash, envelope.prekey_id, blob)
+
+    def retry(self, tx: Tx, out: Mail, uid: Uid) -> None:
+        """A new list of `uid` is here: open what was parked for it."""
+        device = self._me.device(tx)
+        for parked in tx.envelopes.parked(uid):
+            outer = decode_array(ToDeviceOuter, parked.outer, max_size=2 * limits.MAX_ENVELOPE)
+            self._second_step(tx, out, device, parked.hash, outer, retried=True)
+
+    def _first_step(self, tx: Tx, out: Mail, device: DeviceKeys, blob_hash: bytes, prekey_id: int, blob: bytes) -> None:
+        try:
+            outer = open_outer(device, prekey_id, blob)
+        except EnvelopeError as error:
+            self._failed(tx, out, blob_hash, error.cause, None)
+            return
+        self._second_step(tx, out, device, blob_hash, outer, retried=False)
+
+    def _second_step(
+        self, tx: Tx, out: Mail, device: DeviceKeys, blob_hash: bytes, outer: ToDeviceOuter, *, retried: bool
+    ) -> None:
+        """Decrypt and apply; without the sender's list, or a new enough one, park. State changes only on success."""
+        now = self._me.clock.now_ms()
+        uid, did = Uid(outer.uid), Did(outer.did)
+        sender, row = list_of(tx, uid), tx.olm.get(did)
+        if sender is None:
+            self._park(tx, out, blob_hash, uid, outer)
+            return
+        try:
+            opened = open_inner(
+                device,
+                outer,
+                sender=sender,
+                me=self._me.address(tx),
+                peer=None if row is None else OlmPeer.load(row.state),
+                now_ms=now,
+            )
+        except EnvelopeError as error:
+            if error.cause.may_open_later and not retried:
+                self._park(tx, out, blob_hash, uid, outer)
+            else:
+                self._failed(tx, out, blob_hash, error.cause, (uid, did))
+            return
+        tx.olm.put(did, uid, opened.peer.dump())
+        if opened.device_changed:
+            tx.own.put_device(device.dump())
+        tx.envelopes.decide(blob_hash, EnvelopeOutcome.APPLIED, now)
+        if tx.envelopes.mid_is_new(uid, did, Mid(opened.message.mid), now):
+            self._apply(tx, out, uid, did, opened.message)
+        if opened.peer.owes_ack and self._may_answer(tx, uid):
+            out.acks.append((uid, did))
+
+    def _park(self, tx: Tx, out: Mail, blob_hash: bytes, uid: Uid, outer: ToDeviceOuter) -> None:
+        now = self._me.clock.now_ms()
+        if tx.envelopes.park(ParkedEnvelope(blob_hash, uid, encode(outer), now)):
+            out.wanted_lists.add(uid)
+        else:
+            tx.envelopes.decide(blob_hash, EnvelopeOutcome.FAILED, now)
+
+    def _failed(
+        self, tx: Tx, out: Mail, blob_hash: bytes, cause: EnvelopeCause, sender: tuple[Uid, Did] | None
+    ) -> None:
+        now = self._me.clock.now_ms()
+        tx.envelopes.decide(blob_hash, EnvelopeOutcome.FAILED, now)
+        _log.warning("envelope refused: %s", cause.value)
+        if cause in _FORGED:
+            out.warn(tx, "envelope_forged", now, reason=cause.value)
+        elif cause in _BROKEN and sender is not None and self._may_answer(tx, sender[0]):
+            row = tx.olm.get(sender[1])
+            if row is None or now - row.unwedged_ms >= limits.UNWEDGE_EVERY_MS:
+                out.broken.append(sender)
+
+    def _may_answer(self, tx: Tx, uid: Uid) -> bool:
+        """Nothing leaves towards a person before their request was accepted."""
+        if uid == self._me.uid:
+            return True
+        chats = (tx.chats.get(chat_id) for chat_id in tx.chats.with_peer(uid))
+        return any(chat is not None and chat.accepted for chat in chats)
+
+    # --- what they say ---
+
+    def _apply(self, tx: Tx, out: Mail, uid: Uid, did: Did, message: ToDevice) -> None:
+        try:
+            if message.t == ROOM_KEY:
+                self._room_key(tx, out, decode_room_key(message.c))
+            elif message.t == READ:
+                self._read(tx, out, uid, decode_record(ReadReceipts, message.c))
+            elif message.t == KEY_REQUEST:
+                out.asked.append((uid, did, decode_record(KeyRequest, message.c)))
+            elif message.t != ACK:
+                _log.info("to-device type of a newer version ignored")
+        except (MalformedError, BindingError) as error:
+            _log.warning("content of an envelope refused: %s", error)
+            out.warn(tx, "key_refused", self._me.clock.now_ms())
+
+    def _room_key(self, tx: Tx, out: Mail, room_key: RoomKey) -> None:
+        """Whoever carried it: the binding's signature says whose session it is."""
+        claimed = decode_binding(room_key.skb.body)
+        author = list_of(tx, claimed.uid)
+        if author is None:
+            raise BindingError("of a stranger")
+        try:
+            binding = verify_binding(room_key.skb, author=author)
+        except NewerListNeededError:
+            # The author's device asks again, or we do: the ladder of key requests brings the key once the list is here.
+            out.wanted_lists.add(Uid(claimed.uid))
+            return
+        self._store(tx, out, binding, InboundSession.from_room_key(room_key, binding))
+
+    def _store(self, tx: Tx, out: Mail, binding: SessionBinding, session: InboundSession) -> None:
+        chat_id, session_id = ChatId(binding.chat_id), SessionId(binding.session_id)
+        self._ensure_chat(tx, out, chat_id, Uid(binding.uid))
+        key = InboundKey(chat_id, session_id, Uid(binding.uid), Did(binding.did))
+        known = tx.inbound.get(key)
+        next_idx = session.first_index
+        if known is not None:
+            session = InboundSession.load(known.state).merge(session)
+            next_idx = known.next_idx
+        now = self._me.clock.now_ms()
+        tx.inbound.put(Inbound(key, session.dump(), now if known is None else known.created_ms, next_idx))
+        self._rows.reopen(tx, out, chat_id, session_id)
+
+    def _ensure_chat(self, tx: Tx, out: Mail, chat_id: ChatId, author: Uid) -> None:
+        """The key may come before the chat was announced; its id says whose chat it is."""
+        if tx.chats.get(chat_id) is not None:
+            return
+        me = self._me.uid
+        if chat_id != direct_chat_id(self._me.server_id, me, author):
+            raise BindingError("of an unknown chat")
+        own = author == me
+        tx.chats.ensure_direct(chat_id, author, accepted=own, note_to_self=own, now_ms=self._me.clock.now_ms())
+        out.touched.add(chat_id)
+
+    def _read(self, tx: Tx, out: Mail, uid: Uid, receipts: ReadReceipts) -> None:
+        """From the other member: my messages were read. From an own device: I have read theirs there."""
+        for marker in receipts.markers:
+            chat = tx.chats.get(ChatId(marker.chat_id))
+            if chat is None:
+                continue
+            seq = min(marker.seq, max(chat.last_seq, chat.cursor))
+            if uid == self._me.uid:
+                if tx.chats.mark_read(chat.chat_id, seq):
+                    out.touched.add(chat.chat_id)
+            elif uid == chat.peer:
+                read_by_peer(tx, out, chat.chat_id, seq)
