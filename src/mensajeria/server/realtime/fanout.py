@@ -73,10 +73,10 @@ class Fanout:
             self._broker.publish(DeviceItemNote(put.device, encode_item(Envelope(put.id, put.prekey_id, put.blob))))
         self._broker.flush()
 
-    def cursors(self, moved: Sequence[Step]) -> None:
+    async def cursors(self, moved: Sequence[Step]) -> None:
         """Members' pointers that moved. Nobody learns of one whose member has not accepted the chat."""
         for step in moved:
-            info = self._cache.get(step.chat_id)
+            info = await self._cache.load(step.chat_id)
             if info is None or step.account not in info.accepted or len(info.members) > TICKS_UP_TO:
                 continue
             others = tuple(account for account in info.audience if account != step.account)

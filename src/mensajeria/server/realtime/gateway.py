@@ -180,11 +180,10 @@ class Gateway:
         newest = cursors.newest(steps)
         try:
             moved = await self.server.db.write(lambda db: cursors.store(db, newest))
+            await self._fanout.cursors(moved)
         except DATABASE_ERRORS as error:
             # The next step of the device says the same and more.
             _log.warning("cursors_not_stored", error=type(error).__name__, batch=len(newest))
-        else:
-            self._fanout.cursors(moved)
 
     def _chat_changed(self, note: ChatNote, connections: Iterable[Connection]) -> None:
         self.cache.forget(note.chat_id)

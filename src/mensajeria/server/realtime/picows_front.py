@@ -37,6 +37,11 @@ LINGER_S: Final = 3.0
 """How long a closed socket may take to deliver the close frame before it is cut."""
 HANDSHAKE_S: Final = 10.0
 READ_BUFFER: Final = 2048
+COPIED_BY_SEND: Final = 8192
+HEADER_ROOM: Final = 16
+"""Of a larger message `WSTransport.send` hands the loop a view of its own header buffer, which the next message
+overwrites while uvloop still waits for the socket: from there on the stream is garbage. The other way to send copies
+what the socket does not take; it wants room for the WebSocket header in front of the data."""
 
 # What clients do wrong is theirs, and answered with a close code: it is no error of the server for its log. A plain
 # adapter also keeps picows from making a logger for every connection.
@@ -104,8 +109,14 @@ class Socket(WSListener):
 
     def send(self, data: bytes) -> None:
         """See `Wire.send`."""
-        assert self._transport is not None
-        self._transport.send(WSMsgType.BINARY, data)
+        transport = self._transport
+        assert transport is not None
+        if len(data) <= COPIED_BY_SEND:
+            transport.send(WSMsgType.BINARY, data)
+            return
+        buffer = bytearray(HEADER_ROOM)
+        buffer += data
+        transport.send_reuse_external_bytearray(WSMsgType.BINARY, buffer, HEADER_ROOM)
 
     def unsent(self) -> int:
         """See `Wire.unsent`."""
