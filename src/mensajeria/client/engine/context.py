@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from mensajeria.client.api import ChatChanged, Event
 from mensajeria.client.engine.emitter import Emitter
-from mensajeria.client.engine.envelopes import EnvelopeReader
+from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
 from mensajeria.client.engine.letters import PostOffice
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
@@ -43,6 +44,9 @@ class Context:
     sealer: Sealer = field(init=False)
     ladder_due: asyncio.Event = field(default_factory=asyncio.Event)
     lists_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    mail: deque[Mail] = field(default_factory=deque)
+    """What envelopes ask for, until somebody answers."""
+    mail_due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.memberships = Memberships(self.me)
@@ -73,6 +77,9 @@ class Context:
             self.memberships.forget()
             raise
         self.emitter.emit(*out.events, *changed)
+        if isinstance(out, Mail) and (out.acks or out.broken or out.asked):
+            self.mail.append(out)
+            self.mail_due.set()
         if out.ask_keys:
             self.ladder_due.set()
         if out.wanted_lists:

@@ -73,8 +73,8 @@ class Directory:
         try:
             return verify_served(served, known)
         except MissingListsError as missing:
-            bodies = await self._context.rest.list_bodies(served.uid, missing.after)
-        between = bodies[: missing.upto - missing.after - 1]
+            after, upto = missing.after, missing.upto
+        between = (await self._context.rest.list_bodies(served.uid, after))[: upto - after - 1]
         try:
             return verify_served(served, known, between)
         except MissingListsError as error:

@@ -1,0 +1,182 @@
+"""The outbox at work: one task per chat with something to send, driven by `core.outbox`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mensajeria.client.api import IdentityChanged, Message
+from mensajeria.client.core import outbox as core
+from mensajeria.client.core.backoff import Backoff
+from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.directory import Directory
+from mensajeria.client.engine.mailer import Mailer
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.sealing import Plan, fail
+from mensajeria.client.engine.session import Session
+from mensajeria.client.errors import ClientError
+from mensajeria.client.store import Tx
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.frames import SEND
+from mensajeria.protocol.ids import ChatId, Mid
+
+_log = logging.getLogger(__name__)
+_KNOWN_CODES: Final = frozenset(code.value for code in Code)
+Level = Callable[[ChatId], Awaitable[None]]
+
+
+class Sending:
+    """Sends what lies in the store's outbox while there is a connection."""
+
+    def __init__(self, context: Context, directory: Directory, mailer: Mailer) -> None:
+        self._context = context
+        self._directory = directory
+        self._mailer = mailer
+        self._session: Session | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._level: Level | None = None
+        self._boxes: dict[ChatId, core.ChatOutbox] = {}
+        self._wakes: dict[ChatId, asyncio.Event] = {}
+
+    async def start(self, session: Session, group: asyncio.TaskGroup, level: Level) -> None:
+        """There is a connection: what is not acked goes out again. `level` brings a chat's log up to date."""
+        self._session, self._group, self._level = session, group, level
+        self._boxes.clear()
+        self._wakes.clear()
+        for chat_id in await self._context.store.read(lambda tx: tx.outbox.chats()):
+            self.wake(chat_id)
+
+    def stop(self) -> None:
+        """The connection is over; its task group ends the tasks."""
+        self._session = self._group = self._level = None
+        self._boxes.clear()
+        self._wakes.clear()
+
+    def wake(self, chat_id: ChatId) -> None:
+        """The chat may have something to send."""
+        if self._group is None:
+            return
+        event = self._wakes.get(chat_id)
+        if event is None:
+            event = self._wakes[chat_id] = asyncio.Event()
+            self._group.create_task(self._run(chat_id, event))
+        event.set()
+
+    async def enqueue(self, chat_id: ChatId, add: Callable[[Tx, Outcome], Message]) -> Message:
+        """Queue a message by `add`; when all is ready it is sealed in the same transaction and sent at once."""
+        online = self._session is not None and self._box(chat_id).room > 0
+        if online:
+            await self._context.reserve_gen(core.WINDOW + 1)
+
+        def step(tx: Tx, out: Outcome) -> tuple[Message, Plan | None]:
+            message = add(tx, out)
+            return message, self._context.sealer.plan(tx, out, chat_id, core.WINDOW) if online else None
+
+        message, plan = await self._context.commit(step)
+        if plan is None or plan.lists or plan.letters or plan.blocked:
+            self.wake(chat_id)
+        if plan is not None:
+            self._dispatch(chat_id, plan)
+        return message
+
+    # --- answers ---
+
+    def acked(self, chat_id: ChatId, mid: Mid) -> None:
+        """The server has stored the message, and the store knows."""
+        self._perform(chat_id, self._box(chat_id).acked(mid))
+
+    async def nacked(self, chat_id: ChatId, mid: Mid, code: str, retry_after_ms: int) -> None:
+        """The server has not stored the message."""
+        effects = self._box(chat_id).nacked(mid, code, retry_after_ms, self._context.chance())
+        for effect in effects:
+            if isinstance(effect, core.Fail):
+                await self._fail(chat_id, Mid(effect.mid), effect.code)
+        self._perform(chat_id, effects)
+
+    def _perform(self, chat_id: ChatId, effects: list[core.Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, core.Continue):
+                self.wake(chat_id)
+            elif isinstance(effect, core.Pause) and self._group is not None:
+                self._group.create_task(self._pause(chat_id, effect.seconds))
+            elif isinstance(effect, core.Refresh) and self._group is not None:
+                self._group.create_task(self._refresh(chat_id))
+
+    async def _pause(self, chat_id: ChatId, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._perform(chat_id, self._box(chat_id).resumed())
+
+    async def _refresh(self, chat_id: ChatId) -> None:
+        """The epoch is stale: read what changed, then seal anew under the same ids."""
+        assert self._level is not None
+        await self._level(chat_id)
+
+        def step(tx: Tx, _: Outcome) -> None:
+            self._context.sealer.throw_away(tx, chat_id)
+
+        await self._context.commit(step)
+        self._perform(chat_id, self._box(chat_id).refreshed())
+
+    async def _fail(self, chat_id: ChatId, mid: Mid, code: str) -> None:
+        def step(tx: Tx, out: Outcome) -> None:
+            item = tx.outbox.get(chat_id, mid)
+            if item is not None:
+                known = Code(code) if code in _KNOWN_CODES else Code.INTERNAL
+                fail(tx, out, self._context.me, chat_id, item, known)
+
+        await self._context.commit(step)
+
+    # --- one chat ---
+
+    def _box(self, chat_id: ChatId) -> core.ChatOutbox:
+        return self._boxes.setdefault(chat_id, core.ChatOutbox())
+
+    async def _run(self, chat_id: ChatId, wake: asyncio.Event) -> None:
+        backoff = Backoff()
+        while True:
+            await wake.wait()
+            wake.clear()
+            try:
+                while await self._step(chat_id):
+                    backoff.reset()
+            except ClientError as error:
+                _log.info("sending waits: %s", error.code)
+                await asyncio.sleep(backoff.next_delay(self._context.chance()))
+                wake.set()
+
+    async def _step(self, chat_id: ChatId) -> bool:
+        """Send what can be sent; whether something was prepared so that more can."""
+        session = self._session
+        if session is None or self._box(chat_id).room == 0:
+            return False
+        await self._context.reserve_gen(core.WINDOW + 1)
+        plan = await self._context.commit(lambda tx, out: self._context.sealer.plan(tx, out, chat_id, core.WINDOW))
+        self._dispatch(chat_id, plan)
+        await session.drained()
+        if plan.lists:
+            for uid in plan.lists:
+                await self._directory.refresh(uid)
+            return True
+        if plan.letters:
+            await self._mailer.deliver(session, plan.letters)
+            return True
+        if plan.blocked:
+            await self._tell_blocked(chat_id)
+        return False
+
+    def _dispatch(self, chat_id: ChatId, plan: Plan) -> None:
+        """Put sealed messages on the wire that are not there yet, in order, as far as there is room."""
+        box = self._box(chat_id)
+        for item in plan.ready:
+            if self._session is None or box.room == 0:
+                return
+            if not box.is_in_flight(item.mid) and item.sealed is not None:
+                self._session.send_body(SEND, item.sealed.outer)
+                box.sent(item.mid)
+
+    async def _tell_blocked(self, chat_id: ChatId) -> None:
+        chat = await self._context.store.read(lambda tx: tx.views.chat(chat_id))
+        if chat is not None:
+            self._context.emitter.emit(IdentityChanged(chat_id, chat.peer, blocked=True))
