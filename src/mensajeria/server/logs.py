@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import structlog
 
 FIELDS: Final = frozenset({
-    "event", "level", "timestamp", "logger", "exc_info", "exception",
-    "request_id", "method", "route", "status", "ms", "step", "error", "code",
+    "event", "level", "timestamp", "exc_info",
+    "request_id", "method", "route", "status", "ms", "step", "error", "where", "code",
     "address", "port", "database", "revision", "workers", "registration", "server_id", "version",
     "uid", "did", "chat", "connection", "count", "bytes", "reason", "seconds", "batch",
 })  # fmt: skip
@@ -30,15 +32,34 @@ def keep_known_fields(_logger: Any, _method: str, event: Event) -> Event:
     return event
 
 
+def failure(error: BaseException) -> dict[str, str]:
+    """An exception as log fields: its type and the way to it.
+
+    Not its message, not the frames' variables: either may hold what a log must not.
+    """
+    frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False)
+    way = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return {"error": type(error).__name__, "where": way}
+
+
+def describe_failure(_logger: Any, _method: str, event: Event) -> Event:
+    """Replace `exc_info` by the fields of `failure`."""
+    info = event.pop("exc_info", None)
+    error = info if isinstance(info, BaseException) else sys.exc_info()[1] if info else None
+    if error is not None:
+        event.update(failure(error))
+    return event
+
+
 def configure_logs(level: str, style: Literal["text", "json"]) -> None:
     """Set up structlog for the process: one line per event on standard error."""
     last = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            describe_failure,
             keep_known_fields,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -17,7 +17,9 @@ from mensajeria.protocol.encoding import MalformedError
 from mensajeria.protocol.errors import Close, Code, ProtocolError
 from mensajeria.server.accounts.login import LoginService, PendingLogin, ProvenLogin
 from mensajeria.server.accounts.registration import Registration, Ticket
+from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.facts import Facts
+from mensajeria.server.logs import failure
 from mensajeria.server.settings import Settings
 
 MAX_MESSAGES: Final = 40
@@ -79,8 +81,11 @@ class AuthSession:
             return AuthReply((encode_auth(await self._answer(message)),))
         except ProtocolError as error:
             return AuthReply((_refusal(error.code, error.detail, error.retry_after_ms),))
-        except Exception:  # noqa: BLE001 - the edge: whatever failed fails this request alone
-            _log.exception("auth_failed", step=type(message).__name__)
+        except DATABASE_ERRORS as error:
+            _log.error("auth_failed", step=type(message).__name__, **failure(error))  # noqa: TRY400 - without its message
+            return AuthReply((_refusal(Code.UNAVAILABLE),))
+        except Exception as error:  # noqa: BLE001 - the edge: whatever failed fails this request alone
+            _log.error("auth_failed", step=type(message).__name__, **failure(error))  # noqa: TRY400 - without its message
             return AuthReply((_refusal(Code.INTERNAL),), Close.INTERNAL)
 
     async def _answer(self, message: auth.ClientAuth) -> ServerAuth:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.ids import uuid7_str
 from mensajeria.protocol.errors import Code
+from mensajeria.server.logs import failure
 from mensajeria.server.problems import MEDIA_TYPE, problem_body, problem_headers
 
 HEADERS: Final = (
@@ -42,7 +43,7 @@ class RequestContext:
         try:
             await self._app(scope, receive, request.send)
         except Exception as error:  # noqa: BLE001 - the edge: whatever failed fails this request alone
-            _log.error("request_failed", request_id=request.id, route=_route(scope), exc_info=error)
+            _log.error("request_failed", request_id=request.id, route=_route(scope), **failure(error))
             await request.fail()
         finally:
             self._log_line(scope, request, started)
