@@ -1,0 +1,81 @@
+"""The login's tokens: kept fresh, rotated by one task at a time, stored before they are used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from mensajeria.client.engine.me import Me
+from mensajeria.client.errors import RefusedError, StateError
+from mensajeria.client.store import Store
+from mensajeria.client.store.values import Tokens
+from mensajeria.client.transport.rest import Credentials, RestClient, refresh
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.api import rest_key
+from mensajeria.protocol.errors import Code
+
+MARGIN_MS: Final = 60_000
+COUNTERS: Final = 64
+ENDING: Final = frozenset({Code.LOGIN_REVOKED, Code.UNAUTHORIZED, Code.ACCOUNT_SUSPENDED, Code.UNKNOWN_DEVICE})
+
+
+class LoginKeeper:
+    """Implements `transport.rest.CredentialSource`."""
+
+    def __init__(self, me: Me, store: Store, client: RestClient) -> None:
+        self._me = me
+        self._store = store
+        self._client = client
+        self._lock = asyncio.Lock()
+        self._counters: deque[int] = deque()
+
+    async def credentials(self) -> Credentials:
+        """Valid credentials. Raises StateError (login_ended), RefusedError, NetworkError."""
+        tokens, key = await self._stored()
+        if tokens.access_expires_ms - MARGIN_MS > self._me.clock.now_ms():
+            return Credentials(tokens.access.reveal_text(), key)
+        return await self.renew(tokens.access.reveal_text())
+
+    async def channel_key(self) -> Secret:
+        """CK. Raises StateError (login_ended)."""
+        key = await self._store.read(lambda tx: tx.own.channel_key())
+        if key is None:
+            raise StateError("login_ended")
+        return key
+
+    async def renew(self, refused: str) -> Credentials:
+        """New credentials unless another task has just got them. Raises as `credentials`."""
+        async with self._lock:
+            tokens, key = await self._stored()
+            if tokens.access.reveal_text() != refused:
+                return Credentials(tokens.access.reveal_text(), key)
+            return Credentials(await self._refresh(tokens, key), key)
+
+    async def next_counter(self) -> int:
+        """Never the same number twice; they are reserved in the store by the block."""
+        if not self._counters:
+            first = await self._store.run(lambda tx: tx.own.reserve_rest_counters(COUNTERS))
+            self._counters.extend(range(first, first + COUNTERS))
+        return self._counters.popleft()
+
+    async def _refresh(self, tokens: Tokens, key: Secret) -> str:
+        counter = await self.next_counter()
+        try:
+            new = await refresh(self._client, key, counter, self._me.did, tokens.refresh)
+        except RefusedError as error:
+            if error.code in ENDING:
+                await self._store.run(lambda tx: tx.own.clear_tokens())
+                raise StateError("login_ended", error.code) from error
+            raise
+        fresh = Tokens(
+            Secret.from_text(new.access_token), new.access_expires_ms, Secret(new.refresh_token), tokens.known
+        )
+        await self._store.run(lambda tx: tx.own.put_tokens(fresh))
+        return new.access_token
+
+    async def _stored(self) -> tuple[Tokens, Secret]:
+        tokens, key = await self._store.read(lambda tx: (tx.own.tokens(), tx.own.channel_key()))
+        if tokens is None or key is None:
+            raise StateError("login_ended")
+        return tokens, Secret(rest_key(key.reveal()))

@@ -1,0 +1,249 @@
+"""Work that nobody waits for: own prekeys, wanted device lists, missing keys, read receipts, answers to envelopes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from mensajeria.client.core.ladder import Ask, GiveUp, climb
+from mensajeria.client.core.prekeys import one_time_needed
+from mensajeria.client.core.receipts import ReadBatcher
+from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.directory import Directory
+from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY, Letter, devices_of
+from mensajeria.client.engine.mailer import Mailer
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.sealing import room_key_name
+from mensajeria.client.engine.session import Session
+from mensajeria.client.errors import ClientError
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import KeyRequestRow
+from mensajeria.protocol import limits
+from mensajeria.protocol.api import PrekeyUpload, SignedModel
+from mensajeria.protocol.encoding import encode
+from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
+from mensajeria.protocol.records import KeyRequest, OlmAck, ReadMarker, ReadReceipts, Signed
+
+_log = logging.getLogger(__name__)
+DAY_MS: Final = 24 * 3600 * 1000
+KEYS_EVERY_S: Final = 6 * 3600.0
+LISTS_EVERY_S: Final = 60.0
+LADDER_EVERY_S: Final = 60.0
+
+
+class Upkeep:
+    """Runs beside one connection."""
+
+    def __init__(self, context: Context, directory: Directory, mailer: Mailer, session: Session) -> None:
+        self._context = context
+        self._directory = directory
+        self._mailer = mailer
+        self._session = session
+        self.keys_due = asyncio.Event()
+        self.reads_due = asyncio.Event()
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Begin, after the mailbox was drained: old envelopes need the old prekeys."""
+        self.keys_due.set()
+        self._context.lists_wanted.set()
+        self._context.ladder_due.set()
+        self._context.mail_due.set()
+        self.reads_due.set()
+        group.create_task(self._every(self.keys_due, KEYS_EVERY_S, self._renew_keys))
+        group.create_task(self._every(self._context.lists_wanted, LISTS_EVERY_S, self._fetch_lists))
+        group.create_task(self._every(self._context.ladder_due, LADDER_EVERY_S, self._climb))
+        group.create_task(self._every(self._context.mail_due, LADDER_EVERY_S, self._answer_mail))
+        group.create_task(self._send_reads())
+
+    @staticmethod
+    async def _every(due: asyncio.Event, seconds: float, work: Callable[[], Awaitable[float | None]]) -> None:
+        """Do `work` when it is due, and after `seconds` (or as many as it returned) in any case."""
+        wait = seconds
+        while True:
+            try:
+                async with asyncio.timeout(wait):
+                    await due.wait()
+            except TimeoutError:
+                pass
+            due.clear()
+            try:
+                wait = await work() or seconds
+            except ClientError as error:
+                _log.info("upkeep waits: %s", error.code)
+                wait = min(seconds, 30.0)
+
+    # --- own prekeys ---
+
+    async def _renew_keys(self) -> None:
+        """Refill and rotate; the private halves are stored before the public ones leave."""
+        state = await self._context.rest.prekey_state()
+        upload = await self._context.store.run(lambda tx: self._prepare(tx, state.one_time_left))
+        if upload is not None:
+            await self._context.rest.upload_prekeys(upload)
+            await self._context.store.run(self._mark_published)
+        await self._context.store.run(self._forget_old)
+
+    def _prepare(self, tx: Tx, left: int) -> PrekeyUpload | None:
+        device = self._context.me.device(tx)
+        rotated = device.rotate(self._context.me.clock.now_ms())
+        one_time = device.new_one_time_keys(one_time_needed(left))
+        if rotated is None and not one_time:
+            return None
+        tx.own.put_device(device.dump())
+        return PrekeyUpload(
+            one_time=[_model(key) for key in one_time],
+            fallback=None if rotated is None or rotated.fallback is None else _model(rotated.fallback),
+            pq=None if rotated is None or rotated.pq is None else _model(rotated.pq),
+        )
+
+    def _mark_published(self, tx: Tx) -> None:
+        device = self._context.me.device(tx)
+        device.mark_published()
+        tx.own.put_device(device.dump())
+
+    def _forget_old(self, tx: Tx) -> None:
+        now = self._context.me.clock.now_ms()
+        tx.envelopes.expire_parked(now - limits.PARKED_DAYS * DAY_MS, now)
+        tx.envelopes.forget_seen(now - limits.SEEN_ENVELOPES_DAYS * DAY_MS)
+
+    # --- device lists ---
+
+    async def _fetch_lists(self) -> None:
+        def wanted(tx: Tx) -> set[Uid]:
+            return {*tx.contacts.stale(), *tx.envelopes.parked_uids()}
+
+        await self._directory.refresh_all(await self._context.store.read(wanted))
+
+    # --- missing keys ---
+
+    async def _climb(self) -> float:
+        """Ask for what is due; seconds until the next step."""
+        letters: list[Letter] = []
+
+        def step(tx: Tx, out: Outcome) -> int | None:
+            for request in tx.requests.due(self._context.me.clock.now_ms()):
+                self._climb_one(tx, out, request, letters)
+            return tx.requests.next_due_ms()
+
+        following = await self._context.commit(step)
+        if letters:
+            await self._mailer.deliver(self._session, letters)
+        if following is None:
+            return LADDER_EVERY_S
+        return max(0.1, min(LADDER_EVERY_S, (following - self._context.me.clock.now_ms()) / 1000))
+
+    def _climb_one(self, tx: Tx, out: Outcome, request: KeyRequestRow, letters: list[Letter]) -> None:
+        match climb(request.step, request.first_ms, request.next_ms, self._context.me.clock.now_ms()):
+            case GiveUp():
+                self._context.rows.give_up(tx, out, request.key.chat_id, request.key.session_id)
+            case Ask(step, next_ms):
+                tx.requests.put(KeyRequestRow(request.key, request.idx, step, request.first_ms, next_ms))
+                letters.extend(self._questions(tx, request))
+
+    def _questions(self, tx: Tx, request: KeyRequestRow) -> list[Letter]:
+        """To the own other devices, and to the other member's once the chat is accepted."""
+        chat = tx.chats.get(request.key.chat_id)
+        if chat is None:
+            return []
+        uids = {self._context.me.uid, chat.peer} if chat.accepted else {self._context.me.uid}
+        return [
+            Letter(uid, did, KEY_REQUEST, encode(_question(request, uid, did))) for uid, did in self._devices(tx, uids)
+        ]
+
+    def _devices(self, tx: Tx, uids: set[Uid]) -> list[tuple[Uid, Did]]:
+        lists = [verified for uid in uids if (verified := list_of(tx, uid)) is not None]
+        return devices_of(lists, but=self._context.me.did)
+
+    # --- what envelopes ask for ---
+
+    async def _answer_mail(self) -> None:
+        while self._context.mail:
+            mail = self._context.mail.popleft()
+            letters = [Letter(uid, did, ACK, encode(OlmAck())) for uid, did in mail.acks]
+            letters += [Letter(uid, did, ACK, encode(OlmAck()), fresh=True) for uid, did in mail.broken]
+
+            def answers(tx: Tx) -> list[Letter]:
+                for _, did in mail.broken:  # noqa: B023 - run at once
+                    tx.olm.set_unwedged(did, self._context.me.clock.now_ms())
+                found = (self._answer(tx, uid, did, request) for uid, did, request in mail.asked)  # noqa: B023
+                return [letter for letter in found if letter is not None]
+
+            letters += await self._context.store.run(answers)
+            if letters:
+                await self._mailer.deliver(self._session, letters)
+
+    def _answer(self, tx: Tx, uid: Uid, did: Did, request: KeyRequest) -> Letter | None:
+        """The first key of an own session, for a listed device of somebody who is and was a member."""
+        chat = tx.chats.get(ChatId(request.chat_id))
+        theirs = list_of(tx, uid)
+        if chat is None or not chat.accepted or theirs is None or theirs.find(did) is None:
+            return None
+        if uid not in {chat.peer, self._context.me.uid}:
+            return None
+        session_id = SessionId(request.session_id)
+        first = tx.own.get(room_key_name(session_id))
+        outbound = tx.inbound.find(chat.chat_id, session_id)
+        if first is None or not any(found.key.did == self._context.me.did for found in outbound):
+            return None
+        if not tx.requests.may_answer(did, self._context.me.clock.now_ms()):
+            return None
+        return Letter(uid, did, ROOM_KEY, first.reveal(), session_id)
+
+    # --- read receipts ---
+
+    async def _send_reads(self) -> None:
+        batch = ReadBatcher()
+        loop = asyncio.get_running_loop()
+        while True:
+            await self.reads_due.wait()
+            self.reads_due.clear()
+            due = loop.time()
+            for chat_id, seq in await self._context.store.read(lambda tx: tx.chats.reads_to_send()):
+                due = batch.mark(chat_id, seq, loop.time())
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            for chat_id, seq in await self._context.store.read(lambda tx: tx.chats.reads_to_send()):
+                batch.mark(chat_id, seq, loop.time())
+            await self._send_marks(batch.take(loop.time()))
+
+    async def _send_marks(self, marks: dict[bytes, int]) -> None:
+        if not marks:
+            return
+        items = [(ChatId(chat_id), seq) for chat_id, seq in marks.items()]
+        letters = await self._context.store.read(lambda tx: self._receipts(tx, items))
+        try:
+            await self._mailer.deliver(self._session, letters)
+        except ClientError as error:
+            _log.info("read receipts wait: %s", error.code)
+            return
+
+        def sent(tx: Tx) -> None:
+            for chat_id, seq in items:
+                tx.chats.read_sent(chat_id, seq)
+
+        await self._context.store.run(sent)
+
+    def _receipts(self, tx: Tx, items: Sequence[tuple[ChatId, int]]) -> list[Letter]:
+        """One letter per device: to the authors what is theirs, to own devices everything."""
+        marks: dict[tuple[Uid, Did], list[ReadMarker]] = {}
+        for chat_id, seq in items:
+            chat = tx.chats.get(chat_id)
+            if chat is not None:
+                for device in self._devices(tx, {self._context.me.uid, chat.peer}):
+                    marks.setdefault(device, []).append(ReadMarker(chat_id, seq))
+        return [
+            Letter(uid, did, READ, encode(ReadReceipts(markers=tuple(markers[:64]))))
+            for (uid, did), markers in marks.items()
+        ]
+
+
+def _question(request: KeyRequestRow, uid: Uid, did: Did) -> KeyRequest:
+    return KeyRequest(
+        chat_id=request.key.chat_id, session_id=request.key.session_id, uid=uid, did=did, index=request.idx
+    )
+
+
+def _model(signed: Signed) -> SignedModel:
+    return SignedModel(body=signed.body, sig=signed.sig)
