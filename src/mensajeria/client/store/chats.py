@@ -165,7 +165,10 @@ class Chats:
 
     def set_peer_read(self, chat_id: ChatId, seq: int) -> bool:
         """The peer has read up to `seq`; whether that is news. See `messages.advance_own`."""
-        return self._db.changed("UPDATE chats SET peer_read = ? WHERE chat_id = ? AND peer_read < ?", seq, chat_id, seq) > 0
+        return (
+            self._db.changed("UPDATE chats SET peer_read = ? WHERE chat_id = ? AND peer_read < ?", seq, chat_id, seq)
+            > 0
+        )
 
     def _update(self, chat_id: ChatId, assignments: str, *params: object) -> None:
         if self._db.changed(f"UPDATE chats SET {assignments} WHERE chat_id = ?", *params, chat_id) == 0:

@@ -6,7 +6,6 @@ write-ahead log): a wrong key is recognised from that page alone, before anythin
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from sqlcipher3 import dbapi2
 
 from mensajeria.client.errors import ProfileError
+from mensajeria.client.files import sync_folder
 from mensajeria.client.store import schema
 from mensajeria.kit.secrets import Secret
 
@@ -65,16 +65,6 @@ def create_store(path: Path, key: Secret) -> None:
         sync_folder(path.parent)
     except (dbapi2.Error, OSError) as error:
         raise ProfileError("store_failed", str(error)) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in the folder durable, where the system can."""
-    if os.name == "posix":
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def _connect(path: Path, key: Secret, journal: str = "WAL") -> dbapi2.Connection:
@@ -147,7 +137,7 @@ def _migrate(connection: dbapi2.Connection) -> None:
 
 
 def _statements(script: str) -> list[str]:
-    """The statements of a script. (`executescript` would commit the open transaction.)"""
+    """The statements of a script, one by one: `executescript` would commit the open transaction."""
     found, current = [], ""
     for line in script.splitlines():
         current += line + "\n"

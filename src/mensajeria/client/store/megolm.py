@@ -218,4 +218,6 @@ def _outbound(row: Row) -> Outbound:
 
 def _inbound(row: Row) -> Inbound:
     chat_id, session_id, uid, did, state, created, next_idx = row
-    return Inbound(InboundKey(ChatId(chat_id), SessionId(session_id), Uid(uid), Did(did)), Secret(state), created, next_idx)
+    return Inbound(
+        InboundKey(ChatId(chat_id), SessionId(session_id), Uid(uid), Did(did)), Secret(state), created, next_idx
+    )

@@ -74,9 +74,7 @@ class Messages:
 
     def first_unread(self, chat_id: ChatId) -> Message | None:
         """The oldest message that counts as unread."""
-        sql = (
-            f"{SELECT} WHERE c.chat_id = ? AND m.counted AND m.ord > ((c.read_seq << 16) | 65535) ORDER BY m.ord LIMIT 1"
-        )
+        sql = f"{SELECT} WHERE c.chat_id = ? AND m.counted AND m.ord > ((c.read_seq << 16) | 65535) ORDER BY m.ord LIMIT 1"
         row = self._db.one(sql, chat_id)
         return None if row is None else message_of(row)
 
@@ -105,7 +103,15 @@ class Messages:
         return self._shown(new, order)
 
     def notice(
-        self, chat_id: ChatId, *, after_seq: int, mid: Mid, about: Uid, cause: Cause, at_ms: int, params: Mapping[str, str]
+        self,
+        chat_id: ChatId,
+        *,
+        after_seq: int,
+        mid: Mid,
+        about: Uid,
+        cause: Cause,
+        at_ms: int,
+        params: Mapping[str, str],
     ) -> Message | None:
         """Put a notice behind the log's row `after_seq` (0 = at the top). None when too many stand there already."""
         key = chat_key(self._db, chat_id)
@@ -146,7 +152,9 @@ class Messages:
         Raises StoreMisuseError when there is no such message.
         """
         key = chat_key(self._db, chat_id)
-        row = self._db.one("SELECT id, ord, seq FROM messages WHERE chat = ? AND mid = ? AND sender = ?", key, mid, sender)
+        row = self._db.one(
+            "SELECT id, ord, seq FROM messages WHERE chat = ? AND mid = ? AND sender = ?", key, mid, sender
+        )
         if row is None:
             raise StoreMisuseError("no such message")
         message_id, previous, known_seq = row
@@ -162,7 +170,9 @@ class Messages:
         )
         return Change(self._known(chat_id, order), previous)
 
-    def set_state(self, chat_id: ChatId, mid: Mid, sender: Uid, state: MessageState, error: Code | None = None) -> Change:
+    def set_state(
+        self, chat_id: ChatId, mid: Mid, sender: Uid, state: MessageState, error: Code | None = None
+    ) -> Change:
         """An own message is queued again or has failed. Raises StoreMisuseError when there is no such message."""
         key = chat_key(self._db, chat_id)
         order = self._db.value(

@@ -10,7 +10,9 @@ from mensajeria.client.store.db import Db
 from mensajeria.client.store.values import WarningRow
 from mensajeria.protocol.ids import ChatId
 
-_COUNT: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value RETURNING value"
+_COUNT: Final = (
+    "INSERT INTO meta VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value RETURNING value"
+)
 
 
 class Meta:

@@ -7,6 +7,7 @@ is delivered only after the commit. Nothing is reported as stored that a crash c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -72,8 +73,7 @@ class Owner:
     async def stop(self) -> None:
         """Let the thread finish what is queued, close the connection and end. Harmless when it has ended."""
         self._queue.put(None)
-        while self._thread.is_alive():
-            await asyncio.sleep(0.002)  # `join` would block the loop; the last commit takes a few milliseconds
+        await asyncio.to_thread(self._thread.join)
 
     # --- in the thread ---
 
@@ -131,7 +131,7 @@ class Owner:
             for job in jobs[start:]:
                 group.append(job)
                 if not self._run_job(job, alone=len(jobs) == 1):
-                    raise ProfileError("store_failed", "the transaction was lost")
+                    raise ProfileError("store_failed", "the transaction was lost")  # noqa: TRY301 - ends like a failed commit
                 if time.monotonic() > deadline:
                     break
             self._index()
@@ -185,10 +185,9 @@ class Owner:
 
     def _close_connection(self) -> None:
         connection = self._connected()
-        try:
+        # A full disk must not keep the store from closing: the write-ahead log holds everything.
+        with contextlib.suppress(dbapi2.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except dbapi2.Error:
-            pass  # a full disk must not keep the store from closing: the write-ahead log holds everything
         connection.close()
         self._connection = None
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.db import Db, Row
-from mensajeria.client.store.values import MAX_SEQ, RawRow, RowOutcome
 from mensajeria.client.store.errors import StoreMisuseError
+from mensajeria.client.store.values import MAX_SEQ, RawRow, RowOutcome
 from mensajeria.protocol.ids import ChatId, SessionId
 
 _SELECT: Final = (

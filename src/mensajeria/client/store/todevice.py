@@ -83,7 +83,11 @@ class Envelopes:
         if self._db.value("SELECT count(*) FROM parked") >= limits.PARKED_MAX:
             return False
         self._db.execute(
-            "INSERT OR IGNORE INTO parked VALUES(?, ?, ?, ?)", envelope.hash, envelope.uid, envelope.outer, envelope.at_ms
+            "INSERT OR IGNORE INTO parked VALUES(?, ?, ?, ?)",
+            envelope.hash,
+            envelope.uid,
+            envelope.outer,
+            envelope.at_ms,
         )
         self.decide(envelope.hash, EnvelopeOutcome.PARKED, envelope.at_ms)
         return True
@@ -116,7 +120,15 @@ class Envelopes:
     # --- sent ---
 
     def queue(
-        self, *, uid: Uid, did: Did, prekey_id: int, blob: bytes, type: str, session_id: SessionId | None, now_ms: int  # noqa: A002
+        self,
+        *,
+        uid: Uid,
+        did: Did,
+        prekey_id: int,
+        blob: bytes,
+        type: str,  # noqa: A002 - the envelope's own name for it
+        session_id: SessionId | None,
+        now_ms: int,
     ) -> int:
         """Keep a sealed envelope until the server confirms it; in the transaction that stores its ratchet. Its id."""
         envelope_id: int = self._db.value(
@@ -209,4 +221,6 @@ def _outgoing(row: Row) -> OutgoingEnvelope:
 
 def _request(row: Row) -> KeyRequestRow:
     chat_id, session_id, uid, did, idx, step, first, following = row
-    return KeyRequestRow(InboundKey(ChatId(chat_id), SessionId(session_id), Uid(uid), Did(did)), idx, step, first, following)
+    return KeyRequestRow(
+        InboundKey(ChatId(chat_id), SessionId(session_id), Uid(uid), Did(did)), idx, step, first, following
+    )

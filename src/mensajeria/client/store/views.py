@@ -36,7 +36,9 @@ class Views:
         rows = self._db.all(f"{_CHAT} WHERE NOT c.declined ORDER BY c.activity_ms DESC, c.key DESC")
         return tuple(self._view(row) for row in rows)
 
-    def search(self, text: str, *, chat_id: ChatId | None = None, limit: int = 50, before: int = 0) -> tuple[Message, ...]:
+    def search(
+        self, text: str, *, chat_id: ChatId | None = None, limit: int = 50, before: int = 0
+    ) -> tuple[Message, ...]:
         """Messages in which every word of `text` begins a word (case and accents ignored), the last stored first.
 
         Words beyond the 16th and characters beyond the 256th are ignored. `before` > 0 goes on behind that many results.
