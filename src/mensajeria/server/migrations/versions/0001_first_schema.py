@@ -286,7 +286,6 @@ def create_refresh_family() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_refresh_family_device_id"), "refresh_family", ["device_id"], unique=False)
-    op.create_index(op.f("ix_refresh_family_previous_hash"), "refresh_family", ["previous_hash"], unique=False)
 
 
 def upgrade() -> None:

@@ -1,0 +1,127 @@
+"""The operator's commands as functions. Blocking; they open the database themselves and work beside a running server.
+
+Every one raises SchemaError when the database is not at the newest revision (but `migrate_database` and `initialise`), and
+sqlalchemy.exc.SQLAlchemyError or OSError when it cannot be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, func, select
+
+from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.server.accounts import invites
+from mensajeria.server.accounts.invites import DAY_MS, InviteRow
+from mensajeria.server.admin.records import CreatedInvite, Initialised, Migrated, Setting, UserRow
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.migrate import migrate, require_head
+from mensajeria.server.db.schema import account, device
+from mensajeria.server.facts import read_facts
+from mensajeria.server.settings import PREFIX, Settings
+from mensajeria.server.startup import prepare
+
+T = TypeVar("T")
+
+
+def migrate_database(settings: Settings) -> Migrated:
+    """Bring the database to the newest schema; raises SchemaError when it was made by a newer program."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Migrated(*migrate(settings.effective_database_url))
+
+
+def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
+    """Make a new server's schema, secrets and identity without starting it. A server that exists is left as it is.
+
+    Raises:
+        StateError: database and secret files do not belong together.
+    """
+    migrate_database(settings)
+    return asyncio.run(_initialise(settings, clock or SystemClock()))
+
+
+async def _initialise(settings: Settings, clock: Clock) -> Initialised:
+    db = Database(settings.effective_database_url)
+    try:
+        is_new = await db.query(read_facts) is None
+    finally:
+        await db.close()
+    prepared = await prepare(settings, clock)
+    await prepared.db.close()
+    registration = settings.effective_registration
+    return Initialised(prepared.facts.server_id, registration, is_new, prepared.first_invite)
+
+
+def create_invite(settings: Settings, *, uses: int = 1, days: int = 7, clock: Clock | None = None) -> CreatedInvite:
+    """A new invite for `uses` registrations within `days` days; raises ValueError when these make no sense."""
+    now_ms = (clock or SystemClock()).now_ms()
+    expires_ms = now_ms + days * DAY_MS
+
+    def store(connection: Connection) -> CreatedInvite:
+        number, token = invites.create_invite(connection, uses=uses, expires_ms=expires_ms, now_ms=now_ms)
+        return CreatedInvite(number, token, uses, expires_ms)
+
+    return _run(settings, store)
+
+
+def list_invites(settings: Settings) -> list[InviteRow]:
+    """Every invite, newest first; `InviteRow.is_usable(now_ms)` tells which could be used."""
+    return _run(settings, invites.list_invites)
+
+
+def revoke_invite(settings: Settings, invite_id: int, clock: Clock | None = None) -> None:
+    """End an invite; raises LookupError when there is none with this id."""
+    now_ms = (clock or SystemClock()).now_ms()
+    if not _run(settings, lambda connection: invites.revoke_invite(connection, invite_id, now_ms)):
+        raise LookupError(f"there is no invite {invite_id}")
+
+
+def list_users(settings: Settings) -> list[UserRow]:
+    """Every account, oldest first."""
+    return _run(settings, _users)
+
+
+def _users(connection: Connection) -> list[UserRow]:
+    query = (
+        select(
+            account.c.uid,
+            account.c.handle,
+            account.c.status,
+            account.c.created_ms,
+            func.count(device.c.id),
+            func.coalesce(func.max(device.c.last_seen_ms), 0),
+        )
+        .outerjoin(device, (device.c.account_id == account.c.id) & device.c.revoked_ms.is_(None))
+        .group_by(account.c.id)
+        .order_by(account.c.id)
+    )
+    return [UserRow(*row) for row in connection.execute(query)]
+
+
+def show_settings(settings: Settings) -> list[Setting]:
+    """Every setting with its value, secrets redacted, in the order of the documentation."""
+    return [_setting(settings, name) for name in type(settings).model_fields]
+
+
+def _setting(settings: Settings, name: str) -> Setting:
+    value = getattr(settings, name)
+    text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+    if isinstance(value, SecretStr):
+        text = "***"
+    return Setting(PREFIX + name.upper(), text, value == type(settings).model_fields[name].default)
+
+
+def _run(settings: Settings, function: Callable[[Connection], T]) -> T:
+    return asyncio.run(_run_on_database(settings, function))
+
+
+async def _run_on_database(settings: Settings, function: Callable[[Connection], T]) -> T:
+    db = Database(settings.effective_database_url)
+    try:
+        await require_head(db)
+        return await db.write(function)
+    finally:
+        await db.close()

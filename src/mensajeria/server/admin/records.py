@@ -1,0 +1,62 @@
+"""What the operator's commands return: values to print, or to turn into JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.ids import b64
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """`before` is None for an empty database."""
+
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """A server that can be started. `invite` only if this call made it and it needs invites: told once."""
+
+    server_id: bytes
+    registration: str
+    created: bool
+    invite: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedInvite:
+    """A new invite; the token is told once, the database keeps its hash."""
+
+    id: int
+    token: Secret
+    uses: int
+    expires_ms: int
+
+    @property
+    def text(self) -> str:
+        """The token as people pass it on, 22 characters of base64url. A secret."""
+        return b64(self.token.reveal())
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """An account as the operator sees it. Times in milliseconds UTC; `last_seen_ms` 0 = never."""
+
+    uid: bytes
+    handle: str
+    status: str
+    created_ms: int
+    devices: int
+    last_seen_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting in effect; the value of a secret one is not shown."""
+
+    name: str
+    value: str
+    is_default: bool

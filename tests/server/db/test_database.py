@@ -1,0 +1,108 @@
+"""Reading and writing: one contract on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from mensajeria.kit.clock import FakeClock
+from mensajeria.server.accounts.invites import DAY_MS, create_invite, use_invite
+from mensajeria.server.db.engine import normalise_url
+from mensajeria.server.db.schema import kt_leaf, server_state
+from mensajeria.server.state import Server
+from mensajeria.server.transparency.log import append_leaf
+from mensajeria.protocol.errors import Code, ProtocolError
+
+
+def put(connection: Connection, key: str, value: bytes = b"") -> None:
+    connection.execute(insert(server_state).values(key=key, value=value))
+
+
+async def keys(server: Server) -> set[str]:
+    async with server.db.read() as connection:
+        return set((await connection.execute(select(server_state.c.key))).scalars())
+
+
+async def test_write_is_all_or_nothing(server: Server) -> None:
+    def half(connection: Connection) -> None:
+        put(connection, "a")
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        await server.db.write(half)
+    assert "a" not in await keys(server)
+
+    await server.db.write(lambda connection: put(connection, "b"))
+    assert "b" in await keys(server)
+
+
+async def test_refused_statement_undoes_the_whole_write_and_the_next_one_works(server: Server) -> None:
+    def twice(connection: Connection) -> None:
+        put(connection, "c")
+        put(connection, "c")
+
+    with pytest.raises(IntegrityError):
+        await server.db.write(twice)
+    assert "c" not in await keys(server)
+    await server.db.write(lambda connection: put(connection, "c"))
+
+
+async def test_read_does_not_write(server: Server) -> None:
+    try:
+        await server.db.query(lambda connection: put(connection, "d"))
+    except Exception:  # noqa: BLE001 - SQLite refuses, PostgreSQL rolls back
+        pass
+    assert "d" not in await keys(server)
+
+
+async def test_leaves_have_no_gap_however_many_write_at_once(server: Server) -> None:
+    def append(number: int) -> int:
+        label = bytes([number % 4]) * 32
+        return server.db.write(  # type: ignore[return-value]
+            lambda connection: append_leaf(connection, label=label, ver=number, value_hash=bytes(32), now_ms=number)
+        )
+
+    async def fail(number: int) -> None:
+        def broken(connection: Connection) -> None:
+            append_leaf(connection, label=bytes(32), ver=1000 + number, value_hash=bytes(32), now_ms=1)
+            raise ValueError("undone")
+
+        with pytest.raises(ValueError, match="undone"):
+            await server.db.write(broken)
+
+    await asyncio.gather(*(append(number) for number in range(24)), *(fail(number) for number in range(6)))  # type: ignore[arg-type]
+
+    async with server.db.read() as connection:
+        rows = (await connection.execute(select(kt_leaf).order_by(kt_leaf.c.idx))).all()
+    assert [row.idx for row in rows] == list(range(24))
+    newest: dict[bytes, int] = {}
+    for row in rows:
+        assert row.prev_idx == newest.get(row.label, -1)
+        newest[row.label] = row.idx
+
+
+async def test_last_use_of_an_invite_goes_to_one(server: Server, clock: FakeClock) -> None:
+    now = clock.now_ms()
+    _, token = await server.db.write(lambda c: create_invite(c, uses=3, expires_ms=now + DAY_MS, now_ms=now))
+
+    outcomes = await asyncio.gather(
+        *(server.db.write(lambda c: use_invite(c, token.reveal(), now)) for _ in range(10)), return_exceptions=True
+    )
+
+    assert outcomes.count(None) == 3
+    assert {error.code for error in outcomes if isinstance(error, ProtocolError)} == {Code.INVITE_INVALID}
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite://"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="SQLite"):
+        normalise_url(url)
+
+
+def test_urls_get_our_drivers() -> None:
+    assert normalise_url("postgresql://u@h/d").drivername == "postgresql+asyncpg"
+    assert normalise_url("postgresql+psycopg://u@h/d").drivername == "postgresql+asyncpg"
+    assert normalise_url("sqlite:////tmp/x.db").drivername == "sqlite+aiosqlite"
