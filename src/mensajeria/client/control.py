@@ -1,7 +1,7 @@
 """The local socket of an open profile: another process of the same user hands a text over to the one that has it open.
 
-`control.sock` (0600, in the profile's folder 0700). One connection carries one request and one answer, each a u32 length and
-a msgpack value. Only where there are Unix sockets; elsewhere the profile is simply in use.
+`control.sock` (0600, in the profile's folder 0700). One connection carries one request and one answer, each a u32
+length and a msgpack value. Only where there are Unix sockets; elsewhere the profile is simply in use.
 """
 
 from __future__ import annotations

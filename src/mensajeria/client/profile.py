@@ -1,4 +1,7 @@
-"""A profile: the folder of one account on one device, opened by one process at a time. Nothing in `profile.json` is secret."""
+"""A profile: the folder of one account on one device, opened by one process at a time.
+
+Nothing in `profile.json` is secret.
+"""
 
 from __future__ import annotations
 

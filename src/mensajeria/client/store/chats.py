@@ -10,8 +10,9 @@ from mensajeria.client.store.values import Chat, MemberEventRow
 from mensajeria.protocol.ids import ChatId, SessionId, Uid
 
 _COLUMNS: Final = (
-    "chat_id, peer, note_to_self, accepted, declined, cursor, cursor_sent, last_seq, epoch, member_seq, mhead, membership, "
-    "prev_session, prev_idx, peer_delivered, peer_read, read_seq, read_sent, unread, identity_changed, draft, activity_ms"
+    "chat_id, peer, note_to_self, accepted, declined, cursor, cursor_sent, last_seq, epoch, member_seq, mhead, "
+    "membership, prev_session, prev_idx, peer_delivered, peer_read, read_seq, read_sent, unread, identity_changed, "
+    "draft, activity_ms"
 )
 
 
@@ -177,8 +178,9 @@ class Chats:
 
 def _chat(row: Row) -> Chat:
     (
-        chat_id, peer, note_to_self, accepted, declined, cursor, cursor_sent, last_seq, epoch, member_seq, mhead, membership,
-        prev_session, prev_idx, peer_delivered, peer_read, read_seq, read_sent, unread, identity_changed, draft, activity,
+        chat_id, peer, note_to_self, accepted, declined, cursor, cursor_sent, last_seq, epoch, member_seq, mhead,
+        membership, prev_session, prev_idx, peer_delivered, peer_read, read_seq, read_sent, unread, identity_changed,
+        draft, activity,
     ) = row  # fmt: skip
     return Chat(
         chat_id=ChatId(chat_id),

@@ -1,4 +1,4 @@
-"""Mistakes in the use of the store. What can fail on a right use is `client.errors.ProfileError` (store_failed, ...)."""
+"""Mistakes in the use of the store. What can fail on a right use is a `ProfileError` (store_failed, ...)."""
 
 from __future__ import annotations
 

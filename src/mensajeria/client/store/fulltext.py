@@ -1,8 +1,8 @@
 """The index over message texts.
 
-A flush of the index costs more than everything else about a message (and SQLite flushes it at every savepoint), so texts are
-noted in `unindexed` and taken in together at the end of the commit that stores them: never later, so that a crash cannot
-part the two.
+A flush of the index costs more than everything else about a message (and SQLite flushes it at every savepoint), so
+texts are noted in `unindexed` and taken in together at the end of the commit that stores them: never later, so that a
+crash cannot part the two.
 """
 
 from __future__ import annotations
@@ -45,5 +45,5 @@ def match_expression(text: str) -> str | None:
 
 
 def _has_token(word: str) -> bool:
-    """Whether the unicode61 tokenizer finds something in it: letters, numbers and private use (categories L*, N*, Co)."""
+    """Whether unicode61 finds a token in it: letters, numbers and private use (categories L*, N*, Co)."""
     return any((kind := unicodedata.category(char))[0] in "LN" or kind == "Co" for char in word)

@@ -151,7 +151,8 @@ class Inbounds:
     def expect(self, key: InboundKey, next_idx: int) -> None:
         """The author's next message should have this index."""
         self._db.execute(
-            "UPDATE megolm_inbound SET next_idx = max(next_idx, ?) WHERE session_id = ? AND chat = ? AND uid = ? AND did = ?",
+            "UPDATE megolm_inbound SET next_idx = max(next_idx, ?) "
+            "WHERE session_id = ? AND chat = ? AND uid = ? AND did = ?",
             next_idx,
             key.session_id,
             chat_key(self._db, key.chat_id),
@@ -179,7 +180,8 @@ class Replays:
     def seen_mid(self, chat_id: bytes, uid: bytes, mid: bytes) -> bytes | None:
         """The hash of the ciphertext that used the id; None = unseen."""
         value: bytes | None = self._db.value(
-            "SELECT ct_hash FROM seen_mids WHERE chat = (SELECT key FROM chats WHERE chat_id = ?) AND mid = ? AND uid = ?",
+            "SELECT ct_hash FROM seen_mids "
+            "WHERE chat = (SELECT key FROM chats WHERE chat_id = ?) AND mid = ? AND uid = ?",
             chat_id,
             mid,
             uid,

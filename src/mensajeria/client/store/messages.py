@@ -17,14 +17,14 @@ from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Mid, Uid
 
 SELECT: Final = (
-    "SELECT c.chat_id, m.mid, m.ord, m.seq, m.sender, p.handle, p.trust, m.outgoing, m.kind, m.text, m.state, m.sent_ms, "
-    "m.cause, m.params, m.error, m.clock_off FROM messages m JOIN chats c ON c.key = m.chat "
+    "SELECT c.chat_id, m.mid, m.ord, m.seq, m.sender, p.handle, p.trust, m.outgoing, m.kind, m.text, m.state, "
+    "m.sent_ms, m.cause, m.params, m.error, m.clock_off FROM messages m JOIN chats c ON c.key = m.chat "
     "LEFT JOIN contacts p ON p.uid = m.sender"
 )
 """Columns for `message_of`."""
 _INSERT: Final = (
-    "INSERT INTO messages(chat, ord, seq, mid, sender, outgoing, kind, text, state, sent_ms, server_ms, counted, clock_off, "
-    "cause, params, inner) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO messages(chat, ord, seq, mid, sender, outgoing, kind, text, state, sent_ms, server_ms, counted, "
+    "clock_off, cause, params, inner) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _BEFORE: Final = {
     MessageState.DELIVERED: (MessageState.SENT.value, MessageState.SENT.value),
@@ -74,7 +74,8 @@ class Messages:
 
     def first_unread(self, chat_id: ChatId) -> Message | None:
         """The oldest message that counts as unread."""
-        sql = f"{SELECT} WHERE c.chat_id = ? AND m.counted AND m.ord > ((c.read_seq << 16) | 65535) ORDER BY m.ord LIMIT 1"
+        unread = "m.counted AND m.ord > ((c.read_seq << 16) | 65535)"
+        sql = f"{SELECT} WHERE c.chat_id = ? AND {unread} ORDER BY m.ord LIMIT 1"
         row = self._db.one(sql, chat_id)
         return None if row is None else message_of(row)
 
@@ -119,8 +120,16 @@ class Messages:
         if order - (after_seq << ORDER_SHIFT) > MAX_NOTICES:
             return None
         new = NewMessage(
-            chat_id, mid, about, False, MessageKind.NOTICE, MessageState.RECEIVED, at_ms, cause=cause, params=params
-        )  # fmt: skip
+            chat_id=chat_id,
+            mid=mid,
+            sender=about,
+            outgoing=False,
+            kind=MessageKind.NOTICE,
+            state=MessageState.RECEIVED,
+            sent_ms=at_ms,
+            cause=cause,
+            params=params,
+        )
         self._insert(key, order, new)
         return self._shown(new, order)
 
@@ -131,8 +140,8 @@ class Messages:
         """
         key = chat_key(self._db, new.chat_id)
         sql = (
-            "UPDATE messages SET mid = ?, sender = ?, outgoing = ?, kind = ?, text = ?, state = ?, sent_ms = ?, counted = ?, "
-            "clock_off = ?, cause = ?, params = ?, inner = ? WHERE chat = ? AND ord = ?"
+            "UPDATE messages SET mid = ?, sender = ?, outgoing = ?, kind = ?, text = ?, state = ?, sent_ms = ?, "
+            "counted = ?, clock_off = ?, cause = ?, params = ?, inner = ? WHERE chat = ? AND ord = ?"
         )
         values = _values(new)
         params = (*values[:6], new.sent_ms, new.counted, new.clock_off, *values[6:], key, order)
@@ -203,8 +212,8 @@ class Messages:
         """Own messages up to a row are now delivered or read; those that changed, oldest first."""
         key = chat_key(self._db, chat_id)
         sql = (
-            "UPDATE messages SET state = ? WHERE chat = ? AND outgoing AND state IN (?, ?) AND state IN ('sent', 'delivered') "
-            "AND seq <= ? RETURNING ord"
+            "UPDATE messages SET state = ? WHERE chat = ? AND outgoing AND state IN (?, ?) "
+            "AND state IN ('sent', 'delivered') AND seq <= ? RETURNING ord"
         )
         orders = sorted(order for (order,) in self._db.all(sql, state.value, key, *_BEFORE[state], up_to_seq))
         return tuple(Change(self._known(chat_id, order), order) for order in orders)
@@ -250,8 +259,8 @@ class Messages:
     def _insert(self, key: int, order: int, new: NewMessage) -> None:
         mid, sender, outgoing, kind, text, state, cause, params, inner = _values(new)
         self._db.execute(
-            _INSERT, key, order, new.seq, mid, sender, outgoing, kind, text, state, new.sent_ms, new.server_ms, new.counted,
-            new.clock_off, cause, params, inner,
+            _INSERT, key, order, new.seq, mid, sender, outgoing, kind, text, state, new.sent_ms, new.server_ms,
+            new.counted, new.clock_off, cause, params, inner,
         )  # fmt: skip
         if new.kind is MessageKind.TEXT:
             self._db.execute("INSERT INTO unindexed VALUES(last_insert_rowid())")
@@ -264,7 +273,7 @@ class Messages:
         return max(PENDING_BASE, (last or 0) + 1)
 
     def _place(self, key: int, seq: int, *, first: int) -> int:
-        """The first free place for row `seq` (0) or behind it (1). A row's own place is only taken when a server lies."""
+        """The first free place for row `seq` (0) or behind it (1). A row's own place is taken only by a server's lie."""
         if not 0 <= seq <= MAX_SEQ:
             raise StoreMisuseError("seq out of range")
         low, high = (seq << ORDER_SHIFT) + first, (seq << ORDER_SHIFT) | ((1 << ORDER_SHIFT) - 1)
@@ -279,7 +288,8 @@ class Messages:
 def message_of(row: Row) -> Message:
     """The message in a row of `SELECT`."""
     (
-        chat_id, mid, order, seq, sender, handle, trust, outgoing, kind, text, state, sent, cause, params, error, clock_off,
+        chat_id, mid, order, seq, sender, handle, trust, outgoing, kind, text, state, sent, cause, params, error,
+        clock_off,
     ) = row  # fmt: skip
     return Message(
         chat_id=ChatId(chat_id),

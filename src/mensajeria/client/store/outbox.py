@@ -11,8 +11,8 @@ from mensajeria.client.store.values import OutboxItem, Sealed
 from mensajeria.protocol.ids import ChatId, Mid, SessionId
 
 _SELECT: Final = (
-    "SELECT c.chat_id, o.mid, o.position, o.type, o.body, o.created_ms, o.tries, o.outer, o.session_id, o.idx, o.epoch, "
-    "o.failed FROM outbox o JOIN chats c ON c.key = o.chat"
+    "SELECT c.chat_id, o.mid, o.position, o.type, o.body, o.created_ms, o.tries, o.outer, o.session_id, o.idx, "
+    "o.epoch, o.failed FROM outbox o JOIN chats c ON c.key = o.chat"
 )
 _ONE: Final = "WHERE chat = (SELECT key FROM chats WHERE chat_id = ?) AND mid = ?"
 

@@ -1,7 +1,7 @@
 """The one thread that owns the connection. What waits when it turns to its queue shares one commit.
 
-Each job runs in its own savepoint: it applies as a whole or not at all, whatever happens to its neighbours, and its result
-is delivered only after the commit. Nothing is reported as stored that a crash could take away.
+Each job runs in its own savepoint: it applies as a whole or not at all, whatever happens to its neighbours, and its
+result is delivered only after the commit. Nothing is reported as stored that a crash could take away.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Raw rows of the log, kept exactly as they came until each is verified; afterwards only as evidence or while waiting."""
+"""Raw rows of the log, kept exactly as they came until each is verified; then only as evidence or while waiting."""
 
 from __future__ import annotations
 

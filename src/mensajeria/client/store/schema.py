@@ -1,7 +1,7 @@
 """The tables, version by version. `PRAGMA user_version` says which one a file has.
 
-Conventions: `chat` is the integer key of `chats`; uid, did, mid, session ids and hashes are BLOBs as on the wire; times are
-milliseconds since the Unix epoch. A version is never edited once released: a change is a new entry of `MIGRATIONS`.
+Conventions: `chat` is the integer key of `chats`; uid, did, mid, session ids and hashes are BLOBs as on the wire; times
+are milliseconds since the Unix epoch. A version is never edited once released: a change is a new entry of `MIGRATIONS`.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ T = TypeVar("T")
 class Store:
     """An open store. `async with` closes it.
 
-    Functions given to `run` and `read` run in the store's own thread, one after the other, in the order of the calls. Their
-    `Tx` is theirs alone. They must not block on anything else; what they return must not depend on the transaction.
+    Functions given to `run` and `read` run in the store's own thread, one after the other, in the order of the calls.
+    Their `Tx` is theirs alone. They must not block on anything else; what they return must not depend on the
+    transaction.
     """
 
     def __init__(self, owner: Owner) -> None:

@@ -58,7 +58,7 @@ class OlmPeers:
 
 
 class Envelopes:
-    """`tx.envelopes`: received envelopes, each with exactly one outcome, and sent ones until the server confirms them."""
+    """`tx.envelopes`: received envelopes, each with exactly one outcome, and sent ones until confirmed."""
 
     __slots__ = ("_db",)
 

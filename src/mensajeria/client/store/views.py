@@ -41,7 +41,8 @@ class Views:
     ) -> tuple[Message, ...]:
         """Messages in which every word of `text` begins a word (case and accents ignored), the last stored first.
 
-        Words beyond the 16th and characters beyond the 256th are ignored. `before` > 0 goes on behind that many results.
+        Words beyond the 16th and characters beyond the 256th are ignored. `before` > 0 goes on behind that many
+        results.
         """
         query = match_expression(text)
         if query is None:

@@ -1,4 +1,4 @@
-"""Where the store's key lives: the system's keyring, a file sealed by a passphrase, or (only on request) a plain file."""
+"""Where the store's key lives: the keyring, a file sealed by a passphrase, or (only on request) a plain file."""
 
 from mensajeria.client.vault.opening import add_passphrase, create_vault, open_vault
 from mensajeria.client.vault.vault import Vault

@@ -42,7 +42,10 @@ class Place(Protocol):
     """One place for the content. Its methods block (files, the keyring's service): not for the event loop's thread."""
 
     def load(self) -> Content:
-        """The content. Raises ProfileError: passphrase_wrong, keyring_failed, key_lost, profile_damaged, profile_newer."""
+        """The content.
+
+        Raises ProfileError: passphrase_needed, passphrase_wrong, keyring_failed, key_lost, profile_damaged, profile_newer.
+        """
         ...
 
     def store(self, content: Content) -> None:

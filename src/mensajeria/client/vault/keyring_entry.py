@@ -18,7 +18,7 @@ _UNSAFE: Final = ("keyring.backends.fail", "keyring.backends.null", "keyrings.al
 
 
 def usable_keyring() -> KeyringBackend | None:
-    """The system's keyring, None when there is none that keeps a secret. May take a moment: not for the loop's thread."""
+    """The system's keyring, None when there is none that keeps a secret. Slow: not for the loop's thread."""
     import keyring  # noqa: PLC0415 - looks for backends when imported (0.1 s), which a sealed key does not need
 
     try:

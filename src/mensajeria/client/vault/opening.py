@@ -1,7 +1,7 @@
 """Choosing the place for a new key, and finding the key of an existing profile.
 
-A passphrase wins over the keyring: whoever gives one means it (servers, containers, tests). `key.keyring` holds the name of
-the keyring's entry and no secret.
+A passphrase wins over the keyring: whoever gives one means it (servers, containers, tests). `key.keyring` holds the
+name of the keyring's entry and no secret.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ACCOUNT: Final = re.compile(rb"[0-9a-f]{32}\Z")
 
 
 async def create_vault(folder: Path, *, passphrase: Secret | None = None, insecure_key_file: bool = False) -> Vault:
-    """Make a new key and keep it: sealed by the passphrase, else in the keyring, else (only on request) in a plain file.
+    """Make a new key and keep it: sealed by the passphrase, on request in a plain file, else in the keyring.
 
     Raises:
         ProfileError: profile_exists (there is a key already: it is never overwritten), passphrase_needed (naming the

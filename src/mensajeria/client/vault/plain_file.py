@@ -1,4 +1,4 @@
-"""`key.plain`: the key as it is, in a file that only its owner may read. For machines without a keyring, on request only."""
+"""`key.plain`: the key as it is, in a file that only its owner may read. Made on request only."""
 
 from __future__ import annotations
 

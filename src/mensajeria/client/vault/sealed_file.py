@@ -1,8 +1,8 @@
 """`key.sealed`: the content sealed under a passphrase.
 
-File: magic(15) ‖ version(1) ‖ salt(16) ‖ commitment(32) ‖ record salt(16) ‖ ciphertext(56), 136 bytes. The passphrase goes
-through NFKC and Argon2id (128 MiB, 3 passes, 4 lanes). These are constants of the version: whoever can write the file cannot
-lower them, and cannot make us allocate more.
+File: magic(15) ‖ version(1) ‖ salt(16) ‖ commitment(32) ‖ record salt(16) ‖ ciphertext(56), 136 bytes. The passphrase
+goes through NFKC and Argon2id (128 MiB, 3 passes, 4 lanes). These are constants of the version: whoever can write the
+file cannot lower them, and cannot make us allocate more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LABEL: Final = "local-key"
 
 
 def stretch(passphrase: Secret, salt: bytes) -> Secret:
-    """The 32-byte key of a passphrase; about 0.4 s and 128 MiB. Raises ProfileError passphrase_needed for an empty one."""
+    """The 32-byte key of a passphrase; 0.4 s and 128 MiB. Raises ProfileError passphrase_needed for an empty one."""
     text = unicodedata.normalize("NFKC", passphrase.reveal().decode("utf-8", "surrogatepass"))
     if not text:
         raise ProfileError("passphrase_needed", "an empty passphrase protects nothing")

@@ -18,8 +18,8 @@ T = TypeVar("T")
 class Vault:
     """The key and the ceiling of `gen` (docs/protocol/e2ee.md §10, state rollback).
 
-    The ceiling is raised in blocks BEFORE the encryptions happen. So a store that knows fewer encryptions than the ceiling
-    minus one block is an old copy.
+    The ceiling is raised in blocks BEFORE the encryptions happen. So a store that knows fewer encryptions than the
+    ceiling minus one block is an old copy.
     """
 
     def __init__(self, content: Content, places: tuple[Place, ...]) -> None:
@@ -42,7 +42,7 @@ class Vault:
         return gen < self.ceiling - GEN_BLOCK
 
     async def reserve(self, gen: int) -> None:
-        """Make sure that `gen` encryptions are allowed; returns once that is durable. Cheap but for one call in a block.
+        """Make sure that `gen` encryptions are allowed; returns once that is durable. One call in a block is slow.
 
         Raises ProfileError: keyring_failed, store_failed; then nothing may be encrypted.
         """
@@ -59,5 +59,5 @@ _executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mensajeria-vau
 
 
 async def in_vault_thread(function: Callable[[], T]) -> T:
-    """Run something slow (Argon2id, the keyring's service, a file) off the loop; one at a time, they need 128 MiB each."""
+    """Run something slow (Argon2id, the keyring's service, a file) off the loop; one at a time: 128 MiB each."""
     return await asyncio.get_running_loop().run_in_executor(_executor, function)
