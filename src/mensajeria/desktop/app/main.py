@@ -46,6 +46,7 @@ def run(options: StartOptions) -> ErrorNotice | None:
     """
     app = QApplication.instance() or QApplication([NAME])
     QApplication.setApplicationName(NAME)
+    QApplication.setQuitOnLastWindowClosed(False)  # the client has still to put everything away
     QApplication.setDesktopFileName("mensajeria")
     options.profile.mkdir(mode=0o700, parents=True, exist_ok=True)
     instance = SingleInstance(options.profile)
@@ -53,9 +54,10 @@ def run(options: StartOptions) -> ErrorNotice | None:
         return None
     watch = SignalWatch()
     try:
-        program = _build(options)
+        program = build(options)
         instance.raise_asked.connect(program.raise_window)
         watch.asked.connect(program.leave)
+        program.ended.connect(app.quit)
         app.exec()
         _tell(program)
         return program.failure
@@ -64,7 +66,8 @@ def run(options: StartOptions) -> ErrorNotice | None:
         instance.release()
 
 
-def _build(options: StartOptions) -> Program:
+def build(options: StartOptions) -> Program:
+    """Everything of one profile, started: the window appears as soon as the profile is open. Needs a QApplication."""
     preferences = preferences_file.load(options.profile, Preferences(language=options.language))
     wording = Wording(Translator(preferences.language), SystemClock().now_ms)
     session = SessionModel(wording, preferences)

@@ -6,24 +6,23 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import QObject, QRect, QTimer
+from PyQt6.QtCore import QObject, QRect, QTimer, pyqtSignal
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import QInputDialog, QLineEdit
 
 from mensajeria.desktop.app import preferences as preferences_file
-from mensajeria.desktop.qt import application, present
+from mensajeria.desktop.qt import present
 from mensajeria.desktop.viewmodels.types import ErrorNotice, Phase
 from mensajeria.kit.secrets import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from PyQt6.QtWidgets import QWidget
-
     from mensajeria.client.i18n import Translator
     from mensajeria.desktop.bridge.bridge import Bridge
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import Preferences
+    from mensajeria.desktop.windows.app_window import AppWindow
 
 LEAVE_MS: Final = 10_000
 SETTLE_MS: Final = 800
@@ -40,13 +39,19 @@ class ShowOptions:
 
 
 class Program(QObject):
-    """Wires what has no home elsewhere; `failure` says why the program had to end, if it had to."""
+    """Wires what has no home elsewhere; `failure` says why the program had to end, if it had to.
+
+    Lives as long as its window. Several can live in one process, each with its own client's thread.
+    """
+
+    ended = pyqtSignal()
+    """Window and client are gone."""
 
     def __init__(
-        self, session: SessionModel, bridge: Bridge, window: QWidget, folder: Path, options: ShowOptions
+        self, session: SessionModel, bridge: Bridge, window: AppWindow, folder: Path, options: ShowOptions
     ) -> None:
         super().__init__(window)
-        self._session, self._bridge, self._window = session, bridge, window
+        self.session, self.bridge, self.window = session, bridge, window
         self._folder, self._options = folder, options
         self._leaving = False
         self._asking: QInputDialog | None = None
@@ -60,7 +65,7 @@ class Program(QObject):
 
     @property
     def _translator(self) -> Translator:
-        return self._session.wording.translator
+        return self.session.wording.translator
 
     @property
     def sentence(self) -> str:
@@ -72,17 +77,17 @@ class Program(QObject):
         if self._leaving:
             return
         self._leaving = True
-        self._window.close()
-        self._bridge.leave()
+        self.window.close()
+        self.bridge.leave()
         QTimer.singleShot(LEAVE_MS, self._quit)
 
     def raise_window(self) -> None:
         """Bring the window to the front."""
-        if self._window.isMinimized():
-            self._window.showNormal()
-        self._window.show()
-        self._window.raise_()
-        self._window.activateWindow()
+        if self.window.isMinimized():
+            self.window.showNormal()
+        self.window.show()
+        self.window.raise_()
+        self.window.activateWindow()
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
@@ -90,21 +95,21 @@ class Program(QObject):
         if self.failure is not None:
             return
         if self._options.place:
-            self._window.setGeometry(half_of_screen(self._options.place))
+            self.window.setGeometry(half_of_screen(self._options.place))
             self._open_only_chat()
-        self._window.show()
+        self.window.show()
         if self._options.screenshot is not None:
             self._open_only_chat()
             QTimer.singleShot(SETTLE_MS, self._take_picture)
 
     def _open_only_chat(self) -> None:
-        chats = self._session.chats.visible
-        if self._session.phase is Phase.READY and chats:
-            self._session.open_chat(chats[0].chat_id)
+        chats = self.session.chats.visible
+        if self.session.phase is Phase.READY and chats:
+            self.session.open_chat(chats[0].chat_id)
 
     def _take_picture(self) -> None:
         assert self._options.screenshot is not None
-        if not self._window.grab().save(str(self._options.screenshot), "PNG"):
+        if not self.window.grab().save(str(self._options.screenshot), "PNG"):
             self.failure = ErrorNotice("unwritable", {"path": str(self._options.screenshot)})
         self.leave()
 
@@ -113,14 +118,14 @@ class Program(QObject):
 
     def _ask_passphrase(self, wrong: bool, new: bool) -> None:
         tr = self._translator.tr
-        dialog = QInputDialog(self._window if self._window.isVisible() else None)
+        dialog = QInputDialog(self.window if self.window.isVisible() else None)
         dialog.setWindowTitle(tr("passphrase.title"))
         lines = [tr("error.passphrase_wrong")] if wrong else []
         dialog.setLabelText("\n".join([*lines, tr("passphrase.new" if new else "passphrase.open")]))
         dialog.setTextEchoMode(QLineEdit.EchoMode.Password)
         dialog.setOkButtonText(tr("passphrase.ok"))
         dialog.setCancelButtonText(tr("passphrase.cancel"))
-        dialog.accepted.connect(lambda: self._bridge.give_passphrase(Secret.from_text(dialog.textValue())))
+        dialog.accepted.connect(lambda: self.bridge.give_passphrase(Secret.from_text(dialog.textValue())))
         dialog.rejected.connect(lambda: self._passphrase_refused(new))
         dialog.finished.connect(dialog.deleteLater)
         self._asking = dialog
@@ -128,7 +133,7 @@ class Program(QObject):
 
     def _passphrase_refused(self, new: bool) -> None:
         if new:
-            self._session.fail_auth(ErrorNotice("passphrase_needed"))
+            self.session.fail_auth(ErrorNotice("passphrase_needed"))
         else:
             self.leave()
 
@@ -144,8 +149,8 @@ class Program(QObject):
         self._quit()
 
     def _quit(self) -> None:
-        self._window.close()
-        application().quit()
+        self.window.close()
+        self.ended.emit()
 
 
 def half_of_screen(place: str) -> QRect:

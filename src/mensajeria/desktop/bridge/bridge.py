@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mensajeria.kit.secrets import Secret
 
 SWITCH_INTERVAL_S: Final = 0.0005
-"""How long a thread may hold the interpreter while another waits. With the default, 5 ms, decryption shakes the windows."""
+"""How long a thread may hold the interpreter while another waits. At the default, 5 ms, the windows stutter."""
 
 
 class Bridge(QObject):
@@ -51,6 +51,11 @@ class Bridge(QObject):
         """Start the client's thread; it opens the profile."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the client's thread runs."""
+        return self._thread.alive
 
     def leave(self) -> None:
         """Close the client; `stopped` tells when everything is put away."""

@@ -1,0 +1,160 @@
+"""`mensajeria admin`: the operator's tasks. They work beside a running server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mensajeria.cli.display import moment
+from mensajeria.cli.exit_codes import Exit
+from mensajeria.cli.failure import CommandError
+from mensajeria.cli.operator import foreseen, settings_from
+from mensajeria.cli.terminal import one_line
+from mensajeria.kit.clock import SystemClock
+from mensajeria.server.admin import commands
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from mensajeria.cli.console import Console
+    from mensajeria.server.accounts.invites import InviteRow
+    from mensajeria.server.settings import Settings
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Do the task that was asked for."""
+    with foreseen():
+        settings = settings_from(data_dir=args.data_dir)
+        _TASKS[args.action, getattr(args, "verb", None)](settings, args, console)
+    return Exit.OK
+
+
+def _init(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
+    made = commands.initialise(settings)
+    token = None if made.invite is None else commands.CreatedInvite(0, made.invite, 1, 0).text
+    if console.as_json:
+        console.record(
+            type="server",
+            server_id=made.server_id.hex(),
+            data_dir=str(settings.data_dir),
+            registration=made.registration,
+            created=made.created,
+            invite=token,
+        )
+        return
+    console.say("admin.initialised", path=settings.data_dir)
+    if token is not None:
+        console.say("admin.invite", token=token)
+
+
+def _migrate(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
+    done = commands.migrate_database(settings)
+    if console.as_json:
+        console.record(type="migrated", before=done.before, after=done.after)
+    else:
+        console.say("admin.migrated", revision=done.after)
+
+
+def _create_invite(settings: Settings, args: argparse.Namespace, console: Console) -> None:
+    try:
+        made = commands.create_invite(settings, uses=args.uses, days=args.days)
+    except ValueError as error:
+        raise CommandError("config", {"detail": str(error)}, status=Exit.USAGE) from error
+    if console.as_json:
+        console.record(type="invite", id=made.id, token=made.text, uses_left=made.uses, expires_ms=made.expires_ms)
+    else:
+        console.say("admin.invite", token=made.text)
+
+
+def _list_invites(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
+    found = commands.list_invites(settings)
+    for invite in found:
+        if console.as_json:
+            console.record(
+                type="invite",
+                id=invite.id,
+                uses_left=invite.uses_left,
+                created_ms=invite.created_ms,
+                expires_ms=invite.expires_ms,
+                state=_state(invite),
+            )
+        else:
+            state = console.tr(f"admin.invite_{_state(invite)}")
+            expires = moment(invite.expires_ms)
+            console.say("admin.invite_line", id=invite.id, uses=invite.uses_left, expires=expires, state=state)
+    if not found and not console.as_json:
+        console.say("admin.invite_none")
+
+
+def _state(invite: InviteRow) -> str:
+    now_ms = SystemClock().now_ms()
+    if invite.is_usable(now_ms):
+        return "valid"
+    if invite.revoked_ms is not None:
+        return "revoked"
+    return "expired" if invite.expires_ms <= now_ms else "used"
+
+
+def _revoke_invite(settings: Settings, args: argparse.Namespace, console: Console) -> None:
+    if not (args.invite.isascii() and args.invite.isdigit() and len(args.invite) <= 18):  # noqa: PLR2004 - 64 bits
+        raise CommandError("not_found")
+    try:
+        commands.revoke_invite(settings, int(args.invite))
+    except LookupError as error:
+        raise CommandError("not_found") from error
+    if console.as_json:
+        console.record(type="revoked", id=int(args.invite))
+    else:
+        console.say("admin.revoked", id=args.invite)
+
+
+def _list_users(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
+    found = commands.list_users(settings)
+    for user in found:
+        if console.as_json:
+            console.record(
+                type="user",
+                uid=user.uid.hex(),
+                handle=user.handle,
+                status=user.status,
+                created_ms=user.created_ms,
+                devices=user.devices,
+                last_seen_ms=user.last_seen_ms,
+            )
+        else:
+            created = moment(user.created_ms)
+            console.say(
+                "admin.user_line", handle=user.handle, status=user.status, devices=user.devices, created=created
+            )
+    if not found and not console.as_json:
+        console.say("admin.user_none")
+
+
+def _check_config(_settings: Settings, _args: argparse.Namespace, console: Console) -> None:
+    """That the settings could be read is the check."""
+    if console.as_json:
+        console.record(type="config", valid=True)
+    else:
+        console.say("admin.config_good")
+
+
+def _show_config(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
+    """Secrets are never shown, whatever the options say."""
+    for setting in commands.show_settings(settings):
+        if console.as_json:
+            console.record(type="setting", name=setting.name, value=setting.value, default=setting.is_default)
+        else:
+            line = f"{setting.name}={one_line(setting.value)}"
+            console.line(console.ink.dim(line) if setting.is_default else line)
+
+
+_TASKS: Final[dict[tuple[str, str | None], Callable[[Settings, argparse.Namespace, Console], None]]] = {
+    ("init", None): _init,
+    ("migrate", None): _migrate,
+    ("invite", "create"): _create_invite,
+    ("invite", "list"): _list_invites,
+    ("invite", "revoke"): _revoke_invite,
+    ("user", "list"): _list_users,
+    ("config", "check"): _check_config,
+    ("config", "show"): _show_config,
+}

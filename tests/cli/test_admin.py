@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mensajeria.cli.exit_codes import Exit
+from mensajeria.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENSAJERIA_LANG", "en")
+
+
+class Admin:
+    """`mensajeria admin` on one data folder."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def __call__(self, *args: str) -> list[dict[str, Any]]:
+        assert main(["admin", *args, "--data-dir", str(self.folder), "--json"]) == Exit.OK
+        return [json.loads(line) for line in self._capsys.readouterr().out.splitlines()]
+
+    def say(self, *args: str) -> str:
+        assert main(["admin", *args, "--data-dir", str(self.folder)]) == Exit.OK
+        return self._capsys.readouterr().out
+
+    def fail(self, *args: str) -> tuple[int, dict[str, Any]]:
+        status = main(["admin", *args, "--data-dir", str(self.folder), "--json"])
+        return status, json.loads(self._capsys.readouterr().err)
+
+
+@pytest.fixture
+def admin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Admin:
+    made = Admin(tmp_path / "data", capsys)
+    made("init")
+    return made
+
+
+def test_init_makes_a_server_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    admin = Admin(tmp_path / "data", capsys)
+    [first] = admin("init")
+    [again] = admin("init")
+    assert (first["created"], again["created"]) == (True, False)
+    assert first["server_id"] == again["server_id"]
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    assert admin.say("init") == f"Ready: {tmp_path / 'data'}\n"
+
+
+def test_the_first_init_of_a_server_for_others_tells_the_owner_s_invite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENSAJERIA_REGISTRATION", "invite")
+    admin = Admin(tmp_path / "data", capsys)
+    said = admin.say("init").splitlines()
+    assert said[1].startswith("New invite (it will not be shown again): ")
+    [listed] = admin("invite", "list")
+    assert listed["state"] == "valid"
+    assert len(admin.say("init").splitlines()) == 1
+
+
+def test_migrate_says_from_where_to_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    admin = Admin(tmp_path / "data", capsys)
+    [first] = admin("migrate")
+    [again] = admin("migrate")
+    assert (first["before"], first["after"]) == (None, again["before"])
+    assert "up to date" in admin.say("migrate")
+
+
+def test_an_invite_is_made_listed_and_revoked(admin: Admin) -> None:
+    assert admin.say("invite", "list") == "No invites\n"
+    [made] = admin("invite", "create", "--uses", "3", "--days", "1")
+    assert len(made["token"]) == 22
+    [listed] = admin("invite", "list")
+    assert (listed["id"], listed["uses_left"], listed["state"]) == (made["id"], 3, "valid")
+    assert "token" not in listed
+    assert admin("invite", "revoke", str(made["id"])) == [{"type": "revoked", "id": made["id"]}]
+    assert admin("invite", "list")[0]["state"] == "revoked"
+    assert "revoked" in admin.say("invite", "list")
+    assert admin.say("invite", "create").startswith("New invite")
+
+
+@pytest.mark.parametrize("number", ["999", "x", "²", "9" * 40], ids=["unknown", "word", "superscript", "huge"])
+def test_an_invite_that_is_not_there_cannot_be_revoked(admin: Admin, number: str) -> None:
+    status, error = admin.fail("invite", "revoke", number)
+    assert (status, error["code"]) == (Exit.NOT_FOUND, "not_found")
+
+
+def test_too_many_uses_are_refused(admin: Admin) -> None:
+    status, error = admin.fail("invite", "create", "--uses", "1000000")
+    assert (status, error["code"]) == (Exit.USAGE, "config")
+    assert admin("invite", "list") == []
+
+
+def test_a_server_without_accounts_has_none_to_list(admin: Admin) -> None:
+    assert admin("user", "list") == []
+    assert admin.say("user", "list") == "No accounts\n"
+
+
+def test_the_configuration_is_shown_without_its_secrets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENSAJERIA_DATABASE_URL", "postgresql://user:hunter2hunter2@db/name")
+    monkeypatch.setenv("MENSAJERIA_PORT", "9000")
+    admin = Admin(tmp_path, capsys)
+    shown = {line["name"]: line for line in admin("config", "show", "--redacted")}
+    assert (shown["MENSAJERIA_PORT"]["value"], shown["MENSAJERIA_PORT"]["default"]) == ("9000", False)
+    assert shown["MENSAJERIA_HOST"]["default"] is True
+    assert "hunter2" not in str(shown) + admin.say("config", "show")
+    assert admin("config", "check") == [{"type": "config", "valid": True}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MENSAJERIA_PROT", "9000", "did you mean MENSAJERIA_PORT?"),
+        ("MENSAJERIA_PORT", "many", "MENSAJERIA_PORT"),
+        ("MENSAJERIA_DATABASE_URL", "mysql://user:hunter2hunter2@x/y", "MENSAJERIA_DATABASE_URL"),
+    ],
+    ids=["unknown", "malformed", "secret"],
+)
+def test_a_wrong_setting_is_named_without_its_value(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    status, error = Admin(tmp_path, capsys).fail("config", "check")
+    assert (status, error["code"]) == (Exit.CONFIG, "config")
+    assert said in error["message"]
+    assert "hunter2" not in error["message"]
+
+
+def test_a_database_that_was_not_made_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    status, error = Admin(tmp_path / "data", capsys).fail("user", "list")
+    assert (status, error["code"]) == (Exit.CONFIG, "config")
