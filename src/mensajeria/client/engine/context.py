@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -20,6 +20,7 @@ from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.transport.rest import RestApi
+from mensajeria.client.vault import Vault
 
 T = TypeVar("T")
 O = TypeVar("O", bound=Outcome)  # noqa: E741 - a type variable
@@ -35,8 +36,7 @@ class Context:
     store: Store
     rest: RestApi
     emitter: Emitter
-    reserve_gen: Callable[[int], Awaitable[None]]
-    """Make sure that the vault allows so many more encryptions (see `GenGuard`)."""
+    vault: Vault
     memberships: Memberships = field(init=False)
     rows: RowReader = field(init=False)
     envelopes: EnvelopeReader = field(init=False)
@@ -52,8 +52,8 @@ class Context:
         self.memberships = Memberships(self.me)
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
-        self.post = PostOffice(self.me)
-        self.sealer = Sealer(self.me, self.memberships)
+        self.post = PostOffice(self.me, self._allowance)
+        self.sealer = Sealer(self.me, self.memberships, self._allowance)
 
     async def commit(self, step: Callable[[Tx, Outcome], T]) -> T:
         """Run `step` in one transaction; after its commit its events go out, in order."""
@@ -85,6 +85,15 @@ class Context:
         if out.wanted_lists:
             self.lists_wanted.set()
         return value
+
+    async def allow_more(self) -> None:
+        """Let the vault allow the next block of encryptions. Raises ProfileError; then nothing may be encrypted."""
+        gen = await self.store.read(lambda tx: tx.own.gen())
+        await self.vault.reserve(gen + 1)
+
+    def _allowance(self, tx: Tx) -> int:
+        """How many more encryptions the vault allows."""
+        return max(0, self.vault.ceiling - tx.own.gen())
 
     @staticmethod
     def chance() -> float:

@@ -1,6 +1,6 @@
 """What the server sends, in order: catching up after a connect, then everything that is pushed.
 
-One worker per connection. It decides rows and envelopes through the store, so that nothing is shown, acked or told twice.
+One worker per connection. It decides rows and envelopes through the store: nothing is shown, acked or told twice.
 """
 
 from __future__ import annotations

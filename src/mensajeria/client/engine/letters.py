@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,21 +62,24 @@ class Keys:
 class PostOffice:
     """The transactional half of sending letters; runs in the store's thread."""
 
-    def __init__(self, me: Me) -> None:
+    def __init__(self, me: Me, allowance: Callable[[Tx], int]) -> None:
         self._me = me
+        self._allowance = allowance
 
     def unprepared(self, tx: Tx, letters: Iterable[Letter]) -> list[Did]:
         """Devices whose prekeys must be claimed before they can be written to."""
         now = self._me.clock.now_ms()
         return list(dict.fromkeys(letter.did for letter in letters if not self._is_prepared(tx, letter, now)))
 
-    def seal(self, tx: Tx, letters: Sequence[Letter], claimed: Mapping[Did, Keys]) -> None:
-        """Seal and queue what can be sealed; the others' session keys are noted as stale."""
+    def seal(self, tx: Tx, letters: Sequence[Letter], claimed: Mapping[Did, Keys]) -> int:
+        """Seal and queue letters, as many as the vault allows; how many. Devices without keys are noted as stale."""
         device, now = self._me.device(tx), self._me.clock.now_ms()
-        for letter in letters:
+        taken = letters[: self._allowance(tx)]
+        for letter in taken:
             keys = claimed.get(letter.did) or self._cached(tx, letter, now)
             if keys is None or not self._seal_one(tx, device, letter, keys, now):
                 _note_share(tx, letter.session_id, letter.uid, letter.did, letter.idx, ShareOutcome.STALE, now)
+        return len(taken)
 
     def verify_claimed(self, tx: Tx, letters: Iterable[Letter], answers: Iterable[ClaimedKeys]) -> dict[Did, Keys]:
         """The claimed keys that their devices have signed; others are left out."""

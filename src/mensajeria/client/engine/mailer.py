@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.letters import Keys, Letter
-from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.session import Session
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import OutgoingEnvelope
@@ -49,16 +48,14 @@ class Mailer:
         post = self._context.post
         dids = await self._context.store.read(lambda tx: post.unprepared(tx, letters))
         claimed = await self._claim(letters, dids)
-        await self._context.reserve_gen(len(letters))
-        for start in range(0, len(letters), _SEAL_SLICE):
-            await self._seal_slice(letters[start : start + _SEAL_SLICE], claimed)
+        done = 0
+        while done < len(letters):
+            part = letters[done : done + _SEAL_SLICE]
+            sealed = await self._context.store.run(lambda tx: self._context.post.seal(tx, part, claimed))  # noqa: B023
+            done += sealed
+            if sealed < len(part):
+                await self._context.allow_more()
             await asyncio.sleep(SLICE_PAUSE_S)
-
-    async def _seal_slice(self, letters: Sequence[Letter], claimed: Mapping[Did, Keys]) -> None:
-        def seal(tx: Tx, _: Outcome) -> None:
-            self._context.post.seal(tx, letters, claimed)
-
-        await self._context.commit(seal)
 
     async def _claim(self, letters: Sequence[Letter], dids: Sequence[Did]) -> dict[Did, Keys]:
         found: dict[Did, Keys] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,6 +55,8 @@ class Plan:
     """Device lists to fetch first."""
     letters: tuple[Letter, ...] = ()
     """Session keys to hand out first."""
+    exhausted: bool = False
+    """The vault must allow more encryptions first."""
     blocked: bool = False
     """A verified contact's identity changed: nothing is encrypted before the answer."""
 
@@ -66,9 +69,10 @@ def room_key_name(session_id: SessionId) -> str:
 class Sealer:
     """Runs in the store's thread, inside transactions."""
 
-    def __init__(self, me: Me, memberships: Memberships) -> None:
+    def __init__(self, me: Me, memberships: Memberships, allowance: Callable[[Tx], int]) -> None:
         self._me = me
         self._memberships = memberships
+        self._allowance = allowance
 
     def plan(self, tx: Tx, out: Outcome, chat_id: ChatId, limit: int) -> Plan:
         """Seal up to `limit` of the chat's messages if everybody can be given the key, else say what is missing."""
@@ -89,8 +93,10 @@ class Sealer:
         letters = self._letters(tx, session, lists)
         if letters:
             return Plan(ready, letters=tuple(letters))
-        self._seal(tx, out, chat, state, session, items)
-        return Plan(_sealed_prefix(tx.outbox.pending(chat_id, limit)))
+        allowed = self._allowance(tx)
+        unsealed = [item for item in items if item.sealed is None]
+        self._seal(tx, out, chat, state, session, unsealed[:allowed])
+        return Plan(_sealed_prefix(tx.outbox.pending(chat_id, limit)), exhausted=len(unsealed) > allowed)
 
     def throw_away(self, tx: Tx, chat_id: ChatId) -> None:
         """The server calls the epoch stale: no ciphertext made under it will be stored. Starts a new session."""
@@ -173,18 +179,15 @@ class Sealer:
         chat: Chat,
         state: MembershipState,
         session: OutboundSession,
-        items: tuple[OutboxItem, ...],
+        items: Sequence[OutboxItem],
     ) -> None:
         key = delete_key(self._me.settings_key(tx))
         session_id = SessionId(session.session_id)
         prev = None
         if chat.prev_session is not None and chat.prev_idx is not None and chat.prev_session != session_id:
             prev = PreviousSession(chat.prev_session, chat.prev_idx)
-        count = 0
         for item in items:
-            if item.sealed is None:
-                count += self._seal_item(tx, out, chat.chat_id, state, session, item, prev, key)
-        tx.own.count_gen(max(count, 1))
+            self._seal_item(tx, out, chat.chat_id, state, session, item, prev, key)
 
     def _seal_item(
         self,
@@ -196,7 +199,7 @@ class Sealer:
         item: OutboxItem,
         prev: PreviousSession | None,
         key: Secret,
-    ) -> int:
+    ) -> None:
         session_id = SessionId(session.session_id)
         void = tx.outbound.take_voids(chat_id, item.mid)
         draft = Draft(item.type, item.mid, item.body, state.head, prev, void)
@@ -210,12 +213,12 @@ class Sealer:
             )
         except MessageTooLargeError:
             fail(tx, out, self._me, chat_id, item, Code.TOO_LARGE)
-            return 0
+            return
         tx.outbox.seal(chat_id, item.mid, Sealed(sealed.outer, session_id, sealed.index, state.epoch))
         tx.outbound.advance(chat_id, session_id, sealed.session)
         ct_hash = hashlib.sha256(decode_outer(sealed.outer).ct).digest()
         tx.replays.note(chat_id, self._me.uid, item.mid, session_id, sealed.index, ct_hash)
-        return 1
+        tx.own.count_gen()
 
 
 def fail(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, item: OutboxItem, code: Code) -> None:

@@ -67,15 +67,13 @@ class Sending:
     async def enqueue(self, chat_id: ChatId, add: Callable[[Tx, Outcome], Message]) -> Message:
         """Queue a message by `add`; when all is ready it is sealed in the same transaction and sent at once."""
         online = self._session is not None and self._box(chat_id).room > 0
-        if online:
-            await self._context.reserve_gen(core.WINDOW + 1)
 
         def step(tx: Tx, out: Outcome) -> tuple[Message, Plan | None]:
             message = add(tx, out)
             return message, self._context.sealer.plan(tx, out, chat_id, core.WINDOW) if online else None
 
         message, plan = await self._context.commit(step)
-        if plan is None or plan.lists or plan.letters or plan.blocked:
+        if plan is None or plan.lists or plan.letters or plan.blocked or plan.exhausted:
             self.wake(chat_id)
         if plan is not None:
             self._dispatch(chat_id, plan)
@@ -151,7 +149,6 @@ class Sending:
         session = self._session
         if session is None or self._box(chat_id).room == 0:
             return False
-        await self._context.reserve_gen(core.WINDOW + 1)
         plan = await self._context.commit(lambda tx, out: self._context.sealer.plan(tx, out, chat_id, core.WINDOW))
         self._dispatch(chat_id, plan)
         await session.drained()
@@ -161,6 +158,9 @@ class Sending:
             return True
         if plan.letters:
             await self._mailer.deliver(session, plan.letters)
+            return True
+        if plan.exhausted:
+            await self._context.allow_more()
             return True
         if plan.blocked:
             await self._tell_blocked(chat_id)

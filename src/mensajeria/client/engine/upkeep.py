@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from mensajeria.client.core.ladder import Ask, GiveUp, climb
+from mensajeria.client.core.ladder import Ask, GiveUp, NotYet, climb
 from mensajeria.client.core.prekeys import one_time_needed
 from mensajeria.client.core.receipts import ReadBatcher
 from mensajeria.client.engine.context import Context
@@ -142,6 +142,8 @@ class Upkeep:
             case Ask(step, next_ms):
                 tx.requests.put(KeyRequestRow(request.key, request.idx, step, request.first_ms, next_ms))
                 letters.extend(self._questions(tx, request))
+            case NotYet():
+                pass
 
     def _questions(self, tx: Tx, request: KeyRequestRow) -> list[Letter]:
         """To the own other devices, and to the other member's once the chat is accepted."""
