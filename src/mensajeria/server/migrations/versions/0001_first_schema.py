@@ -23,10 +23,10 @@ LANGUAGE plpgsql VOLATILE AS $append$
 #variable_conflict use_column
 BEGIN
   PERFORM 1 FROM chat WHERE id = ANY (p_chat) ORDER BY id FOR NO KEY UPDATE;
-  -- A new statement sees what was committed before the locks were ours.
+  -- A new statement sees what was committed before the locks were ours, and last_seq stays what it reads.
   RETURN QUERY
-  WITH judged AS MATERIALIZED (
-    SELECT i.ord, i.chat, i.mid, i.kind, i.ts, i.body, e.seq AS known_seq, e.ts AS known_ts,
+  WITH judged AS (
+    SELECT i.ord, i.chat, i.mid, i.kind, i.body, coalesce(e.ts, i.ts) AS ts, e.seq AS known_seq, c.last_seq,
       (CASE WHEN c.id IS NULL THEN 4
             WHEN e.seq IS NOT NULL THEN CASE WHEN e.body = i.body OR e.kind = 2 THEN 1 ELSE 2 END
             WHEN i.epoch < c.epoch THEN 3
@@ -35,20 +35,20 @@ BEGIN
       WITH ORDINALITY AS i(chat, mid, epoch, kind, ts, body, ord)
     LEFT JOIN chat c ON c.id = i.chat
     LEFT JOIN event e ON e.chat = i.chat AND e.mid = i.mid
-  ), fresh AS (
-    SELECT chat, count(*) AS n, max(ts) AS ts FROM judged WHERE status = 0 GROUP BY chat
-  ), advanced AS (
-    UPDATE chat c SET last_seq = c.last_seq + f.n, last_ms = greatest(c.last_ms, f.ts) FROM fresh f WHERE c.id = f.chat
-    RETURNING c.id, c.last_seq - f.n AS base
   ), numbered AS MATERIALIZED (
-    SELECT j.ord, j.chat, a.base + row_number() OVER (PARTITION BY j.chat ORDER BY j.ord) AS seq,
-      j.mid, j.ts, j.kind, j.body
-    FROM judged j JOIN advanced a ON a.id = j.chat WHERE j.status = 0
+    SELECT j.ord, j.chat, j.mid, j.kind, j.body, j.ts, j.status,
+      CASE WHEN j.status = 0 THEN j.last_seq + row_number() OVER (PARTITION BY j.chat, j.status ORDER BY j.ord)
+           ELSE coalesce(j.known_seq, 0) END AS seq
+    FROM judged j
   ), stored AS (
-    INSERT INTO event (chat, seq, mid, ts, kind, body) SELECT chat, seq, mid, ts, kind, body FROM numbered
+    INSERT INTO event (chat, seq, mid, ts, kind, body)
+    SELECT n.chat, n.seq, n.mid, n.ts, n.kind, n.body FROM numbered n WHERE n.status = 0
+  ), advanced AS (
+    UPDATE chat c SET last_seq = l.seq, last_ms = greatest(c.last_ms, l.ts)
+    FROM (SELECT n.chat, max(n.seq) AS seq, max(n.ts) AS ts FROM numbered n WHERE n.status = 0 GROUP BY n.chat) l
+    WHERE c.id = l.chat
   )
-  SELECT j.status, coalesce(n.seq, j.known_seq, 0), coalesce(j.known_ts, j.ts)
-  FROM judged j LEFT JOIN numbered n ON n.ord = j.ord ORDER BY j.ord;
+  SELECT n.status, n.seq, n.ts FROM numbered n ORDER BY n.ord;
 END
 $append$""",
 )
