@@ -114,7 +114,8 @@ class _Connection:
         return self._ready_writer().seal_body(kind, body)
 
     def _ready_writer(self) -> FrameWriter:
-        self._advance(Step.SEND_FRAME)
+        if self._phase is not Phase.OPEN:  # no look-up for every frame of an open connection
+            self._advance(Step.SEND_FRAME)
         assert self._writer is not None
         return self._writer
 
@@ -130,7 +131,8 @@ class _Connection:
         self._reader = FrameReader(keys, peer)
 
     def _open(self, data: bytes) -> msgspec.Struct:
-        if (self._phase, Step.RECEIVE_FRAME) not in self._table or self._reader is None:
+        is_open = self._phase is Phase.OPEN
+        if self._reader is None or not (is_open or (self._phase, Step.RECEIVE_FRAME) in self._table):
             raise self._refuse(Close.MALFORMED, "a frame is not allowed yet")
         try:
             frame, _ = self._reader.open(data)
@@ -140,7 +142,8 @@ class _Connection:
             raise self._refuse(
                 Close.TOO_BIG if len(data) > limits.MAX_FRAME else Close.MALFORMED, str(error)
             ) from error
-        self._advance(Step.RECEIVE_FRAME)
+        if not is_open:
+            self._advance(Step.RECEIVE_FRAME)
         return frame
 
     def _refuse(self, close: Close, detail: str) -> ConnectionClosedError:
