@@ -228,7 +228,8 @@ class ConnectionChanged(Event):
 
     phase: ConnectionPhase
     retry_at_ms: int = 0
-    code: Code | None = None
+    code: str | None = None
+    """Why it is down: a `ClientError`'s code, None when nothing is wrong."""
     pending: int = 0
     """Own messages still queued."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from mensajeria.client.api import Cause, IdentityChanged, MessageReceived
+from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.outcome import Outcome
@@ -14,9 +14,9 @@ from mensajeria.client.errors import ClientError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
 from mensajeria.kit.ids import random16
-from mensajeria.protocol.api import UserKeys
+from mensajeria.protocol.api import DeviceInfo, UserKeys
 from mensajeria.protocol.devices import MissingListsError, UnsupportedListError, VerifiedList
-from mensajeria.protocol.ids import Mid, Uid
+from mensajeria.protocol.ids import Did, Mid, Uid
 from mensajeria.protocol.records import Signed
 
 
@@ -102,6 +102,8 @@ class Directory:
             self._identity_changed(tx, out, fresh, now)
         else:
             tx.contacts.put(fresh)
+            if known is not None and uid == self._context.me.uid and fresh.list_ver > known.list_ver:
+                out.events.append(DeviceListChanged(own_devices(verified, self._context.me.did)))
         self._context.envelopes.retry(tx, out, uid)
         for chat_id in tx.chats.with_peer(uid):
             self._context.rows.reopen_held(tx, out, chat_id)
@@ -126,6 +128,18 @@ class Directory:
                 out.events.append(MessageReceived(notice))
             out.events.append(IdentityChanged(chat_id, tx.contacts.person(contact.uid), contact.sending_blocked))
             out.touched.add(chat_id)
+
+
+def own_devices(
+    verified: VerifiedList, own: Did, names: Mapping[bytes, DeviceInfo] | None = None
+) -> tuple[DeviceView, ...]:
+    """The account's devices: which they are is signed, names and times are the server's word."""
+    shown = []
+    for device in verified.list.devices:
+        info = (names or {}).get(device.did)
+        name, seen = (info.name, info.last_seen_ms) if info is not None else (device.did.hex()[:8], 0)
+        shown.append(DeviceView(Did(device.did), name, device.created, seen, device.did == own))
+    return tuple(shown)
 
 
 def _served(keys: UserKeys) -> Served:

@@ -88,7 +88,7 @@ class Inbound:
         await self._take_heads(heads)
         await self._drain_mailbox()
         for head in heads:
-            log = self._logs.get(ChatId(head.chat_id))
+            log = await self._log(ChatId(head.chat_id))
             if log is not None:
                 await self._perform(log.head(head.last_seq))
                 if head.cursor < log.position and log.position:
@@ -111,10 +111,6 @@ class Inbound:
                 self._take_head(tx, out, head, unknown)
 
         await self._context.commit(step)
-        for chat_id in {ChatId(head.chat_id) for head in heads} - self._logs.keys():
-            chat = await self._context.store.read(lambda tx: tx.chats.get(chat_id))  # noqa: B023
-            if chat is not None:
-                self._logs[chat_id] = ChatLog(chat_id, chat.cursor, chat.cursor)
         await self._directory.refresh_all(unknown)
 
     def _take_head(self, tx: Tx, out: Outcome, head: Head, unknown: set[Uid]) -> None:
@@ -200,7 +196,7 @@ class Inbound:
     async def _events(self, events: Sequence[Event]) -> None:
         effects: list[chatlog.Effect] = []
         for event in events:
-            log = self._logs.get(ChatId(event.chat_id))
+            log = await self._log(ChatId(event.chat_id))
             if log is not None:  # a chat that was not announced comes with its head at the next connect
                 effects.extend(log.pushed(event))
         await self._perform(_joined(effects))
@@ -208,7 +204,7 @@ class Inbound:
     async def _acks(self, acks: Sequence[Ack]) -> None:
         effects: list[chatlog.Effect] = []
         for ack in acks:
-            log = self._logs.get(ChatId(ack.chat_id))
+            log = await self._log(ChatId(ack.chat_id))
             if log is not None:
                 effects.extend(log.own_acked(ack.seq))
         applied = {effect.chat_id for effect in effects if isinstance(effect, chatlog.Apply)}
@@ -257,7 +253,7 @@ class Inbound:
         await self._context.commit(step)
 
     async def _head_changed(self, head: Head) -> None:
-        log = self._logs.get(ChatId(head.chat_id))
+        log = await self._log(ChatId(head.chat_id))
         if log is not None:
             await self._perform(log.head(max(head.last_seq, log.position)))
 
@@ -275,6 +271,15 @@ class Inbound:
     async def _list_changed(self, item: frames.ListChanged) -> None:
         if await self._context.store.run(lambda tx: tx.contacts.announce(Uid(item.uid), item.ver)):
             self._context.lists_wanted.set()
+
+    async def _log(self, chat_id: ChatId) -> ChatLog | None:
+        """Where this device stands in a chat's log; None for a chat that is not stored."""
+        if chat_id not in self._logs:
+            chat = await self._context.store.read(lambda tx: tx.chats.get(chat_id))
+            if chat is None:
+                return None
+            self._logs[chat_id] = ChatLog(chat_id, chat.cursor, chat.cursor)
+        return self._logs[chat_id]
 
     async def _level(self, item: _Level) -> None:
         log = self._logs.get(item.chat_id)

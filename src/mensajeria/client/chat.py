@@ -1,0 +1,222 @@
+"""One chat: what a person does in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from mensajeria.client.api import (
+    ChatView,
+    Message,
+    MessageDiscarded,
+    MessageKind,
+    MessageState,
+    MessageStateChanged,
+    Page,
+    SentMessage,
+    Trust,
+)
+from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.errors import InputError, SendBlockedError
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, Chat as StoredChat, NewMessage
+from mensajeria.crypto.message import TEXT, text_body
+from mensajeria.kit.ids import random16
+from mensajeria.protocol import limits
+from mensajeria.protocol.frames import Typing
+from mensajeria.protocol.ids import ChatId, Mid
+
+HISTORY_PAGE: Final = 200
+_NOBODY: Final = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A chat of an open client. Cheap to make; methods raise InputError (unknown_chat) when there is no such chat."""
+
+    chat_id: ChatId
+    _context: Context
+    _engine: Engine
+
+    # --- reading ---
+
+    async def view(self) -> ChatView:
+        """The chat as a list shows it."""
+
+        def read(tx: Tx) -> ChatView:
+            self._stored(tx)
+            view = tx.views.chat(self.chat_id)
+            assert view is not None
+            return view
+
+        return await self._context.store.read(read)
+
+    async def page(self, *, before: int | None = None, after: int | None = None, limit: int = 100) -> Page:
+        """Up to `limit` (1 to 1000) messages with order below `before` or above `after`, the newest by default."""
+
+        def read(tx: Tx) -> Page:
+            self._stored(tx)
+            return tx.messages.page(self.chat_id, before=before, after=after, limit=limit)
+
+        return await self._context.store.read(read)
+
+    async def history(self) -> AsyncIterator[Message]:
+        """Every stored message, newest last."""
+        after = -1
+        while True:
+            page = await self.page(after=after, limit=HISTORY_PAGE)
+            for message in page.messages:
+                yield message
+            if page.at_end or not page.messages:
+                return
+            after = page.messages[-1].order
+
+    async def first_unread(self) -> Message | None:
+        """The oldest message that counts as unread."""
+
+        def read(tx: Tx) -> Message | None:
+            self._stored(tx)
+            return tx.messages.first_unread(self.chat_id)
+
+        return await self._context.store.read(read)
+
+    # --- writing ---
+
+    async def send_text(self, text: str) -> SentMessage:
+        """Queue a text and return once it is stored; it is sent when there is a connection. Accepts a request.
+
+        Raises:
+            InputError: empty_text, too_large, unknown_chat.
+            SendBlockedError: the verified contact's identity changed: `accept_identity` first.
+        """
+        if not text.strip():
+            raise InputError("empty_text")
+        if len(text.encode("utf-8", "surrogatepass")) > limits.TEXT_MAX_BYTES:
+            raise InputError("too_large")
+        try:
+            body = text_body(text)
+        except ValueError as error:
+            raise InputError("malformed_text") from error
+        mid = Mid(random16())
+        await self._engine.sending.enqueue(self.chat_id, lambda tx, out: self._add(tx, out, mid, text, body))
+        return SentMessage(self.chat_id, mid)
+
+    async def retry(self, mid: Mid) -> None:
+        """Queue a failed message again, behind the others. Raises InputError (unknown_message)."""
+
+        def step(tx: Tx, out: Outcome) -> None:
+            self._stored(tx)
+            if not tx.outbox.requeue(self.chat_id, mid):
+                raise InputError("unknown_message")
+            change = tx.messages.to_end(self.chat_id, mid, self._context.me.uid)
+            out.events.append(MessageStateChanged(change.message, change.previous_order))
+            out.touched.add(self.chat_id)
+
+        await self._context.commit(step)
+        self._engine.sending.wake(self.chat_id)
+
+    async def discard(self, mid: Mid) -> None:
+        """Drop a failed message. Raises InputError (unknown_message)."""
+
+        def step(tx: Tx, out: Outcome) -> None:
+            self._stored(tx)
+            item = tx.outbox.get(self.chat_id, mid)
+            if item is None or item.failed is None:
+                raise InputError("unknown_message")
+            tx.outbox.remove(self.chat_id, mid)
+            order = tx.messages.discard(self.chat_id, mid, self._context.me.uid)
+            if order is not None:
+                out.events.append(MessageDiscarded(self.chat_id, mid, order))
+            out.touched.add(self.chat_id)
+
+        await self._context.commit(step)
+
+    async def save_draft(self, text: str) -> None:
+        """Keep what is typed and not sent."""
+
+        def step(tx: Tx, out: Outcome) -> None:
+            if self._stored(tx).draft != text:
+                tx.chats.set_draft(self.chat_id, text)
+                out.touched.add(self.chat_id)
+
+        await self._context.commit(step)
+
+    async def set_typing(self, typing: bool) -> None:  # noqa: FBT001 - the one thing it says
+        """Tell the other member, if they are there. Nothing is told before the request is accepted."""
+        if (await self._context.store.read(self._stored)).accepted:
+            self._engine.send_hint(Typing(self.chat_id, _NOBODY, typing))
+
+    async def mark_read(self, order: int) -> None:
+        """The person has seen everything up to this place; the authors are told if the chat was accepted."""
+
+        def step(tx: Tx, out: Outcome) -> None:
+            chat = self._stored(tx)
+            seq = chat.cursor if order >= PENDING_BASE else min(order >> ORDER_SHIFT, chat.cursor)
+            if tx.chats.mark_read(self.chat_id, seq):
+                out.touched.add(self.chat_id)
+
+        await self._context.commit(step)
+        self._engine.reads_due()
+
+    # --- requests and identities ---
+
+    async def accept(self) -> None:
+        """Accept the message request. Raises RefusedError, NetworkError."""
+        await self._answer(accept=True)
+        self._engine.reads_due()
+
+    async def decline(self) -> None:
+        """Decline the message request: the chat leaves the list. Raises RefusedError, NetworkError."""
+        await self._answer(accept=False)
+
+    async def accept_identity(self) -> None:
+        """The person has been told that the contact's identity changed, and goes on with the new one."""
+
+        def step(tx: Tx, out: Outcome) -> None:
+            chat = self._stored(tx)
+            contact = tx.contacts.get(chat.peer)
+            if contact is not None and (contact.sending_blocked or contact.trust is Trust.CHANGED):
+                tx.contacts.set_trust(chat.peer, Trust.FIRST_USE)
+            for chat_id in tx.chats.with_peer(chat.peer):
+                tx.chats.set_identity_changed(chat_id, changed=False)
+                out.touched.add(chat_id)
+
+        await self._context.commit(step)
+        self._engine.sending.wake(self.chat_id)
+
+    # --- inside ---
+
+    def _stored(self, tx: Tx) -> StoredChat:
+        chat = tx.chats.get(self.chat_id)
+        if chat is None:
+            raise InputError("unknown_chat")
+        return chat
+
+    def _add(self, tx: Tx, out: Outcome, mid: Mid, text: str, body: bytes) -> Message:
+        chat = self._stored(tx)
+        contact = tx.contacts.get(chat.peer)
+        if contact is not None and contact.sending_blocked:
+            raise SendBlockedError(contact.handle)
+        now, me = self._context.me.clock.now_ms(), self._context.me.uid
+        if not chat.accepted:
+            tx.chats.set_accepted(self.chat_id, accepted=True)
+        message = tx.messages.add(
+            NewMessage(self.chat_id, mid, me, True, MessageKind.TEXT, MessageState.QUEUED, now, text=text)  # noqa: FBT003
+        )
+        tx.outbox.add(self.chat_id, mid, TEXT, body, now)
+        out.events.append(MessageStateChanged(message, message.order))
+        out.touched.add(self.chat_id)
+        return message
+
+    async def _answer(self, *, accept: bool) -> None:
+        await self._context.store.read(self._stored)
+        await self._context.rest.answer_request(self.chat_id, accept=accept)
+
+        def step(tx: Tx, out: Outcome) -> None:
+            tx.chats.set_accepted(self.chat_id, accepted=accept, declined=not accept)
+            out.touched.add(self.chat_id)
+
+        await self._context.commit(step)

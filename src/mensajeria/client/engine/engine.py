@@ -1,0 +1,252 @@
+"""The running connection: performs what `core.link` decides, and runs everything that lives while it is open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from typing import Final
+
+from mensajeria.client.api import ConnectionChanged, ConnectionPhase
+from mensajeria.client.core import link as core
+from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.directory import Directory
+from mensajeria.client.engine.inbound import Inbound
+from mensajeria.client.engine.login import LoginKeeper
+from mensajeria.client.engine.mailer import Mailer
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.sending import Sending
+from mensajeria.client.engine.session import Session
+from mensajeria.client.engine.upkeep import Upkeep
+from mensajeria.client.errors import ClientError, RefusedError, SecurityError, StateError
+from mensajeria.client.store import Tx
+from mensajeria.client.transport.address import ServerAddress
+from mensajeria.client.transport.websocket import NO_CLOSE_FRAME, ConnectionLostError, connect
+from mensajeria.protocol import frames, limits
+from mensajeria.protocol.connection import ClientConnection
+from mensajeria.protocol.errors import Close, Code
+
+_log = logging.getLogger(__name__)
+RESTORE_EPOCH: Final = "restore_epoch"
+
+
+class Engine:
+    """Keeps the account connected from `start` to `stop`."""
+
+    def __init__(
+        self, context: Context, keeper: LoginKeeper, address: ServerAddress, tls: ssl.SSLContext | None
+    ) -> None:
+        self._context = context
+        self._keeper = keeper
+        self._address = address
+        self._tls = tls
+        self._link = core.Link()
+        self._task: asyncio.Task[None] | None = None
+        self._poke = asyncio.Event()
+        self._level = asyncio.Event()
+        self._session: Session | None = None
+        self._upkeep: Upkeep | None = None
+        self._after_s = 0.0
+        self.directory = Directory(context)
+        self._mailer = Mailer(context)
+        self.sending = Sending(context, self.directory, self._mailer)
+
+    # --- what the client asks ---
+
+    def start(self) -> None:
+        """Connect, and keep connected."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="mensajeria-link")
+
+    async def stop(self) -> None:
+        """Disconnect for good. What is half done is completed by the store or not at all."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    @property
+    def phase(self) -> ConnectionPhase:
+        """State of the link."""
+        return self._link.phase
+
+    @property
+    def code(self) -> str | None:
+        """Why the link is down."""
+        return self._link.code
+
+    def retry_now(self) -> None:
+        """Do not wait for the next try; also after a login was renewed."""
+        self._poke.set()
+
+    async def caught_up(self) -> None:
+        """Wait until mailbox and logs are level with the server. Raises StateError when nothing will come of it."""
+        while not self._level.is_set():
+            if self._link.phase in {ConnectionPhase.LOGIN_ENDED, ConnectionPhase.STOPPED}:
+                raise StateError(self._link.code or "login_ended")
+            try:
+                async with asyncio.timeout(0.2):
+                    await self._level.wait()
+            except TimeoutError:
+                continue
+
+    def send_hint(self, frame: frames.Typing) -> None:
+        """Send a frame that may be lost."""
+        if self._session is not None:
+            self._session.send(frame)
+
+    def reads_due(self) -> None:
+        """There are read positions to tell."""
+        if self._upkeep is not None:
+            self._upkeep.reads_due.set()
+
+    # --- the loop ---
+
+    async def _run(self) -> None:
+        effect: core.Effect = self._link.start()
+        while True:
+            match effect:
+                case core.Open():
+                    await self._tell()
+                    effect = await self._open()
+                case core.Renew():
+                    effect = await self._renew()
+                case core.Wait(seconds):
+                    await self._tell(seconds)
+                    effect = await self._wait(seconds)
+                case core.Halt():
+                    await self._tell()
+                    self._poke.clear()
+                    await self._poke.wait()
+                    effect = self._link.start()
+
+    async def _wait(self, seconds: float) -> core.Effect:
+        self._poke.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._poke.wait()
+        except TimeoutError:
+            return self._link.waited()
+        return self._link.retry_now() or self._link.waited()
+
+    async def _renew(self) -> core.Effect:
+        try:
+            credentials = await self._keeper.credentials()
+            await self._keeper.renew(credentials.access_token)
+        except ClientError as error:
+            return self._link.renewal_failed(_ending_code(error), chance=self._context.chance())
+        return self._link.renewed()
+
+    async def _open(self) -> core.Effect:
+        """Connect and stay connected; why it ended decides what follows."""
+        loop = asyncio.get_running_loop()
+        self._after_s = 0.0
+        close, code = NO_CLOSE_FRAME, "network"
+        try:
+            await self._connected()
+        except* ConnectionLostError as group:
+            lost = _first(group)
+            close = lost.code if isinstance(lost, ConnectionLostError) else NO_CLOSE_FRAME
+        except* SecurityError as group:
+            return_code = _first(group)
+            code = return_code.code if isinstance(return_code, SecurityError) else "server_changed"
+            close = -1
+        except* ClientError as group:
+            first = _first(group)
+            code = first.code if isinstance(first, ClientError) else code
+        except* TimeoutError:
+            code = "timeout"
+        finally:
+            self._disconnected()
+        if close == -1:
+            return self._link.halt(code)
+        if code == "login_ended":
+            return self._link.renewal_failed(Code.LOGIN_REVOKED, chance=self._context.chance())
+        return self._link.lost(close, now=loop.time(), chance=self._context.chance(), code=code, after_s=self._after_s)
+
+    async def _connected(self) -> None:
+        credentials = await self._keeper.credentials()
+        gen = await self._context.store.read(lambda tx: tx.own.gen())
+        socket = await connect(self._address.websocket("/ws"), tls=self._tls, max_message=limits.MAX_FRAME)
+        me = self._context.me
+        channel = ClientConnection(
+            await self._keeper.channel_key(),
+            did=me.did,
+            jwt=credentials.access_token,
+            nonce=os.urandom(32),
+            gen=gen,
+            server_id=me.server_id,
+        )
+        session = Session(socket, channel)
+        try:
+            await self._check_epoch((await session.welcome()).restore_epoch)
+            self._link.opened(asyncio.get_running_loop().time())
+            await self._tell()
+            await self._live(session)
+        finally:
+            self._after_s = session.reconnect_after_s
+            session.end()
+
+    async def _live(self, session: Session) -> None:
+        async with asyncio.TaskGroup() as group:
+            upkeep = Upkeep(self._context, self.directory, self._mailer, session)
+            inbound = Inbound(self._context, self.directory, self.sending, session, upkeep.keys_due.set)
+            group.create_task(session.read(lambda frame: self._take(session, inbound, frame)))
+            await inbound.catch_up()
+            await self._mailer_flush(session)
+            self._session, self._upkeep = session, upkeep
+            group.create_task(inbound.run())
+            await self.sending.start(session, group, inbound.level)
+            upkeep.start(group)
+            self._link.caught_up()
+            self._level.set()
+            await self._tell()
+
+    async def _mailer_flush(self, session: Session) -> None:
+        try:
+            await self._mailer.flush(session)
+        except RefusedError as error:
+            _log.info("kept envelopes wait: %s", error.code)
+
+    def _take(self, session: Session, inbound: Inbound, frame: frames.ServerFrame) -> None:
+        if isinstance(frame, frames.SessionEnded):
+            _log.info("the server ended the login: %s", frame.code)
+            raise session.end(Close.LOGIN_ENDED)
+        inbound.deliver(frame)
+
+    def _disconnected(self) -> None:
+        self._session = self._upkeep = None
+        self._level.clear()
+        self.sending.stop()
+
+    async def _check_epoch(self, epoch: int) -> None:
+        """A server restored from a backup says so by a higher epoch; a lower one is a rollback nobody declared."""
+
+        def step(tx: Tx, out: Outcome) -> bool:
+            known = tx.meta.number(RESTORE_EPOCH)
+            if epoch < known:
+                out.warn(tx, "epoch_rolled_back", self._context.me.clock.now_ms())
+            tx.meta.raise_to(RESTORE_EPOCH, epoch)
+            return epoch >= known
+
+        if not await self._context.commit(step):
+            raise SecurityError("epoch_rolled_back")
+
+    async def _tell(self, wait_s: float = 0.0) -> None:
+        pending = await self._context.store.read(lambda tx: tx.outbox.count())
+        retry_at = int(self._context.me.clock.now_ms() + wait_s * 1000) if wait_s else 0
+        code = self._link.code
+        self._context.emitter.emit(ConnectionChanged(self._link.phase, retry_at, code, pending))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first leaf of a group: one cause ends a connection, the others follow from it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _ending_code(error: ClientError) -> str:
+    return Code.LOGIN_REVOKED if error.code == "login_ended" else error.code
