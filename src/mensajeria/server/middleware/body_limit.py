@@ -1,48 +1,69 @@
-"""Refuses a request body that is too large before anything reads it into memory."""
+"""Refuses a request body that is too large, before anything parses it or asks who sends it."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.protocol.errors import Code
+from mensajeria.server.problems import MEDIA_TYPE, problem_body, problem_headers
 
 MAX_BODY: Final = 512 << 10
 """Bytes. The largest legitimate request uploads 100 one-time keys and two others: about 40 KiB."""
 
 
 class BodyLimit:
-    """ASGI middleware: by Content-Length if there is one, and by counting in any case."""
+    """ASGI middleware: reads the body up to the limit and hands it on in one piece."""
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
         self._app = app
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; raises ProtocolError TOO_LARGE into the application."""
+        """Handle one request: 413 for a body above the limit, announced or found by counting."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        counter = _Counter(receive, self._limit, _announced(scope))
-        await self._app(scope, counter.receive, send)
+        body = None if _announced(scope) > self._limit else await self._read(receive)
+        if body is None:
+            await _refuse(scope, receive, send, self._limit)
+        else:
+            await self._app(scope, _Replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body, or None when it is too large. A client that goes away meanwhile leaves what it sent."""
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message["type"] == "http.request" and message.get("more_body", False)
+            if len(body) > self._limit:
+                return None
+        return bytes(body)
 
 
-class _Counter:
-    def __init__(self, receive: Receive, limit: int, announced: int) -> None:
+class _Replay:
+    """Gives the body once, then what the connection says next: that the client has gone."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
         self._receive = receive
-        self._limit = limit
-        self._announced = announced
-        self._seen = 0
 
-    async def receive(self) -> Message:
-        if self._announced > self._limit:
-            raise ProtocolError(Code.TOO_LARGE, f"at most {self._limit} bytes")
-        message = await self._receive()
-        self._seen += len(message.get("body", b""))
-        if self._seen > self._limit:
-            raise ProtocolError(Code.TOO_LARGE, f"at most {self._limit} bytes")
-        return message
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+    request_id = scope.get("state", {}).get("request_id", "")
+    body = problem_body(Code.TOO_LARGE, f"at most {limit} bytes", request_id)
+    headers = problem_headers(Code.TOO_LARGE, 0) | {"Connection": "close"}
+    await JSONResponse(body, body["status"], headers, MEDIA_TYPE)(scope, receive, send)
 
 
 def _announced(scope: Scope) -> int:
