@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mensajeria.server.db.engine import normalise_url
@@ -88,14 +88,15 @@ class Settings(BaseSettings):
             normalise_url(value.get_secret_value())
         return value
 
-    @model_validator(mode="after")
-    def _one_process_without_shared_parts(self) -> Self:
-        if self.workers > 1:
+    @field_validator("workers")
+    @classmethod
+    def _one_process(cls, value: int) -> int:
+        if value > 1:
             raise ValueError(
                 "this version has no broker between processes yet: with more than one worker, messages would not reach "
                 "people connected to another one; use 1"
             )
-        return self
+        return value
 
     @property
     def is_loopback(self) -> bool:

@@ -82,7 +82,7 @@ def test_wrong_value_is_named_but_not_repeated(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert "s3cret" not in str(caught.value)
-    assert name in str(caught.value) or name == "WORKERS"
+    assert f"MENSAJERIA_{name}" in str(caught.value)
 
 
 def test_secret_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

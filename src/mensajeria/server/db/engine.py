@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Row, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -24,6 +24,7 @@ from mensajeria.server.db.sqlite_writer import SqliteWriter
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 """A row whose columns are named by the query beside it."""
+_KINDS: Final = "the database is a file of SQLite (sqlite:///path) or PostgreSQL (postgresql://...)"
 RETRIED_STATES: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: the transaction had no effect and may be run again."""
 
@@ -34,13 +35,16 @@ def normalise_url(url: str) -> URL:
     Raises:
         ValueError: neither SQLite in a file nor PostgreSQL.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(_KINDS) from None  # without the URL, which may hold a password
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+asyncpg")
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite+aiosqlite")
-    raise ValueError("the database is a file of SQLite (sqlite:///path) or PostgreSQL (postgresql://...)")
+    raise ValueError(_KINDS)
 
 
 class Database:
