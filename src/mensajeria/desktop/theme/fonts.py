@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Final, NamedTuple
 
@@ -105,10 +105,10 @@ def emoji(size: int) -> QFont:
     return made
 
 
-@cache
-def emoji_metrics(size: int) -> QFontMetricsF:
-    """Metrics of the emoji font."""
-    return QFontMetricsF(emoji(size))
+@lru_cache(maxsize=256)
+def emoji_width(text: str, size: int) -> float:
+    """Width of emoji, px. Remembered: laying one out takes longer than painting it."""
+    return QFontMetricsF(emoji(size)).horizontalAdvance(text)
 
 
 @cache

@@ -50,6 +50,8 @@ class TimelineModel(QAbstractListModel):
     """(position of the newest row held, how many)"""
     opened = pyqtSignal()
     """A first page is here."""
+    page_staged = pyqtSignal()
+    """A page waits in ``staged`` for ``commit`` (only with ``staging``)."""
     window_changed = pyqtSignal()
     """``at_start``, ``at_end`` or ``unseen`` changed."""
 
@@ -64,6 +66,9 @@ class TimelineModel(QAbstractListModel):
         self.at_start = self.at_end = True
         self.unseen = 0
         """Incoming rows that arrived behind the window's end since it was left."""
+        self.staging = False
+        """Set by a view that wants to lay pages out in idle moments before they come in: see ``commit``."""
+        self._staged: list[tuple[Page, bool]] = []
         self.following = True
         """Set by the view: the end is on screen, so a full window drops its oldest rows; else its newest."""
 
@@ -107,6 +112,7 @@ class TimelineModel(QAbstractListModel):
         self.chat_id, self.rows, self.decor = chat_id, [], []
         self.at_start = self.at_end = True
         self._asked_older = self._asked_newer = False
+        self._staged.clear()
         self._divider, self._divider_count, self.unseen, self.following = "", 0, 0, True
         self.endResetModel()
         self.window_changed.emit()
@@ -117,6 +123,7 @@ class TimelineModel(QAbstractListModel):
         self.rows = list(opened.page.rows)
         self.at_start, self.at_end = opened.page.at_start, opened.page.at_end
         self._asked_older = self._asked_newer = False
+        self._staged.clear()
         self.unseen = 0
         if opened.first_unread:
             self._divider, self._divider_count = opened.first_unread, opened.unread
@@ -142,6 +149,43 @@ class TimelineModel(QAbstractListModel):
 
         A page that does not fit before it (the window has moved) is cut to what fits.
         """
+        self._take(page, older=True)
+
+    def put_newer(self, page: Page) -> None:
+        """Rows after the newest one held."""
+        self._take(page, older=False)
+
+    @property
+    def staged(self) -> list[tuple[MessageRow, Decor]]:
+        """Rows that wait for ``commit``, each with the surroundings that it will have."""
+        if not self._staged:
+            return []
+        page, older = self._staged[0]
+        rows = [*page.rows, *self.rows[:1]] if older else [*self.rows[-1:], *page.rows]
+        start = page.at_start if older else self.at_start and not self.rows
+        decorated = [(row, self._decor(place, rows, at_start=start)) for place, row in enumerate(rows)]
+        return decorated[:-1] if older and self.rows else decorated[1:] if self.rows else decorated
+
+    def commit(self) -> None:
+        """Let the pages that wait come in."""
+        waiting, self._staged = self._staged, []
+        for page, older in waiting:
+            self._put_page(page, older=older)
+
+    def _take(self, page: Page, *, older: bool) -> None:
+        if self.staging and self.rows:
+            self._staged.append((page, older))
+            self.page_staged.emit()
+        else:
+            self._put_page(page, older=older)
+
+    def _put_page(self, page: Page, *, older: bool) -> None:
+        if older:
+            self._put_older(page)
+        else:
+            self._put_newer(page)
+
+    def _put_older(self, page: Page) -> None:
         self._asked_older = False
         fitting = [row for row in page.rows if not self.rows or row.position < self.rows[0].position]
         self.at_start = page.at_start
@@ -149,8 +193,7 @@ class TimelineModel(QAbstractListModel):
         self._drop_newest()
         self.window_changed.emit()
 
-    def put_newer(self, page: Page) -> None:
-        """Rows after the newest one held."""
+    def _put_newer(self, page: Page) -> None:
         self._asked_newer = False
         fitting = [row for row in page.rows if not self.rows or row.position > self.rows[-1].position]
         self.at_end = page.at_end
@@ -242,25 +285,28 @@ class TimelineModel(QAbstractListModel):
                 self.decor[place] = decor
                 self.dataChanged.emit(self.index(place), self.index(place))
 
-    def _decor(self, place: int) -> Decor:
-        row = self.rows[place]
-        day = self.day_of(place)
-        new_day = self.at_start if place == 0 else day != self.day_of(place - 1)
+    def _decor(self, place: int, rows: list[MessageRow] | None = None, *, at_start: bool | None = None) -> Decor:
+        rows = self.rows if rows is None else rows
+        row = rows[place]
+        day = self._wording.day(row.time_ms)
+        if place == 0:
+            new_day = self.at_start if at_start is None else at_start
+        else:
+            new_day = day != self._wording.day(rows[place - 1].time_ms)
         divider = self._divider_count if row.key == self._divider else 0
-        first = place == 0 or not self._joined(place - 1)
-        last = place + 1 == len(self.rows) or not self._joined(place)
+        first = place == 0 or not self._joined(rows[place - 1], row)
+        last = place + 1 == len(rows) or not self._joined(row, rows[place + 1])
         return Decor(first, last, day if new_day else None, divider)
 
-    def _joined(self, place: int) -> bool:
-        """Whether the row at ``place`` and the next one belong to the same group."""
-        upper, lower = self.rows[place], self.rows[place + 1]
+    def _joined(self, upper: MessageRow, lower: MessageRow) -> bool:
+        """Whether two neighbours belong to the same group."""
         return (
             upper.service is None
             and lower.service is None
             and upper.sender.uid == lower.sender.uid
             and 0 <= lower.time_ms - upper.time_ms < GROUP_GAP_MS
             and lower.key != self._divider
-            and self.day_of(place) == self.day_of(place + 1)
+            and self._wording.day(upper.time_ms) == self._wording.day(lower.time_ms)
         )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LATEST_MS = 253_402_300_799_000
 """End of the year 9999: later (hostile) times are shown as this one instead of failing."""
+_DAYS_KEPT = 4096
 
 
 class Wording:
@@ -28,6 +29,7 @@ class Wording:
         self.translator = translator
         self.now_ms = now_ms
         self._zone = zone
+        self._days: dict[int, date] = {}
 
     def local(self, time_ms: int) -> datetime:
         """``time_ms`` in the local time zone, forced into the years a date can have."""
@@ -35,8 +37,14 @@ class Wording:
         return datetime.fromtimestamp(bounded / 1000, UTC).astimezone(self._zone)
 
     def day(self, time_ms: int) -> date:
-        """The local day of ``time_ms``."""
-        return self.local(time_ms).date()
+        """The local day of ``time_ms``; asked several times for each row, so the last minutes are remembered."""
+        minute = time_ms // 60_000
+        found = self._days.get(minute)
+        if found is None:
+            if len(self._days) >= _DAYS_KEPT:
+                self._days.clear()
+            found = self._days[minute] = self.local(minute * 60_000).date()
+        return found
 
     def clock(self, time_ms: int) -> str:
         """Time of day, as in ``9:55``."""

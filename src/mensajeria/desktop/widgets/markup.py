@@ -67,8 +67,11 @@ def parse(text: str) -> Marked:
 
 def clean(text: str) -> str:
     """``text`` cut to what may be laid out, without control and direction-override characters, lines kept."""
-    kept = "".join(char for char in text[: MAX_SHOWN + 1] if _harmless(char))
-    emoji = [match.end() for match in _EMOJI.finditer(kept)]
+    kept = text[: MAX_SHOWN + 1]
+    # Almost every message is printable as it is, and told so much faster than character by character.
+    if not kept.replace("\n", "").isprintable():
+        kept = "".join(char for char in kept if _harmless(char))
+    emoji = [match.end() for match in _EMOJI.finditer(kept)] if len(kept) > MAX_EMOJI else []
     limit = emoji[MAX_EMOJI - 1] if len(emoji) > MAX_EMOJI else MAX_SHOWN
     return kept if len(kept) <= limit else kept[:limit] + "…"
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import cache
+from functools import lru_cache
+from math import ceil
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QPainter, QPen
+from PyQt6.QtGui import QColor, QPainter, QPen, QPixmap
 from PyQt6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from mensajeria.desktop.theme import fonts, icons
 from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind
 from mensajeria.desktop.widgets import ticks
-from mensajeria.desktop.widgets.message_layout import MessageLayout
+from mensajeria.desktop.widgets.message_layout import EMOJI_LINE, EMOJI_SIZE, MessageLayout
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
-    from mensajeria.desktop.viewmodels.timeline import TimelineModel
+    from mensajeria.desktop.viewmodels.timeline import Decor, TimelineModel
+    from mensajeria.desktop.viewmodels.types import MessageRow
 
 CACHE_ROWS = 600
 _CENTRE = Qt.AlignmentFlag.AlignCenter
 _SERVICE_ICONS = {
     ServiceKind.ENCRYPTED: "lock-key-fill",
     ServiceKind.IDENTITY_CHANGED: "shield-warning-fill",
+    ServiceKind.NEW_DEVICE: "laptop-fill",
     ServiceKind.MESSAGES_MISSING: "warning-fill",
     ServiceKind.REMOVED_BY_SERVER: "warning-fill",
     ServiceKind.TAMPERED: "shield-warning-fill",
@@ -62,11 +65,21 @@ class MessageDelegate(QStyledItemDelegate):
         if found is None or found.row is not row or found.decor != decor:
             found = MessageLayout(self._ui, row, decor, self._width)
             self._cache[row.key] = found
-            if len(self._cache) > CACHE_ROWS:
-                self._cache.popitem(last=False)
+            self._shrink()
         else:
             self._cache.move_to_end(row.key)
         return found
+
+    def prepare(self, row: MessageRow, decor: Decor) -> None:
+        """Lay out a row that will come in soon."""
+        found = self._cache.get(row.key)
+        if found is None or found.row is not row or found.decor != decor:
+            self._cache[row.key] = MessageLayout(self._ui, row, decor, self._width)
+            self._shrink()
+
+    def _shrink(self) -> None:
+        while len(self._cache) > CACHE_ROWS:
+            self._cache.popitem(last=False)
 
     def height(self, place: int) -> int:
         """Height of a row, slack included."""
@@ -130,18 +143,6 @@ class MessageDelegate(QStyledItemDelegate):
             layout.text.draw(painter, layout.text_at)
 
 
-@cache
-def _faint_rgba(rgba: int) -> QColor:
-    colour = QColor.fromRgba(rgba)
-    colour.setAlphaF(0.10)
-    return colour
-
-
-def _faint(colour: QColor) -> QColor:
-    """The ink of a bubble's edge: a tenth of the shadow's colour."""
-    return _faint_rgba(colour.rgba())
-
-
 def paint_date(painter: QPainter, ui: UiContext, box: QRectF, text: str) -> None:
     """The pill with a day's name."""
     painter.setPen(Qt.PenStyle.NoPen)
@@ -159,7 +160,7 @@ def paint_message(painter: QPainter, ui: UiContext, layout: MessageLayout) -> No
     ink = theme[f"bubble_{side}_text2"]
     if layout.bubble is not None:
         if not theme.dark:
-            painter.fillPath(layout.bubble.translated(0, 1), _faint(theme["shadow"]))
+            painter.fillPath(layout.bubble.translated(0, 1), theme.mixed("shadow", "bg_chat", 0.10))
         painter.fillPath(layout.bubble, theme[f"bubble_{side}"])
         if not layout.icon_box.isNull():
             icons.draw(painter, "lock-key-fill", layout.icon_box, ink)
@@ -167,10 +168,9 @@ def paint_message(painter: QPainter, ui: UiContext, layout: MessageLayout) -> No
             layout.text.draw(painter, layout.text_at)
     else:
         ink = theme["text2"]
-        painter.setPen(theme["text"])
-        painter.setFont(fonts.emoji(40))
-        flag = Qt.AlignmentFlag.AlignRight if row.outgoing else Qt.AlignmentFlag.AlignLeft
-        painter.drawText(layout.bubble_box, flag | Qt.AlignmentFlag.AlignVCenter, layout.emoji)
+        device = painter.device()
+        ratio = device.devicePixelRatioF() if device is not None else 1.0
+        painter.drawPixmap(layout.bubble_box.topLeft(), _large_emoji(layout.emoji, ratio))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme["surface_raised"])
         painter.drawRoundedRect(layout.meta_pill, 10, 10)
@@ -181,7 +181,7 @@ def _paint_meta(painter: QPainter, ui: UiContext, layout: MessageLayout, ink: QC
     row, theme = layout.row, ui.theme
     painter.setPen(ink)
     painter.setFont(fonts.tabular(fonts.MICRO))
-    painter.drawText(layout.meta_at, layout.meta)
+    painter.drawStaticText(layout.meta_at - QPointF(0, fonts.tabular_metrics(fonts.MICRO).ascent()), layout.meta_text)
     if row.outgoing:
         right = layout.meta_pill.right() - 7 if layout.bubble is None else layout.bubble_box.right() - 12
         ticks.draw(painter, theme, QPointF(right - ticks.WIDTH, layout.meta_at.y() - 10), row.state, ink)
@@ -195,3 +195,20 @@ def _paint_meta(painter: QPainter, ui: UiContext, layout: MessageLayout, ink: QC
         painter.drawText(layout.retry_box, _CENTRE, ui.say("action.retry"))
         painter.drawText(between, _CENTRE, "·")
         painter.drawText(layout.discard_box, _CENTRE, layout.discard_text)
+
+
+@lru_cache(maxsize=96)
+def _large_emoji(text: str, ratio: float) -> QPixmap:
+    """Large emoji as a picture.
+
+    They are too big for Qt's glyph cache, and scaling them takes half a millisecond each.
+    """
+    width = ceil(fonts.emoji_width(text, EMOJI_SIZE)) + 2
+    made = QPixmap(ceil(width * ratio), ceil(EMOJI_LINE * ratio))
+    made.setDevicePixelRatio(ratio)
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    painter.setFont(fonts.emoji(EMOJI_SIZE))
+    painter.drawText(QRectF(0, 0, width, EMOJI_LINE), Qt.AlignmentFlag.AlignVCenter, text)
+    painter.end()
+    return made

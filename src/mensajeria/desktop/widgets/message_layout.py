@@ -5,11 +5,12 @@ Coordinates: px from the row's top left.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from PyQt6.QtCore import QPointF, QRectF
-from PyQt6.QtGui import QPainterPath
+from PyQt6.QtCore import QPointF, QRectF, Qt
+from PyQt6.QtGui import QPainterPath, QStaticText, QTransform
 
 from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind
@@ -65,6 +66,7 @@ class MessageLayout:
         self.meta = ui.wording.clock(row.time_ms)
         if row.clock_off:
             self.meta = f"{ui.say('timeline.clock_off_short')}  {self.meta}"
+        self.meta_text, self._meta_text_width = shaped(self.meta)
         top = self._above(ui)
         if row.service is not None:
             bottom = self._notice(ui, top)
@@ -108,7 +110,7 @@ class MessageLayout:
     def _emoji(self, row: MessageRow, top: float) -> float:
         """One to three emoji: large, without a bubble, the time in a pill under them."""
         self.emoji = markup.clean(row.text.strip())
-        width = ceil(fonts.emoji_metrics(EMOJI_SIZE).horizontalAdvance(self.emoji)) + 2
+        width = ceil(fonts.emoji_width(self.emoji, EMOJI_SIZE)) + 2
         left = self.column.right - width if row.outgoing else self.column.left
         self.bubble_box = QRectF(left, top, width, EMOJI_LINE)
         pill = 14 + self._meta_width()
@@ -158,7 +160,7 @@ class MessageLayout:
 
     def _meta_width(self) -> float:
         tick = ticks.WIDTH + 4 if self.row.outgoing else 0.0
-        return ceil(fonts.tabular_metrics(fonts.MICRO).horizontalAdvance(self.meta)) + tick
+        return self._meta_text_width + tick
 
     @property
     def is_warning(self) -> bool:
@@ -168,6 +170,18 @@ class MessageLayout:
     def link_at(self, point: QPointF) -> str:
         """Address under ``point``, or empty."""
         return self.text.link_at(point - self.text_at) if self.text is not None and self.bubble is not None else ""
+
+
+@lru_cache(maxsize=2048)
+def shaped(meta: str) -> tuple[QStaticText, int]:
+    """A time, shaped once and shared (there are only so many in a day), and its width, px.
+
+    Drawing a string anew costs more than a whole bubble.
+    """
+    text = QStaticText(meta)
+    text.setTextFormat(Qt.TextFormat.PlainText)
+    text.prepare(QTransform(), fonts.tabular(fonts.MICRO))
+    return text, ceil(fonts.tabular_metrics(fonts.MICRO).horizontalAdvance(meta))
 
 
 def centred(text: str, role: fonts.Role, inside: Column, top: float, height: float, pad: float) -> QRectF:

@@ -5,57 +5,72 @@ Clock, one tick, two ticks, two heavier ticks, a disc with "!".
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import ceil
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QPainter, QPainterPath, QPen
+from PyQt6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap
 
 from mensajeria.desktop.theme import icons
 from mensajeria.desktop.viewmodels.types import MessageState
 
 if TYPE_CHECKING:
-    from PyQt6.QtGui import QColor
-
     from mensajeria.desktop.theme.theme import Theme
 
 WIDTH, HEIGHT = 16.0, 12.0
+_MARGIN = 2.0
+"""Room for line ends around the box, px."""
 
 
 def draw(painter: QPainter, theme: Theme, at: QPointF, state: MessageState, ink: QColor) -> None:
     """Paint the sign of ``state`` into the 16 x 12 px box at ``at``; ``ink`` is the colour of the text beside it."""
     if state is MessageState.NONE:
         return
-    painter.save()
+    if state is MessageState.FAILED:
+        ink = theme["danger"]
+    elif state is MessageState.READ:
+        ink = theme["read"]
+    device = painter.device()
+    ratio = device.devicePixelRatioF() if device is not None else 1.0
+    painter.drawPixmap(at - QPointF(_MARGIN, _MARGIN), _sign(state, ink.rgba(), ratio))
+
+
+@lru_cache(maxsize=64)
+def _sign(state: MessageState, rgba: int, ratio: float) -> QPixmap:
+    """A sign drawn once for each colour and scale."""
+    made = QPixmap(ceil((WIDTH + 2 * _MARGIN) * ratio), ceil((HEIGHT + 2 * _MARGIN) * ratio))
+    made.setDevicePixelRatio(ratio)
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.translate(_MARGIN, _MARGIN)
+    ink = QColor.fromRgba(rgba)
     if state is MessageState.SENDING:
-        icons.draw(painter, "clock-bold", QRectF(at.x() + 2, at.y() - 0.5, 13, 13), ink)
+        icons.draw(painter, "clock-bold", QRectF(2, -0.5, 13, 13), ink)
     elif state is MessageState.FAILED:
-        icons.draw(painter, "warning-circle-fill", QRectF(at.x() + 1, at.y() - 1.5, 15, 15), theme["danger"])
+        icons.draw(painter, "warning-circle-fill", QRectF(1, -1.5, 15, 15), ink)
     else:
-        _draw_ticks(painter, theme, at, state, ink)
-    painter.restore()
+        _draw_ticks(painter, state, ink)
+    painter.end()
+    return made
 
 
-def _draw_ticks(painter: QPainter, theme: Theme, at: QPointF, state: MessageState, ink: QColor) -> None:
-    read = state is MessageState.READ
-    pen = QPen(theme["read"] if read else ink, 1.9 if read else 1.45)
+def _draw_ticks(painter: QPainter, state: MessageState, ink: QColor) -> None:
+    pen = QPen(ink, 1.9 if state is MessageState.READ else 1.45)
     pen.setCapStyle(Qt.PenCapStyle.RoundCap)
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     painter.setPen(pen)
-    painter.setBrush(Qt.BrushStyle.NoBrush)
     if state is MessageState.SENT:
-        painter.drawPath(_tick(at + QPointF(3.0, 0)))
+        painter.drawPath(_stroke(QPointF(3.0, 0), whole=True))
         return
-    painter.drawPath(_tick(at))
-    second = at + QPointF(5.0, 0)
-    tail = QPainterPath(second + QPointF(2.6, 8.2))
-    tail.lineTo(second + QPointF(3.9, 9.6))
-    tail.lineTo(second + QPointF(10.4, 2.4))
-    painter.drawPath(tail)
+    painter.drawPath(_stroke(QPointF(), whole=True))
+    painter.drawPath(_stroke(QPointF(5.0, 0), whole=False))
 
 
-def _tick(at: QPointF) -> QPainterPath:
-    path = QPainterPath(at + QPointF(0.9, 6.4))
+def _stroke(at: QPointF, *, whole: bool) -> QPainterPath:
+    """A tick, or the part of one that shows behind another."""
+    path = QPainterPath(at + (QPointF(0.9, 6.4) if whole else QPointF(2.6, 8.2)))
     path.lineTo(at + QPointF(3.9, 9.6))
     path.lineTo(at + QPointF(10.4, 2.4))
     return path

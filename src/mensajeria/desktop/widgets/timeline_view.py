@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import (
@@ -40,12 +41,14 @@ from mensajeria.desktop.widgets.scrollbar import OverlayScrollBar
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
-    from mensajeria.desktop.viewmodels.timeline import TimelineModel
+    from mensajeria.desktop.viewmodels.timeline import Decor, TimelineModel
     from mensajeria.desktop.viewmodels.types import MessageRow
 
 TOP_MARGIN = 12
 DATE_REST_MS = 1000
 WHEEL_MS = 160
+IDLE_SLICE_S = 0.004
+"""Longest stretch of layout work between two frames."""
 WHEEL_STEP = 110
 """Pixels for one notch of a wheel (120 units)."""
 
@@ -98,6 +101,12 @@ class TimelineView(QListView):
         self._seen_timer.setSingleShot(True)
         self._seen_timer.setInterval(120)
         self._seen_timer.timeout.connect(self.tell_seen)
+        self._idle = QTimer(self)
+        self._idle.setInterval(0)
+        self._idle.timeout.connect(self._prepare_some)
+        self._waiting: list[tuple[MessageRow, Decor]] = []
+        model.staging = True
+        model.page_staged.connect(self._stage)
         self._bar.valueChanged.connect(self._scrolled)
         model.opened.connect(self._opened)
         model.modelReset.connect(self._cleared)
@@ -200,6 +209,26 @@ class TimelineView(QListView):
         """Lay out again; the end stays the end."""
         super().resizeEvent(event)
         self.scheduleDelayedItemsLayout()
+
+    # ---- pages, laid out before they come in -----------------------------------------------------------------
+
+    def _stage(self) -> None:
+        self._waiting = self._timeline.staged
+        self._idle.start()
+
+    def _prepare_some(self) -> None:
+        """Lay out waiting rows for a few milliseconds.
+
+        When none is left, or the bar is at the edge, let them come in.
+        """
+        until = monotonic() + IDLE_SLICE_S
+        hurried = self._bar.value() < 40 or self._bar.maximum() - self._bar.value() < 40
+        while self._waiting and not hurried and monotonic() < until:
+            self._delegate.prepare(*self._waiting.pop())
+        if hurried or not self._waiting:
+            self._idle.stop()
+            self._waiting = []
+            self._timeline.commit()
 
     # ---- scrolling -------------------------------------------------------------------------------------------
 
