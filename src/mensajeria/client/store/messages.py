@@ -273,7 +273,7 @@ class Messages:
         return max(PENDING_BASE, (last or 0) + 1)
 
     def _place(self, key: int, seq: int, *, first: int) -> int:
-        """The first free place for row `seq` (0) or behind it (1). A row's own place is taken only by a server's lie."""
+        """First free place for row `seq` (0) or behind it (1). A row's own place is taken only when a server lies."""
         if not 0 <= seq <= MAX_SEQ:
             raise StoreMisuseError("seq out of range")
         low, high = (seq << ORDER_SHIFT) + first, (seq << ORDER_SHIFT) | ((1 << ORDER_SHIFT) - 1)

@@ -44,7 +44,8 @@ class Place(Protocol):
     def load(self) -> Content:
         """The content.
 
-        Raises ProfileError: passphrase_needed, passphrase_wrong, keyring_failed, key_lost, profile_damaged, profile_newer.
+        Raises ProfileError: passphrase_needed, passphrase_wrong, keyring_failed, key_lost,
+        profile_damaged, profile_newer.
         """
         ...
 
