@@ -252,8 +252,10 @@ class DeviceListChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class SecurityWarning(Event):
-    """The server did something it must not: altered, replayed, swapped, rolled back. `code` keys the sentence
-    `security.<code>`; nothing of what was received was used."""
+    """The server did something it must not: altered, replayed, swapped, rolled back.
+
+    `code` keys the sentence `security.<code>`; nothing of what was received was used.
+    """
 
     code: str
     chat_id: ChatId | None = None

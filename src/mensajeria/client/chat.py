@@ -22,7 +22,8 @@ from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError, SendBlockedError
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, Chat as StoredChat, NewMessage
+from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, NewMessage
+from mensajeria.client.store.values import Chat as StoredChat
 from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits

@@ -1,0 +1,507 @@
+"""The client's public face: one account on one device, with its chats and events."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from mensajeria.client.account import (
+    Account,
+    AuthFlow,
+    Credentials,
+    check_handle_form,
+    parse_invite,
+)
+from mensajeria.client.api import (
+    ChatView,
+    ConnectionChanged,
+    ConnectionPhase,
+    DeviceView,
+    IdentityChanged,
+    Message,
+    MessageState,
+    MessageStateChanged,
+    Person,
+    SentMessage,
+    ServerView,
+    Trust,
+)
+from mensajeria.client.chat import Chat
+from mensajeria.client.control import ControlServer, SendRequest
+from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.directory import own_devices
+from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
+from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.login import LoginKeeper
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.errors import (
+    InputError,
+    MessageFailedError,
+    ProfileError,
+    SecurityError,
+    SendBlockedError,
+    StateError,
+)
+from mensajeria.client.profiles import (
+    ROLLED_BACK,
+    Opened,
+    forget_sessions,
+    info_of,
+    keep_account,
+    me_of,
+    new_profile,
+    open_profile,
+)
+from mensajeria.client.store import Tx
+from mensajeria.client.strength import estimate
+from mensajeria.client.transport.address import ServerAddress, parse_address
+from mensajeria.client.transport.auth_channel import AuthChannel
+from mensajeria.client.transport.rest import RestApi, RestClient, describe
+from mensajeria.client.transport.tls import client_context
+from mensajeria.crypto.device import DeviceKeys
+from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol import auth
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import ChatId, Mid
+from mensajeria.protocol.membership import direct_chat_id
+
+DEFAULT_DEVICE: Final = "mensajeria"
+KEY_FILE: Final = "MENSAJERIA_KEY_FILE"
+_CHAT_ID: Final = re.compile(r"[0-9a-fA-F]{64}")
+Password = Secret | str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """How a server is reached."""
+
+    address: ServerAddress
+    tls: ssl.SSLContext | None
+
+    @classmethod
+    async def of(cls, server: str, ca_file: Path | None, *, insecure_http: bool) -> _Reach:
+        address = parse_address(server, insecure_http=insecure_http)
+        tls = await asyncio.to_thread(client_context, ca_file) if address.secure else None
+        return cls(address, tls)
+
+
+class Client:
+    """An open account. Made by `register`, `login` or `open`; `async with` closes it.
+
+    Everything runs in the event loop it was made in. Methods raise `ClientError`s only.
+    """
+
+    def __init__(self, opened: Opened, reach: _Reach, clock: Clock, recovery_code: Secret | None = None) -> None:
+        """For the class methods."""
+        self._opened = opened
+        self._reach = reach
+        self._clock = clock
+        self.recovery_code = recovery_code
+        """The account's recovery code, after `register` only: to be shown once and kept by the person."""
+        self._emitter = Emitter()
+        self._control = ControlServer(self._handed_over)
+        self._closed = False
+        self._wire()
+
+    def _wire(self) -> None:
+        """Make the running parts for the profile's device."""
+        me = me_of(self._opened.profile.info, self._clock)
+        self._http = RestClient(self._reach.address, self._reach.tls)
+        keeper = LoginKeeper(me, self._opened.store, self._http)
+        rest = RestApi(self._http, keeper)
+        self._context = Context(me, self._opened.store, rest, self._emitter, self._opened.vault)
+        self._engine = Engine(self._context, keeper, self._reach.address, self._reach.tls)
+
+    # --- getting one ---
+
+    @classmethod
+    async def register(
+        cls,
+        server: str,
+        username: str,
+        password: Password,
+        *,
+        profile: Path | str,
+        invite: str | bytes | None = None,
+        device_name: str = DEFAULT_DEVICE,
+        passphrase: Password | None = None,
+        ca_file: Path | None = None,
+        insecure_http: bool = False,
+        insecure_key_file: bool = False,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Make an account and a profile for it. `recovery_code` is set on the returned client.
+
+        Raises:
+            InputError, ProfileError, NetworkError, SecurityError, RefusedError (handle_taken, invite_required, ...).
+            On any of them no profile is left behind.
+        """
+        handle, secret = check_handle_form(username), _secret(password)
+        token, now = parse_invite(invite), clock or SystemClock()
+        strength = await asyncio.to_thread(estimate, secret, handle)
+        if not strength.accepted:
+            raise InputError("weak_password", strength.advice or "")
+        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        async with new_profile(
+            Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
+        ) as opened:
+            async with await AuthChannel.open(reach.address, reach.tls) as channel:
+                who = Credentials(handle, secret)
+                account = await AuthFlow(channel, now).register(who, token, _device(device_name))
+            await _keep(opened, account, reach, now)
+        return await cls._started(opened, reach, now, account.recovery_code)
+
+    @classmethod
+    async def login(
+        cls,
+        server: str,
+        username: str,
+        password: Password,
+        *,
+        profile: Path | str,
+        device_name: str = DEFAULT_DEVICE,
+        passphrase: Password | None = None,
+        ca_file: Path | None = None,
+        insecure_http: bool = False,
+        insecure_key_file: bool = False,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Log in: a folder without a profile becomes a new device of the account, one with a profile the same again.
+
+        Raises as `register`; ProfileError other_account when the profile belongs to somebody else.
+        """
+        folder, handle, secret = Path(profile), check_handle_form(username), _secret(password)
+        now = clock or SystemClock()
+        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        if await asyncio.to_thread((folder / "profile.json").exists):
+            client = await cls.open(folder, passphrase=passphrase, ca_file=ca_file, offline=True, clock=now)
+            try:
+                client._check_is(handle, reach.address.url)
+                await client.login_again(secret)
+            except BaseException:
+                await client.close()
+                raise
+            return client
+        async with new_profile(
+            folder, _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
+        ) as opened:
+            async with await AuthChannel.open(reach.address, reach.tls) as channel:
+                account = await AuthFlow(channel, now).log_in(Credentials(handle, secret), _device(device_name))
+            await _keep(opened, account, reach, now)
+        return await cls._started(opened, reach, now, None)
+
+    @classmethod
+    async def open(
+        cls,
+        profile: Path | str,
+        *,
+        passphrase: Password | None = None,
+        ca_file: Path | None = None,
+        offline: bool = False,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Open a profile. Works without a network: history, search, drafts, outbox. Connects unless `offline`.
+
+        Raises ProfileError.
+        """
+        opened = await open_profile(Path(profile), _optional(passphrase))
+        try:
+            # An address that was accepted once is the person's decision.
+            reach = await _Reach.of(opened.profile.info.server_url, ca_file, insecure_http=True)
+        except BaseException:
+            await opened.close()
+            raise
+        return await cls._started(opened, reach, clock or SystemClock(), None, offline=offline)
+
+    @classmethod
+    async def _started(
+        cls, opened: Opened, reach: _Reach, clock: Clock, code: Secret | None, *, offline: bool = False
+    ) -> Self:
+        client = cls(opened, reach, clock, code)
+        await client._control.start(opened.profile.folder)
+        if not offline:
+            client._engine.start()
+        return client
+
+    @staticmethod
+    async def check_server(server: str, *, ca_file: Path | None = None, insecure_http: bool = False) -> ServerView:
+        """What a server says of itself. Raises InputError, NetworkError."""
+        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        http = RestClient(reach.address, reach.tls)
+        try:
+            said = await describe(http)
+        finally:
+            await http.close()
+        return ServerView(reach.address.url, said.server_id, said.name, said.version, said.registration)
+
+    @staticmethod
+    async def check_handle(
+        server: str,
+        username: str,
+        *,
+        invite: str | bytes | None = None,
+        ca_file: Path | None = None,
+        insecure_http: bool = False,
+    ) -> bool:
+        """Whether a user name is free. Raises InputError, NetworkError, RefusedError (invite_required, ...)."""
+        handle, token = check_handle_form(username), parse_invite(invite)
+        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        async with await AuthChannel.open(reach.address, reach.tls) as channel:
+            return (await channel.ask(auth.CheckHandle(handle, token), auth.HandleState)).free
+
+    # --- who and where ---
+
+    @property
+    def me(self) -> Person:
+        """The account's person."""
+        return Person(self._context.me.uid, self._context.me.handle, Trust.VERIFIED)
+
+    @property
+    def server_url(self) -> str:
+        """Base URL of the account's server."""
+        return self._reach.address.url
+
+    @property
+    def phase(self) -> ConnectionPhase:
+        """State of the link to the server."""
+        return self._engine.phase
+
+    async def devices(self) -> tuple[DeviceView, ...]:
+        """The account's devices, by its signed list. Raises NetworkError, RefusedError, SecurityError."""
+        names = {info.did: info for info in await self._context.rest.devices()}
+        await self._engine.directory.refresh(self._context.me.uid)
+        me = self._context.me
+        return await self._context.store.read(lambda tx: own_devices(me.verified(tx), me.did, names))
+
+    def _check_is(self, handle: str, url: str) -> None:
+        if self.me.handle != handle or self.server_url != url:
+            raise ProfileError("other_account", "the profile belongs to another account")
+
+    # --- chats ---
+
+    async def chats(self) -> tuple[ChatView, ...]:
+        """All chats that were not declined, latest activity first."""
+        return await self._context.store.read(lambda tx: tx.views.chats())
+
+    def chat(self, chat_id: bytes) -> Chat:
+        """A chat by its id."""
+        return Chat(ChatId(chat_id), self._context, self._engine)
+
+    async def direct_chat(self, username: str) -> Chat:
+        """The chat with a user, made when there is none; the own name gives the note to self.
+
+        Offline it finds chats that exist. Raises InputError, RefusedError (unknown_user), NetworkError, SecurityError.
+        """
+        handle, me = check_handle_form(username), self._context.me
+        known = await self._context.store.read(lambda tx: self._chat_with(tx, handle))
+        if known is not None:
+            return self.chat(known)
+        peer = me.uid if handle == me.handle else (await self._engine.directory.by_handle(handle)).uid
+        chat_id = ChatId(direct_chat_id(me.server_id, me.uid, peer))
+        await self._context.rest.open_direct_chat(chat_id, peer)
+
+        def step(tx: Tx, out: Outcome) -> None:
+            now = self._clock.now_ms()
+            tx.chats.ensure_direct(chat_id, peer, accepted=True, note_to_self=peer == me.uid, now_ms=now)
+            out.touched.add(chat_id)
+
+        await self._context.commit(step)
+        return self.chat(chat_id)
+
+    def _chat_with(self, tx: Tx, handle: str) -> ChatId | None:
+        contact = tx.contacts.by_handle(handle)
+        if contact is None:
+            return None
+        chat_id = ChatId(direct_chat_id(self._context.me.server_id, self._context.me.uid, contact.uid))
+        chat = tx.chats.get(chat_id)
+        return None if chat is None or chat.declined else chat_id
+
+    async def accept(self, chat_id: bytes) -> None:
+        """`Chat.accept`."""
+        await self.chat(chat_id).accept()
+
+    async def mark_read(self, chat_id: bytes, order: int) -> None:
+        """`Chat.mark_read`."""
+        await self.chat(chat_id).mark_read(order)
+
+    async def search(self, text: str, *, chat_id: bytes | None = None, limit: int = 50) -> tuple[Message, ...]:
+        """Messages in which every word of `text` begins a word, accents ignored, newest first."""
+        within = None if chat_id is None else ChatId(chat_id)
+        return await self._context.store.read(lambda tx: tx.views.search(text, chat_id=within, limit=limit))
+
+    # --- events and connection ---
+
+    def events(self, limit: int = QUEUE_LIMIT) -> EventStream:
+        """Everything from now on: `async for event in client.events()`. Each call gives a consumer its own queue."""
+        return self._emitter.stream(limit)
+
+    async def caught_up(self) -> None:
+        """Wait until everything the server has for this device is stored. Raises StateError when that cannot be."""
+        if self._closed:
+            raise StateError("closed")
+        await self._engine.caught_up()
+
+    def retry_now(self) -> None:
+        """Connect now instead of after the wait."""
+        self._engine.retry_now()
+
+    async def wait_sent(self, mid: Mid) -> None:
+        """Wait until the server has stored an own message.
+
+        Raises:
+            MessageFailedError: it was refused for good; `code` tells why.
+            SendBlockedError: a verified contact's identity changed.
+            StateError: login_ended, rolled_back, ...: nothing is sent any more.
+        """
+        stream = self.events()
+        try:
+            if not await self._is_sent(mid):
+                await self._await_sent(stream, mid)
+        finally:
+            stream.close()
+
+    async def _is_sent(self, mid: Mid) -> bool:
+        def read(tx: Tx) -> str | bool:
+            for chat in tx.chats.all():
+                item = tx.outbox.get(chat.chat_id, mid)
+                if item is not None:
+                    return item.failed or False
+            return True
+
+        found = await self._context.store.read(read)
+        if isinstance(found, str):
+            raise MessageFailedError(found)
+        return found
+
+    async def _await_sent(self, stream: EventStream, mid: Mid) -> None:
+        self._raise_if_over(self._engine.phase, self._engine.code)
+        async for event in stream:
+            match event:
+                case MessageStateChanged(message) if message.mid == mid:
+                    if message.state is MessageState.FAILED:
+                        raise MessageFailedError(str(message.error or Code.INTERNAL))
+                    if message.state is not MessageState.QUEUED:
+                        return
+                case IdentityChanged(blocked=True):
+                    if not await self._is_sent(mid):
+                        raise SendBlockedError(event.person.handle)
+                case ConnectionChanged(phase):
+                    self._raise_if_over(phase, event.code)
+                case _:
+                    pass
+        raise StateError("closed")
+
+    @staticmethod
+    def _raise_if_over(phase: ConnectionPhase, code: str | None) -> None:
+        if phase in {ConnectionPhase.LOGIN_ENDED, ConnectionPhase.STOPPED}:
+            raise StateError(code or "login_ended")
+
+    # --- login and end ---
+
+    async def login_again(self, password: Password) -> None:
+        """Renew a login that ended. A device whose state was rolled back comes back as a new one.
+
+        Raises RefusedError, NetworkError, SecurityError, StateError (device_removed).
+        """
+        info, me = self._opened.profile.info, self._context.me
+        fresh = self._engine.code == Code.ROLLED_BACK or await self._opened.store.read(
+            lambda tx: tx.meta.get(ROLLED_BACK) is not None
+        )
+        known = await self._opened.store.read(lambda tx: tx.own.known())
+        who = Credentials(info.handle, _secret(password), known.reveal() if known is not None else b"")
+        async with await AuthChannel.open(self._reach.address, self._reach.tls) as channel:
+            if channel.info.server_id != me.server_id:
+                raise SecurityError("server_changed")
+            flow = AuthFlow(channel, self._clock)
+            if fresh:
+                account = await flow.log_in(who, DEFAULT_DEVICE)
+            else:
+                state = await self._opened.store.read(lambda tx: (tx.own.device(), me.contact(tx), tx.own.gen()))
+                device, contact, gen = state
+                assert device is not None
+                account = await flow.log_in_again(who, DeviceKeys.load(device), contact, gen)
+        if fresh:
+            await self._become(account)
+        else:
+            await self._opened.store.run(lambda tx: keep_account(tx, account, self._clock.now_ms()))
+        self._engine.start()
+        self._engine.retry_now()
+
+    async def _become(self, account: Account) -> None:
+        """Go on as a new device: the old one's ratchets must never encrypt again."""
+        await self._engine.stop()
+        await self._http.close()
+
+        def step(tx: Tx) -> None:
+            forget_sessions(tx)
+            keep_account(tx, account, self._clock.now_ms())
+            tx.meta.remove(ROLLED_BACK)
+            tx.meta.raise_to("gen", self._opened.vault.ceiling)
+
+        await self._opened.store.run(step)
+        await asyncio.to_thread(self._opened.profile.save, info_of(account, self._reach.address))
+        self._wire()
+
+    async def log_out(self) -> None:
+        """End the login on the server; the profile stays readable. Raises NetworkError, RefusedError."""
+        await self._context.rest.log_out()
+        await self._opened.store.run(lambda tx: tx.own.clear_tokens())
+        self._engine.retry_now()
+
+    async def close(self) -> None:
+        """Disconnect and close the profile. What is queued stays queued. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._control.close()
+        await self._engine.stop()
+        await self._http.close()
+        self._emitter.end()
+        await self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _handed_over(self, request: SendRequest) -> SentMessage:
+        """Another process of this user asks this one to send."""
+        to = request.to
+        chat = self.chat(bytes.fromhex(to)) if _CHAT_ID.fullmatch(to) else await self.direct_chat(to)
+        sent = await chat.send_text(request.text)
+        if request.wait:
+            await self.wait_sent(sent.mid)
+        return sent
+
+
+async def _keep(opened: Opened, account: Account, reach: _Reach, clock: Clock) -> None:
+    await opened.store.run(lambda tx: keep_account(tx, account, clock.now_ms()))
+    await asyncio.to_thread(opened.profile.save, info_of(account, reach.address))
+
+
+def _secret(value: Password) -> Secret:
+    return value if isinstance(value, Secret) else Secret.from_text(value)
+
+
+def _optional(value: Password | None) -> Secret | None:
+    return None if value is None else _secret(value)
+
+
+def _device(name: str) -> str:
+    """A device name that the protocol takes."""
+    return name.strip()[:64] or DEFAULT_DEVICE
+
+
+def _key_file_allowed() -> bool:
+    """Whether the environment allows to keep the store's key in a plain file, for machines without a keyring."""
+    return os.environ.get(KEY_FILE) == "plain"

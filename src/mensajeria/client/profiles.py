@@ -1,0 +1,157 @@
+"""From an account to a profile on disk and back: what is stored at login, and what an opened profile consists of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mensajeria.client.account import Account
+from mensajeria.client.api import Trust
+from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY, Me
+from mensajeria.client.engine.people import new_contact, updated_contact, verified_list
+from mensajeria.client.profile import Profile, ProfileInfo
+from mensajeria.client.store import Store, Tx
+from mensajeria.client.store.values import Tokens
+from mensajeria.client.transport.address import ServerAddress
+from mensajeria.client.vault import Vault, create_vault, open_vault
+from mensajeria.kit.clock import Clock
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.ids import Did, ServerId, Uid
+
+ROLLED_BACK = "rolled_back"
+"""Meta value: the store is an old copy, or the server says so: the next login adds a new device."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """An open profile: its folder is locked, its key known, its store open."""
+
+    profile: Profile
+    vault: Vault
+    store: Store
+
+    async def close(self) -> None:
+        """Close the store and let go of the folder."""
+        await self.store.close()
+        await asyncio.to_thread(self.profile.close)
+
+
+async def open_profile(folder: Path, passphrase: Secret | None) -> Opened:
+    """Open a profile. Raises ProfileError. A store that is an old copy is marked, and its sessions are dropped."""
+    profile = await asyncio.to_thread(Profile.open, folder)
+    try:
+        vault = await open_vault(folder, passphrase=passphrase)
+        store = await Store.open(profile.store_path, vault.key)
+    except BaseException:
+        await asyncio.to_thread(profile.close)
+        raise
+    opened = Opened(profile, vault, store)
+    if vault.rolled_back(await store.read(lambda tx: tx.own.gen())):
+        await store.run(mark_rolled_back)
+    return opened
+
+
+@contextlib.asynccontextmanager
+async def new_profile(folder: Path, passphrase: Secret | None, *, insecure_key_file: bool) -> AsyncIterator[Opened]:
+    """A new profile that is kept if the block ends well and leaves nothing behind otherwise. Raises ProfileError."""
+    existed = await asyncio.to_thread(folder.exists)
+    profile = await asyncio.to_thread(Profile.reserve, folder)
+    made: Opened | None = None
+    try:
+        vault = await create_vault(folder, passphrase=passphrase, insecure_key_file=insecure_key_file)
+        try:
+            made = Opened(profile, vault, await Store.create(profile.store_path, vault.key))
+            yield made
+        except BaseException:
+            if made is not None:
+                await made.store.close()
+            await asyncio.to_thread(_remove_made, folder)
+            raise
+    except BaseException:
+        await asyncio.to_thread(profile.close)
+        if not existed:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        raise
+
+
+def _remove_made(folder: Path) -> None:
+    """What `new_profile` made: the store and the key's files. The profile was never used."""
+    for pattern in ("store.db*", "key.*"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def keep_account(tx: Tx, account: Account, now_ms: int) -> None:
+    """Store everything of a login in one transaction."""
+    known = tx.contacts.get(Uid(account.uid))
+    if known is None:
+        contact = new_contact(account.verified, account.served, now_ms)
+    else:
+        contact = updated_contact(known, account.verified, account.served, now_ms)
+    tx.contacts.put(replace(contact, trust=Trust.VERIFIED, sending_blocked=False))
+    tx.own.put_device(account.device.dump())
+    tx.own.put(SETTINGS_KEY, account.settings_key)
+    tx.own.put(BACKUP_KEY, account.backup_key)
+    tokens = Tokens(
+        Secret.from_text(account.logged_in.access_token),
+        account.logged_in.access_expires_ms,
+        Secret(account.logged_in.refresh_token),
+        Secret(account.logged_in.known),
+    )
+    tx.own.put_login(tokens, account.channel_key)
+
+
+def mark_rolled_back(tx: Tx) -> None:
+    """Nothing may be encrypted with what this store holds: a key and nonce could be used twice."""
+    tx.meta.set(ROLLED_BACK, b"1")
+    tx.own.clear_tokens()
+    forget_sessions(tx)
+
+
+def forget_sessions(tx: Tx) -> None:
+    """Drop every ratchet that encrypts. What received messages need stays."""
+    for chat in tx.chats.all():
+        for item in tx.outbox.pending(chat.chat_id, limit=10_000):
+            tx.outbox.unseal(chat.chat_id, item.mid)
+    tx.outbound.drop_all()
+    for contact in tx.contacts.all():
+        for did in known_devices(tx, contact.uid):
+            tx.olm.remove(did)
+    for envelope in tx.envelopes.outgoing(limit=100_000):
+        tx.envelopes.confirmed(envelope.id)
+
+
+def known_devices(tx: Tx, uid: Uid) -> tuple[Did, ...]:
+    """Devices of a user in the newest list, former ones included."""
+    contact = tx.contacts.get(uid)
+    if contact is None:
+        return ()
+    newest = verified_list(contact).list
+    listed = [device.did for device in newest.devices] + [device.did for device in newest.former]
+    return tuple(Did(did) for did in listed)
+
+
+def info_of(account: Account, address: ServerAddress) -> ProfileInfo:
+    """What stands in `profile.json`."""
+    return ProfileInfo(
+        server_url=address.url,
+        server_id=account.server_id.hex(),
+        uid=account.uid.hex(),
+        did=account.device.did.hex(),
+        handle=account.handle,
+    )
+
+
+def me_of(info: ProfileInfo, clock: Clock) -> Me:
+    """Who the profile belongs to."""
+    return Me(
+        server_id=ServerId(bytes.fromhex(info.server_id)),
+        uid=Uid(bytes.fromhex(info.uid)),
+        did=Did(bytes.fromhex(info.did)),
+        handle=info.handle,
+        clock=clock,
+    )
