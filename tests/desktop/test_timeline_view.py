@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,10 @@ def view(signed_in: AppWindow, session: SessionModel) -> TimelineView:
 def fill(session: SessionModel, start: int, count: int, *, at_start: bool = False, at_end: bool = True) -> None:
     rows = [incoming(place) if place % 3 else outgoing(place) for place in range(start, start + count)]
     session.put_opened_chat(opened("c", rows, at_start=at_start, at_end=at_end))
+
+
+def holds_from(session: SessionModel, position: int) -> bool:
+    return session.timeline.rows[0].position == position
 
 
 def top_of(view: TimelineView, session: SessionModel, key: str) -> int:
@@ -81,7 +86,7 @@ def test_older_rows_do_not_move_what_is_on_screen(qtbot: QtBot, view: TimelineVi
     for start in (900, 800, 700):
         rows = tuple(incoming(place) for place in range(start, start + 100))
         session.put_older(Page("c", rows, at_start=False, at_end=False))
-        qtbot.waitUntil(lambda start=start: session.timeline.rows[0].position == start)
+        qtbot.waitUntil(partial(holds_from, session, start))
         assert top_of(view, session, first) == before
 
 

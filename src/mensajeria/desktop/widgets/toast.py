@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QEvent, QObject, QRectF, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, QPoint, QRectF, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QPainter, QPaintEvent
 from PyQt6.QtWidgets import QHBoxLayout, QWidget
 
@@ -21,13 +21,14 @@ _HEIGHT = 44
 
 
 class Toast(QWidget):
-    """A toast over ``host``, centred, ``lift`` px above its lower edge."""
+    """A toast over ``host``, ``lift`` px above its lower edge, in the middle of ``column`` while that is on screen."""
 
     acted = pyqtSignal()
 
-    def __init__(self, ui: UiContext, host: QWidget, lift: int) -> None:
+    def __init__(self, ui: UiContext, host: QWidget, lift: int, column: QWidget | None = None) -> None:
         super().__init__(host)
         self._ui, self._host, self._lift, self._icon = ui, host, lift, "check-circle-fill"
+        self._column = column
         self._label = ElidedLabel(ui, fonts.LABEL_MEDIUM, "on_toast")
         self._action = LinkButton(ui, "action.retry", ink="toast_action")
         self._action.clicked.connect(self._act)
@@ -75,9 +76,13 @@ class Toast(QWidget):
         wanted = self._label.sizeHint().width() + 60 + 2 * _SHADOW
         if not self._action.isHidden():
             wanted += self._action.sizeHint().width() + 24
-        width = min(wanted, self._host.width())
+        left, room = 0, self._host.width()
+        if self._column is not None and self._column.isVisible():
+            left = self._column.mapTo(self._host, QPoint(0, 0)).x()
+            room = self._column.width()
+        width = min(wanted, room)
         top = self._host.height() - self._lift - _HEIGHT - _SHADOW
-        self.setGeometry((self._host.width() - width) // 2, top, width, _HEIGHT + 2 * _SHADOW)
+        self.setGeometry(left + (room - width) // 2, top, width, _HEIGHT + 2 * _SHADOW)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """Shadow, inverse ground, icon."""

@@ -46,7 +46,7 @@ class MainWindow(QWidget):
         whole = QHBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self._splitter)
-        self.toast = Toast(ui, self, 84)
+        self.toast = Toast(ui, self, 84, self.pane)
         self.dialog: Dialog | None = None
         self._wire()
         self._bind_keys()
