@@ -77,6 +77,13 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def tune_collector() -> None:
+    """Keep what the start has made out of later collections, and collect less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
 def _url(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -111,9 +118,7 @@ class _Server(uvicorn.Server):
         """Start, then say so."""
         await super().startup(sockets)
         if self.started:
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
+            tune_collector()
             self._ready()
 
     @contextlib.contextmanager

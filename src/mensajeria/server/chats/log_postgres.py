@@ -20,6 +20,11 @@ _SETTINGS: Final = {
     "synchronous_commit": "on",  # acked means durable, whatever the database's default is
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+    # The planner cannot know how many rows a batch has, nor, on a young server, how large the log is. The right plan is
+    # to look each row up by its index; without these it may read the whole log for every batch.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
 }
 # What a second try may mend: serialization failure, deadlock, and a unique violation by a batch that committed between
 # our lock and our read.

@@ -152,9 +152,7 @@ def create_direct(connection: Connection, chat_id: bytes, own: int, peer: int, n
     if own != peer:
         _check_request_limits(connection, own, peer, now_ms)
     row = connection.execute(
-        insert(chat)
-        .values(chat_id=chat_id, kind=KIND_DIRECT, last_ms=now_ms, created_ms=now_ms)
-        .returning(chat.c.id)
+        insert(chat).values(chat_id=chat_id, kind=KIND_DIRECT, last_ms=now_ms, created_ms=now_ms).returning(chat.c.id)
     ).scalar_one()
     members = [
         {"chat": row, "account": member, "accepted": member == own, "created_ms": now_ms}

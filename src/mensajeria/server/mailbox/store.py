@@ -92,9 +92,7 @@ def _lock_boxes(connection: Connection, dids: set[bytes]) -> dict[bytes, _Box]:
         .order_by(device.c.id)
         .with_for_update(key_share=True)
     )
-    return {
-        row.did: _Box(row.id, row.account_id, row.pq_prekey_id, row.mail_seq, row.mail_bytes) for row in rows
-    }
+    return {row.did: _Box(row.id, row.account_id, row.pq_prekey_id, row.mail_seq, row.mail_bytes) for row in rows}
 
 
 def _store_boxes(connection: Connection, boxes: Sequence[_Box]) -> None:

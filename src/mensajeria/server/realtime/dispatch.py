@@ -87,9 +87,7 @@ class Dispatcher:
             if info is not None and not self._cache.is_loading(outer.chat_id):
                 self._append(connection, outer, body, info)
             else:
-                self._cache.when_loaded(
-                    outer.chat_id, lambda loaded: self._append(connection, outer, body, loaded)
-                )
+                self._cache.when_loaded(outer.chat_id, lambda loaded: self._append(connection, outer, body, loaded))
 
     def _append(self, connection: Connection, outer: MessageOuter, body: bytes, info: ChatInfo | None) -> None:
         assert connection.login is not None

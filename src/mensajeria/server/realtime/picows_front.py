@@ -175,6 +175,11 @@ def _refusal(status: HTTPStatus) -> WSUpgradeResponseWithListener:
 
 def websocket_protocol(gateway: Callable[[], Gateway]) -> type[asyncio.Protocol]:
     """The class for uvicorn's `ws=`. `gateway` is called at each upgrade: the class is there before the server."""
+    return protocol_class(lambda peer, request: accept(gateway(), peer, request))
+
+
+def protocol_class(listener_for: Callable[[str, WSUpgradeRequest], Any]) -> type[asyncio.Protocol]:
+    """As `websocket_protocol`, for any listeners: `listener_for` gets the peer's address and the upgrade request."""
 
     def arguments(listener: Callable[[WSUpgradeRequest], Any]) -> tuple[Any, ...]:
         ping = (False, 30.0, 30.0, WSAutoPingStrategy.PING_WHEN_IDLE)  # our own Ping frames are under the MAC
@@ -192,7 +197,7 @@ def websocket_protocol(gateway: Callable[[], Gateway]) -> type[asyncio.Protocol]
 
         def __init__(self, **_uvicorn: object) -> None:
             self._peer = ""
-            super().__init__(*arguments(lambda request: accept(gateway(), self._peer, request)))
+            super().__init__(*arguments(lambda request: listener_for(self._peer, request)))
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             """Remember where the connection comes from."""
