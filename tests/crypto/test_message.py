@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,18 +56,18 @@ def send(chat: DirectChat, draft: Draft | None = None) -> bytes:
     return seal_message(chat.outbound, draft or chat.draft(), now_ms=NOW, epoch=0).outer
 
 
-def opened(chat: DirectChat, data: bytes, **changes: object) -> OpenedMessage | RefusedMessage:
-    arguments: dict[str, object] = {
+def opened(chat: DirectChat, data: bytes, **changes: Any) -> OpenedMessage | RefusedMessage:
+    arguments: dict[str, Any] = {
         "chat_id": chat.chat_id,
         "facts": chat.facts,
         "member_at": chat.member_at,
         "inbound": chat.inbound,
         **changes,
     }
-    return open_message(data, **arguments)  # type: ignore[arg-type]
+    return open_message(data, **arguments)
 
 
-def read(chat: DirectChat, data: bytes, **changes: object) -> OpenedMessage:
+def read(chat: DirectChat, data: bytes, **changes: Any) -> OpenedMessage:
     """Open and remember, as the store does."""
     got = opened(chat, data, **changes)
     assert isinstance(got, OpenedMessage), got
@@ -77,13 +78,13 @@ def read(chat: DirectChat, data: bytes, **changes: object) -> OpenedMessage:
 
 def forged(
     chat: DirectChat,
-    change_inner: dict[str, object] | None = None,
+    change_inner: dict[str, Any] | None = None,
     pad: Callable[[bytes], bytes] = pad_message,
     **outer: object,
 ) -> bytes:
     """A message that the author's own ratchet really encrypted, with whatever inside."""
     binding = chat.outbound.binding
-    inner: dict[str, object] = {
+    inner: dict[str, Any] = {
         "t": "text",
         "chat_id": binding.chat_id,
         "uid": binding.uid,
@@ -96,12 +97,12 @@ def forged(
         **(change_inner or {}),
     }
     index = chat.outbound.index
-    ct = chat.outbound.encrypt(pad(encode(MessageInner(**inner))))  # type: ignore[arg-type]
-    fields: dict[str, object] = {
+    ct = chat.outbound.encrypt(pad(encode(MessageInner(**inner))))
+    fields: dict[str, Any] = {
         "v": 1, "suite": 1, "chat_id": binding.chat_id, "epoch": 0, "session_id": binding.session_id,
         "idx": index, "mid": b"m" * 16, "ct": ct, "del_hash": bytes(32), "ttl_bucket": 0, **outer,
     }  # fmt: skip
-    return encode(MessageOuter(**fields))  # type: ignore[arg-type]
+    return encode(MessageOuter(**fields))
 
 
 # --- messages ---
@@ -153,7 +154,7 @@ def test_one_message_for_each_mid(chat: DirectChat) -> None:
     assert opened(chat, send(chat, chat.draft("2", mid=mid))) == RefusedMessage(MessageCause.REPLAYED_MID)
 
 
-OUTER_ATTACKS: dict[str, tuple[dict[str, object], MessageCause]] = {
+OUTER_ATTACKS: dict[str, tuple[dict[str, Any], MessageCause]] = {
     "chat": ({"chat_id": b"x" * 32}, MessageCause.WRONG_CHAT),
     "session": ({"session_id": b"x" * 32}, MessageCause.WRONG_SESSION),
     "mid": ({"mid": b"x" * 16}, MessageCause.WRONG_MID),
@@ -171,7 +172,7 @@ def test_the_outer_is_what_was_sealed(chat: DirectChat, name: str) -> None:
     read(chat, forged(chat))
 
 
-INNER_ATTACKS: dict[str, tuple[dict[str, object], MessageCause]] = {
+INNER_ATTACKS: dict[str, tuple[dict[str, Any], MessageCause]] = {
     "chat": ({"chat_id": b"x" * 32}, MessageCause.WRONG_CHAT),
     "session": ({"session_id": b"x" * 32}, MessageCause.WRONG_SESSION),
     "mid": ({"mid": b"x" * 16}, MessageCause.WRONG_MID),
@@ -453,9 +454,9 @@ def test_an_index_that_no_ratchet_reaches(chat: DirectChat) -> None:
 
 
 def test_when_a_session_is_renewed(chat: DirectChat) -> None:
-    def due(**changes: object) -> bool:
-        arguments: dict[str, object] = {"state": chat.state, "now_ms": NOW, "devices": 2, **changes}
-        return must_rotate(chat.outbound, **arguments)  # type: ignore[arg-type]
+    def due(**changes: Any) -> bool:
+        arguments: dict[str, Any] = {"state": chat.state, "now_ms": NOW, "devices": 2, **changes}
+        return must_rotate(chat.outbound, **arguments)
 
     assert not due()
     assert due(own_restore=True)

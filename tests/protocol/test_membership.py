@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -56,10 +57,10 @@ class Group:
     def lookup(self, uid: bytes, did: bytes, dl_ver: int) -> Signer | Unavailable:
         return lookup_in(self.lists)(uid, did, dl_ver)
 
-    def event(self, by: int, type_: str, device: DeviceKeys | None = None, **changes: object) -> Signed:
+    def event(self, by: int, type_: str, device: DeviceKeys | None = None, **changes: Any) -> Signed:
         person = self.crowd[by]
         keys = device or person.device
-        fields: dict[str, object] = {
+        fields: dict[str, Any] = {
             "chat_id": self.state.chat_id if self.state else ZERO,
             "seq": self.state.seq + 1 if self.state else 1,
             "prev": self.state.hash if self.state else ZERO,
@@ -70,18 +71,18 @@ class Group:
             "ts": NOW,
             **changes,
         }
-        return keys.member_event(MemberEvent(**fields))  # type: ignore[arg-type]
+        return keys.member_event(MemberEvent(**fields))
 
     def judge(self, signed: Signed) -> Valid | Void | Pending | NewerType:
         return judge(self.state, signed, self.lookup)
 
-    def does(self, by: int, type_: str, **changes: object) -> MembershipState:
+    def does(self, by: int, type_: str, **changes: Any) -> MembershipState:
         verdict = self.judge(self.event(by, type_, **changes))
         assert isinstance(verdict, Valid), verdict
         self.state = verdict.state
         return verdict.state
 
-    def refuses(self, reason: VoidReason, by: int, type_: str, **changes: object) -> None:
+    def refuses(self, reason: VoidReason, by: int, type_: str, **changes: Any) -> None:
         before = self.state
         assert self.judge(self.event(by, type_, **changes)) == Void(reason)
         assert self.state is before
@@ -130,9 +131,9 @@ def test_create_names_the_group(crowd: list[Person]) -> None:
         (VoidReason.FIELDS, {"supersedes": b"\x01" * 31}),
     ],
 )
-def test_create_fields(crowd: list[Person], reason: VoidReason, changes: dict[str, object]) -> None:
+def test_create_fields(crowd: list[Person], reason: VoidReason, changes: dict[str, Any]) -> None:
     group = Group(crowd)
-    fields: dict[str, object] = {"members": group.founders(), "nonce": b"\x01" * 16, **changes}
+    fields: dict[str, Any] = {"members": group.founders(), "nonce": b"\x01" * 16, **changes}
     group.refuses(reason, 0, "create", **fields)
 
 
@@ -220,7 +221,7 @@ def test_any_bytes_are_void(body: bytes) -> None:
 
 
 def test_every_type_refuses_the_fields_of_others(crowd: list[Person], group: Group) -> None:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "members": (group.member(4),),
         "who": crowd[0].uid,
         "role": "admin",
@@ -232,7 +233,7 @@ def test_every_type_refuses_the_fields_of_others(crowd: list[Person], group: Gro
         "nonce": b"\x01" * 16,
         "supersedes": b"\x01" * 32,
     }
-    own: dict[str, dict[str, object]] = {
+    own: dict[str, dict[str, Any]] = {
         "add": {"members": (group.member(4),)},
         "remove": {"who": crowd[2].uid},
         "role": {"who": crowd[2].uid, "role": "admin"},
@@ -379,7 +380,7 @@ def test_a_succession_moves_a_member(crowd: list[Person], group: Group) -> None:
     new, proof = successor(crowd[2])
     group.lists[new.uid] = new.list
     keys = new.device
-    fields: dict[str, object] = {"who": new.uid, "idfp": new.idfp, "succession": proof}
+    fields: dict[str, Any] = {"who": new.uid, "idfp": new.idfp, "succession": proof}
     signed = group.event(2, "identity", keys, **fields)
     verdict = group.judge(signed)
     assert isinstance(verdict, Valid)
