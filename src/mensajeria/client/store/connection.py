@@ -31,6 +31,8 @@ def open_store(path: Path, key: Secret) -> dbapi2.Connection:
     """
     if not path.is_file():
         raise ProfileError("profile_missing", "there is no store")
+    if path.stat().st_size == 0:  # to SQLite an empty file is a new database, and every key fits
+        raise ProfileError("profile_damaged", "the store is empty")
     _check_key(path, key)
     try:
         connection = _connect(path, key)

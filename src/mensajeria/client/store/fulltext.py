@@ -39,7 +39,8 @@ def forget_text(db: Db, message_id: int) -> None:
 
 def match_expression(text: str) -> str | None:
     """The FTS5 expression for what a person typed; every word is quoted. None when there is no word in it."""
-    words = [word for word in text[:MAX_QUERY_CHARS].replace("\x00", " ").split() if _has_token(word)]
+    clean = text[:MAX_QUERY_CHARS].replace("\x00", " ").encode("utf-8", "ignore").decode()  # half a surrogate pair
+    words = [word for word in clean.split() if _has_token(word)]
     quoted = ['"{}" *'.format(word.replace('"', '""')) for word in words[:MAX_QUERY_WORDS]]
     return f"text : ({' AND '.join(quoted)})" if quoted else None
 
