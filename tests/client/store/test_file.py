@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import shutil
 from pathlib import Path
@@ -171,10 +172,8 @@ async def test_nothing_readable_lies_in_any_file(tmp_path: Path, store: Store) -
 
 def spellings(data: bytes) -> list[bytes]:
     forms = [data, data.hex().encode(), data.hex().upper().encode(), base64.b64encode(data)[:-4]]
-    try:
+    with contextlib.suppress(UnicodeDecodeError):
         forms += [data.decode().encode("utf-16-le"), data.decode().encode("utf-16-be")]
-    except UnicodeDecodeError:
-        pass
     return forms
 
 
@@ -191,6 +190,7 @@ async def test_a_folder_in_its_place_is_no_store(tmp_path: Path) -> None:
 
 def make_sample() -> None:
     """How the kept file was made (with version 1; never again)."""
+
     async def make() -> None:
         SAMPLE.parent.mkdir(exist_ok=True)
         async with await Store.create(SAMPLE, KEY) as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -57,10 +58,14 @@ async def test_an_empty_chat_is_at_both_ends(store: Store) -> None:
     assert await store.read(lambda tx: tx.messages.page(CHAT)) == Page((), at_start=True, at_end=True)
 
 
+def at(tx: Tx, order: int) -> Message | None:
+    return tx.messages.at(CHAT, order)
+
+
 async def test_what_adding_returns_is_what_is_stored(store: Store) -> None:
     for new in (incoming(1), queued(2)):
-        message = await store.run(lambda tx, new=new: tx.messages.add(new))
-        assert await store.read(lambda tx, order=message.order: tx.messages.at(CHAT, order)) == message
+        message = (await store.run(add(new)))[0]
+        assert await store.read(partial(at, order=message.order)) == message
 
 
 async def test_a_queued_message_stands_at_the_end_and_moves_once_when_acked(store: Store) -> None:
@@ -93,10 +98,14 @@ async def test_a_seq_that_no_log_reaches_is_refused(store: Store, seq: int) -> N
         await store.run(add(incoming(seq)))
 
 
+def ack(tx: Tx, number: int) -> None:
+    tx.messages.ack(CHAT, mid(number), ANA, seq=number, server_ms=number)
+
+
 async def test_receipts_move_own_messages_only_forward(store: Store) -> None:
     await store.run(add(*(queued(n) for n in range(1, 5)), incoming(9)))
     for number in range(1, 5):
-        await store.run(lambda tx, n=number: tx.messages.ack(CHAT, mid(n), ANA, seq=n, server_ms=n))
+        await store.run(partial(ack, number=number))
 
     def delivered(tx: Tx, state: MessageState, seq: int) -> list[int | None]:
         return [change.message.seq for change in tx.messages.advance_own(CHAT, state, seq)]
@@ -111,9 +120,7 @@ async def test_receipts_move_own_messages_only_forward(store: Store) -> None:
 
 async def test_failing_and_queueing_again(store: Store) -> None:
     await store.run(add(queued(1, "uno"), queued(2, "dos")))
-    failed = await store.run(
-        lambda tx: tx.messages.set_state(CHAT, mid(1), ANA, MessageState.FAILED, Code.TOO_LARGE)
-    )
+    failed = await store.run(lambda tx: tx.messages.set_state(CHAT, mid(1), ANA, MessageState.FAILED, Code.TOO_LARGE))
     assert (failed.message.state, failed.message.error) == (MessageState.FAILED, Code.TOO_LARGE)
     again = await store.run(lambda tx: tx.messages.to_end(CHAT, mid(1), ANA))
     assert (again.message.state, again.message.error) == (MessageState.QUEUED, None)
@@ -238,7 +245,9 @@ async def found(store: Store, query: str, chat: ChatId | None = None) -> list[in
 
 
 async def test_search_folds_case_and_accents_and_takes_beginnings(store: Store) -> None:
-    await store.run(add(incoming(1, "La canción de Ñandú"), incoming(2, "cancelado"), incoming(3, "CANCION", OTHER_CHAT)))
+    await store.run(
+        add(incoming(1, "La canción de Ñandú"), incoming(2, "cancelado"), incoming(3, "CANCION", OTHER_CHAT))
+    )
     assert await found(store, "cancion") == [3, 1]
     assert await found(store, "Canción") == [3, 1]
     assert await found(store, "canc") == [3, 2, 1]
@@ -254,7 +263,9 @@ async def test_search_goes_on_where_it_stopped(store: Store) -> None:
     assert [m.seq for m in first + then] == [10, 9, 8, 7, 6, 5, 4, 3]
 
 
-@pytest.mark.parametrize("query", ['"', "AND", "NOT x", "a OR b", "text:", "*", "(", "^a", "a*b", "NEAR(a b)", "-", "\x00", "c1"])
+@pytest.mark.parametrize(
+    "query", ['"', "AND", "NOT x", "a OR b", "text:", "*", "(", "^a", "a*b", "NEAR(a b)", "-", "\x00", "c1"]
+)
 async def test_search_takes_nothing_for_syntax(store: Store, query: str) -> None:
     await store.run(add(incoming(1, "otra cosa")))
     assert await found(store, query) == []
@@ -277,7 +288,9 @@ def test_any_text_is_one_expression_or_none(text: str) -> None:
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5(text, scope, tokenize='unicode61 remove_diacritics 2')")
-        connection.execute("INSERT INTO t VALUES(?, 'c1')", (text.encode("utf-8", "ignore").decode().replace("\x00", " "),))
+        connection.execute(
+            "INSERT INTO t VALUES(?, 'c1')", (text.encode("utf-8", "ignore").decode().replace("\x00", " "),)
+        )
         assert connection.execute("SELECT count(*) FROM t WHERE t MATCH ?", (expression,)).fetchone() == (1,)
     finally:
         connection.close()
