@@ -1,4 +1,4 @@
-"""The client's half of registration, login and REST, with the real cryptography: what the accounts' tests speak with."""
+"""The client's half of registration, login and REST, with the real cryptography: how the tests speak to accounts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PASSWORD = Secret(b"5f" * 32)
 """What the pre-stretch would give: tests of the server need not wait for it."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - reads as what happened
     """The server answered with an error."""
 
     def __init__(self, error: auth.AuthError) -> None:
@@ -104,7 +104,9 @@ class Draft:
     finish: auth.RegisterFinish
 
 
-async def draft(connection: Talk, handle: str, *, invite: bytes = b"", now_ms: int, password: Secret = PASSWORD) -> Draft:
+async def draft(
+    connection: Talk, handle: str, *, invite: bytes = b"", now_ms: int, password: Secret = PASSWORD
+) -> Draft:
     """Start a registration and prepare its last message."""
     started = password_proof(SUITE_PASSWORD).start_registration(password)
     challenge = await connection.say(auth.RegisterStart(SUITE_PASSWORD, handle, invite, started.request))

@@ -36,7 +36,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def migrate_in_a_process(url: str) -> None:
-    """Not here: a coroutine test watches for blocking calls from before its fixtures on, and a migration reads files."""
+    """Not in this one: a coroutine test watches for blocking calls already here, and a migration reads files."""
     program = "import sys; from mensajeria.server.db.migrate import migrate; migrate(sys.argv[1])"
     subprocess.run([sys.executable, "-c", program, url], check=True, timeout=60)
 
@@ -70,6 +70,10 @@ def app_server(http: httpx.AsyncClient) -> Server:
     """The services behind `http`."""
     found: Server = http.app_server  # type: ignore[attr-defined]
     return found
+
+
+def void(_result: object) -> None:
+    """Drop a result: what a write function returns must not outlive its connection."""
 
 
 async def row_counts(server: Server) -> dict[str, int]:

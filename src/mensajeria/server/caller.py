@@ -1,4 +1,4 @@
-"""Who calls a REST endpoint: bearer token and `Mensajeria-Mac`, checked together (protocol.api says how they are made)."""
+"""Who calls a REST endpoint: bearer token and `Mensajeria-Mac`, checked together (see protocol.api for both)."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _matching(settings: Settings, facts: Facts, keys: KeyFiles | None) -> KeyFil
 
 
 async def _create(settings: Settings, clock: Clock, db: Database, keys: KeyFiles) -> Prepared:
-    """The secrets are there already: a kill in between leaves them without facts, and the next start takes them over."""
+    """The secrets are there already: a kill in between leaves them without facts, for the next start to take over."""
     decoy = await asyncio.to_thread(make_decoy, keys.opaque_setup)
     now_ms = clock.now_ms()
 

@@ -21,7 +21,7 @@ from mensajeria.server.accounts.auth_socket import MAX_MESSAGES
 from mensajeria.server.db.schema import SUSPENDED, account, device, device_list, kt_leaf
 from mensajeria.server.state import Server
 from tests.server.enrol import PASSWORD, Person, Refused, Talk, add_device, altered, log_in, prove, register, talk
-from tests.server.fixtures import row_counts
+from tests.server.fixtures import row_counts, void
 
 WRONG = Secret(b"00" * 32)
 
@@ -100,7 +100,7 @@ async def test_ke3_is_taken_once(server: Server) -> None:
 
 async def test_suspended_account_is_told_only_after_the_proof(server: Server) -> None:
     await register(server, "ana")
-    await server.db.write(lambda connection: connection.execute(update(account).values(status=SUSPENDED)) and None)
+    await server.db.write(lambda connection: void(connection.execute(update(account).values(status=SUSPENDED))))
     connection = talk(server)
 
     await start(connection, "ana")

@@ -48,8 +48,7 @@ async def is_over(server: Server, person: Person) -> bool:
     try:
         await login_of(server, person)
     except ProtocolError as error:
-        assert error.code is Code.LOGIN_REVOKED
-        return True
+        return error.code is Code.LOGIN_REVOKED
     return False
 
 

@@ -134,7 +134,7 @@ def _without(one: Draft, **changes: object) -> auth.RegisterFinish:
     [
         (lambda one, now: msgspec.structs.replace(one.finish, upload=b"x"), Code.MALFORMED),
         (lambda one, now: msgspec.structs.replace(one.finish, identity=b"x"), Code.LIST_INVALID),
-        (lambda one, now: _with_other_device(one, now), Code.MALFORMED),
+        (_with_other_device, Code.MALFORMED),
         (lambda one, now: _without(one, fallback=None), Code.MALFORMED),
         (lambda one, now: _without(one, pq=None), Code.MALFORMED),
         (lambda one, now: _without(one, pq=altered(one.finish.prekeys.pq)), Code.MALFORMED),

@@ -48,7 +48,7 @@ def signed(**changes: object) -> str:
 
 
 def unsigned() -> str:
-    return jwt.encode(claims(), None, algorithm="none")
+    return jwt.encode(claims(), "", algorithm="none")
 
 
 def by_public_key_as_hmac_secret() -> str:

@@ -12,13 +12,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
+from mensajeria.kit.clock import FakeClock
 from mensajeria.server.db import schema_chats
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import SchemaError, current_revision, head_revision, migrate, require_head
 from mensajeria.server.db.schema import metadata
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import prepare
-from mensajeria.kit.clock import FakeClock
+from tests.server.fixtures import void
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -68,7 +69,8 @@ def test_foreign_keys_and_uniqueness_are_there(empty_url: str) -> None:
 
 def test_database_of_a_newer_program_is_refused_and_left_alone(empty_url: str) -> None:
     migrate(empty_url)
-    run(empty_url, lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")) and None, write=True)
+    newer = text("UPDATE alembic_version SET version_num = '9999'")
+    run(empty_url, lambda connection: void(connection.execute(newer)), write=True)
 
     with pytest.raises(SchemaError, match="9999"):
         migrate(empty_url)

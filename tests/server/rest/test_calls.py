@@ -16,7 +16,6 @@ from tests.server.enrol import Person, register
 from tests.server.fixtures import row_counts
 
 DEVICES = "/v1/devices"
-EMPTY_UPLOAD = {"one_time": [], "fallback": None, "pq": None}
 UPLOAD = "/v1/devices/me/prekeys"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.kit.clock import FakeClock
@@ -20,8 +21,8 @@ from mensajeria.protocol.records import Signed
 from mensajeria.server.db.schema import device, one_time_key
 from mensajeria.server.push import Silent
 from mensajeria.server.state import Server
-from tests.server.enrol import Person, add_device, altered, register, talk
-from tests.server.fixtures import row_counts
+from tests.server.enrol import Person, add_device, altered, log_in, register, talk
+from tests.server.fixtures import row_counts, void
 
 Json = dict[str, object]
 
@@ -105,7 +106,8 @@ async def test_find_a_user_and_verify_what_the_server_says(http: httpx.AsyncClie
 
 
 async def test_unknown_users(http: httpx.AsyncClient, ana: Person) -> None:
-    for target in ("/v1/users/by-handle/nobody", f"/v1/users/{b64(bytes(16))}/keys", f"/v1/users/{b64(bytes(16))}/lists"):
+    by_id = f"/v1/users/{b64(bytes(16))}"
+    for target in ("/v1/users/by-handle/nobody", f"{by_id}/keys", f"{by_id}/lists"):
         response = await ana.call(http, "GET", target)
         assert (response.status_code, response.json()["code"]) == (404, "unknown_user")
     invalid = await ana.call(http, "GET", "/v1/users/by-handle/No%20Body")
@@ -213,9 +215,8 @@ async def test_own_device_and_order_and_unknown_ones(
     assert [key["did"] for key in keys] == [b64(bruno.device.did), b64(phone.device.did)]
     assert keys[0]["one_time"] is None
     assert keys[1]["one_time"] is not None
-    await app_server.db.write(
-        lambda c: c.execute(update(device).where(device.c.did == phone.device.did).values(revoked_ms=1)) and None
-    )
+    revoked = update(device).where(device.c.did == phone.device.did).values(revoked_ms=1)
+    await app_server.db.write(lambda connection: void(connection.execute(revoked)))
     assert await claim(http, ana, phone.device.did) == []
 
 
@@ -237,8 +238,8 @@ async def test_device_is_told_when_its_keys_run_low_and_refills(
     assert (await bruno.call(http, "GET", "/v1/devices/me/prekeys")).json() == state
 
 
-def _keep_only(count: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a write function
-    def keep(connection):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _keep_only(count: int) -> Callable[[Connection], None]:
+    def keep(connection: Connection) -> None:
         newest = select(one_time_key.c.id).order_by(one_time_key.c.id.desc()).limit(count)
         connection.execute(one_time_key.delete().where(one_time_key.c.id.not_in(newest)))
 
@@ -254,10 +255,7 @@ async def test_upload_replaces_fallback_and_hybrid_prekey(
     rotated = ana.device.rotate(clock.now_ms())
     assert rotated is not None
     assert rotated.pq is not None
-    await app_server.db.write(lambda c: None)
-    from tests.server.enrol import log_in  # noqa: PLC0415 - the access token has expired meanwhile
-
-    await log_in(talk(app_server), ana)
+    await log_in(talk(app_server), ana)  # the access token has expired meanwhile
 
     state = (await ana.call(http, "PUT", "/v1/devices/me/prekeys", upload_of(rotated))).json()
 

@@ -1,7 +1,8 @@
 """The conversation on `/auth/ws`, without a socket: messages in, messages out (protocol.auth has the order).
 
 It is one object per connection because OPAQUE's server state cannot leave the process and a ticket must not leave the
-connection. A failed step answers `AuthError` and the connection stays open; only malformed bytes and too many messages end it.
+connection. A failed step answers `AuthError` and the connection stays open; what ends it is malformed bytes, too many
+messages or a failure of the server.
 """
 
 from __future__ import annotations
@@ -82,10 +83,10 @@ class AuthSession:
         except ProtocolError as error:
             return AuthReply((_refusal(error.code, error.detail, error.retry_after_ms),))
         except DATABASE_ERRORS as error:
-            _log.error("auth_failed", step=type(message).__name__, **failure(error))  # noqa: TRY400 - without its message
+            _log.error("auth_failed", step=type(message).__name__, **failure(error))
             return AuthReply((_refusal(Code.UNAVAILABLE),))
         except Exception as error:  # noqa: BLE001 - the edge: whatever failed fails this request alone
-            _log.error("auth_failed", step=type(message).__name__, **failure(error))  # noqa: TRY400 - without its message
+            _log.error("auth_failed", step=type(message).__name__, **failure(error))
             return AuthReply((_refusal(Code.INTERNAL),), Close.INTERNAL)
 
     async def _answer(self, message: auth.ClientAuth) -> ServerAuth:

@@ -208,7 +208,7 @@ class LoginService:
 
 
 def _credentials(connection: Connection, handle: str, known: bytes) -> tuple[AnyRow | None, bool]:
-    """The record of a handle, and whether the token belongs to one of its devices: the same two queries for any handle."""
+    """The record of a handle, and whether the token is of one of its devices: the same two queries for any handle."""
     query = select(account.c.id, account.c.opaque_record).where(account.c.handle == handle)
     row = connection.execute(query).one_or_none()
     is_known = select(device.c.id).where(

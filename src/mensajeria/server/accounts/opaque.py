@@ -1,7 +1,7 @@
 """The server's half of OPAQUE (RFC 9807): it never sees a password, only this file talks to the library.
 
-The credential identifier is the handle as claimed. For a handle that nobody has, one persisted decoy record answers: same
-size, same work, and the same blinded evaluation each time it is asked.
+The credential identifier is the handle as claimed. For a handle that nobody has, one persisted decoy record answers:
+same size, same work, and the same blinded evaluation each time it is asked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Refresh tokens: 32 random bytes, rotated at each use. A family is one login of one device.
 
-The database keeps hashes. A token that comes back after it was replaced means that two parties hold the family: it ends, for
-both. Except within 15 seconds, when the answer may just have been lost: whoever proves the channel key gets the same successor.
+The database keeps hashes. A token that comes back after it was replaced means that two parties hold the family: it
+ends, for both. Except within 15 seconds, when the answer may just have been lost: whoever proves the channel key gets
+the same successor again.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class RefreshService:
         """A new access token, when it expires (ms), and the next refresh token.
 
         Raises:
-            ProtocolError: LOGIN_REVOKED: the login has expired, was ended, or has just been ended because of this token.
+            ProtocolError: LOGIN_REVOKED: the login has expired, was ended, or has just ended because of this token.
         """
         successor = await self._db.write(lambda connection: self._rotate(connection, login.device_id, token))
         if successor is None:  # raised only now: what ends a login must be committed
@@ -127,7 +128,7 @@ class RefreshService:
 
 
 def _lock_family(connection: Connection, device_id: int) -> AnyRow | None:
-    """The device's living family, locked: a second refresh at the same moment waits and then sees what the first did."""
+    """The device's living family, locked: a second refresh at the same moment waits, then sees what the first did."""
     query = select(refresh_family).where(
         refresh_family.c.device_id == device_id, refresh_family.c.revoked_ms.is_(None)
     )

@@ -1,4 +1,4 @@
-"""Registration: a handle, an OPAQUE record, an identity, a first device list and its device's prekeys, all or nothing."""
+"""Registration: handle, OPAQUE record, identity, first device list and its device's prekeys, all or nothing."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ from mensajeria.server.transparency.log import record_handle
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A registration under way. It lives in one connection and is good once: what it binds together (the handle that OPAQUE
-    evaluated, the new uid, the invite) cannot be mixed with another's.
+    """A registration under way.
+
+    It lives in one connection and is good once: what it binds together (the handle that OPAQUE evaluated, the new uid,
+    the invite) cannot be mixed with another's.
     """
 
     ticket: bytes

@@ -50,7 +50,7 @@ async def describe_server(server: TheServer) -> ServerDescription:
 async def refresh(request: Request, body: RefreshRequest, server: TheServer, network: Network) -> Tokens:
     """New tokens for a refresh token. Needs no access token, but the MAC under the device's channel key.
 
-    The refresh token is used up. A used one ends the login, except within 15 seconds, when the same successor is returned.
+    The refresh token is used up. A used one ends the login, except within 15 seconds: then the successor is the same.
     """
     if network is not None:
         await server.limiter.check(Limit.REFRESH_NETWORK, network)
@@ -88,7 +88,7 @@ async def read_keys(uid: B16, login: Caller, server: TheServer) -> UserKeys:
 async def read_lists(
     uid: B16, login: Caller, server: TheServer, after: Annotated[int, Query(ge=0, lt=1 << 53)] = 0
 ) -> ListBodies:
-    """Bodies of the device list's versions after `after`, ascending, at most 64: to check the chain up to the newest."""
+    """Bodies of the device list's versions after `after`, ascending, at most 64: to check the chain."""
     await server.limiter.check(Limit.LOOKUP_KEYS_ACCOUNT, login.uid)
 
     def read(connection: Connection) -> list[bytes]:

@@ -16,13 +16,13 @@ from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import ACTIVE, account, device
 
 CACHE_SECONDS: Final = 10
-"""How long a change made by another process (an operator's command) may go unnoticed. Changes by this one count at once."""
+"""How long a change by another process (an operator's command) may go unnoticed. Changes by this one count at once."""
 CACHE_ENTRIES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A proven caller. `ck` is the channel key; `gen` the highest count of persisted encryptions the device has shown."""
+    """A proven caller. `ck`: channel key. `gen`: highest count of persisted encryptions that the device has shown."""
 
     account_id: int
     uid: bytes

@@ -1,7 +1,7 @@
 """Access tokens (JWT, EdDSA) and the sealing of channel keys.
 
-One algorithm is accepted, whatever a token's header says; issuer, audience, expiry and the binding to the channel key (`cnf`)
-are all required. PyJWT checks the former, `sessions.Authenticator` the binding.
+One algorithm is accepted, whatever a token's header says; issuer, audience, expiry and the binding to the channel key
+(`cnf`) are all required. PyJWT checks the former, `sessions.Authenticator` the binding.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One way to read and one way to write, whichever database is behind it.
 
 A read is asynchronous, on a connection of a pool. A write is a plain function over a SQLAlchemy Core connection, run as
-one transaction: on SQLite in the one writer thread, on PostgreSQL on the driver's own connection. It is written once for
-both: `with_for_update()` takes the row lock on PostgreSQL and means nothing on SQLite, where writes never overlap.
+one transaction: on SQLite in the one writer thread, on PostgreSQL on the driver's own connection. It is written once:
+`with_for_update()` takes the row lock on PostgreSQL and means nothing on SQLite, where writes never overlap.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction that is rolled back at the end: several statements see one snapshot on SQLite."""
+        """A connection in a transaction that is rolled back at the end. On SQLite its statements see one snapshot."""
         async with self.engine.connect() as connection:
             yield connection
 
