@@ -73,7 +73,7 @@ class PostgresStore:
             [ts for _, _, ts in batch],
             [m.body for _, m, _ in batch],
         )
-        return dict(rows)
+        return {row[0]: row[1] for row in rows}
 
 
 class SqliteStore:

@@ -210,7 +210,7 @@ async def connect_bare(
     sessions: list[BareSession] = []
     for number in range(pairs * 2):
         address = f"ws://127.0.0.1:{port}/ws?user={number}"
-        _, session = await ws_connect(lambda number=number: kind(number // 2, arrived), address)  # type: ignore[misc]
+        _, session = await ws_connect(lambda number=number: kind(number // 2, arrived), address)
         assert isinstance(session, BareSession)
         sessions.append(session)
     return sessions[::2]

@@ -42,7 +42,7 @@ COLUMNS: Final = (
     *("what", "messages_s", "p50_ms", "p99_ms"),
     *("server_cpu_us", "postgres_cpu_us", "load_cpu_us", "share", "lost"),
 )
-# The bars for PostgreSQL: W1 at least a quarter of the bare hot path (share), W2 below 5 ms from send to delivery (p99).
+# The bars for PostgreSQL: W1 a quarter of the bare hot path (share), W2 below 5 ms from send to delivery (p99).
 
 Row = dict[str, Any]
 
