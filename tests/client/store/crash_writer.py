@@ -37,7 +37,7 @@ async def main(path: Path) -> None:
         batch = range(number + 1, number + 4)
         await asyncio.gather(*(store.run(partial(step, number=n)) for n in batch))
         number = batch[-1]
-        print(number, flush=True)
+        print(number, flush=True)  # noqa: T201 - the report that the parent reads
 
 
 if __name__ == "__main__":
