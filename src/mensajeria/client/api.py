@@ -254,7 +254,7 @@ class DeviceListChanged(Event):
 class SecurityWarning(Event):
     """The server did something it must not: altered, replayed, swapped, rolled back.
 
-    `code` keys the sentence `security.<code>`; nothing of what was received was used.
+    `code` keys the sentence `error.<code>`; nothing of what was received was used.
     """
 
     code: str

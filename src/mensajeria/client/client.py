@@ -183,7 +183,7 @@ class Client:
         if await asyncio.to_thread((folder / "profile.json").exists):
             client = await cls.open(folder, passphrase=passphrase, ca_file=ca_file, offline=True, clock=now)
             try:
-                client._check_is(handle, reach.address.url)
+                client._check_is(handle, reach.address.url)  # noqa: SLF001 - of this class
                 await client.login_again(secret)
             except BaseException:
                 await client.close()
@@ -431,8 +431,7 @@ class Client:
             await self._become(account)
         else:
             await self._opened.store.run(lambda tx: keep_account(tx, account, self._clock.now_ms()))
-        self._engine.start()
-        self._engine.retry_now()
+        self._engine.restart()
 
     async def _become(self, account: Account) -> None:
         """Go on as a new device: the old one's ratchets must never encrypt again."""

@@ -36,7 +36,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """The server broke the log's promise. `code` keys the sentence `security.<code>`."""
+    """The server broke the log's promise. `code` keys the sentence `error.<code>`."""
 
     chat_id: bytes
     code: str

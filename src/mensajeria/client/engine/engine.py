@@ -77,7 +77,14 @@ class Engine:
         return self._link.code
 
     def retry_now(self) -> None:
-        """Do not wait for the next try; also after a login was renewed."""
+        """Do not wait for the next try."""
+        self._poke.set()
+
+    def restart(self) -> None:
+        """There is a new login: connect, also after the link had stopped for good."""
+        if self._link.phase in {ConnectionPhase.LOGIN_ENDED, ConnectionPhase.STOPPED}:
+            self._link.start()
+        self.start()
         self._poke.set()
 
     async def caught_up(self) -> None:
@@ -116,8 +123,8 @@ class Engine:
                     await self._tell(seconds)
                     effect = await self._wait(seconds)
                 case core.Halt():
-                    await self._tell()
                     self._poke.clear()
+                    await self._tell()
                     await self._poke.wait()
                     effect = self._link.start()
 

@@ -248,7 +248,7 @@ class RowReader:
         )
         if notice is not None:
             out.events.append(MessageReceived(notice))
-        out.warn(tx, "missing", now, row.chat_id, **params)
+        out.warn(tx, "messages_missing", now, row.chat_id, **params)
 
     def _wait(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter, why: RowOutcome) -> None:
         waiting = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.WAITING)

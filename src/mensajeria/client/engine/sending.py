@@ -39,12 +39,15 @@ class Sending:
         self._level: Level | None = None
         self._boxes: dict[ChatId, core.ChatOutbox] = {}
         self._wakes: dict[ChatId, asyncio.Event] = {}
+        self._all_on_wire: set[ChatId] = set()
+        """Chats of whose outbox nothing waits for room: an ack there is no reason to look again."""
 
     async def start(self, session: Session, group: asyncio.TaskGroup, level: Level) -> None:
         """There is a connection: what is not acked goes out again. `level` brings a chat's log up to date."""
         self._session, self._group, self._level = session, group, level
         self._boxes.clear()
         self._wakes.clear()
+        self._all_on_wire.clear()
         for chat_id in await self._context.store.read(lambda tx: tx.outbox.chats()):
             self.wake(chat_id)
 
@@ -73,10 +76,11 @@ class Sending:
             return message, self._context.sealer.plan(tx, out, chat_id, core.WINDOW) if online else None
 
         message, plan = await self._context.commit(step)
-        if plan is None or plan.lists or plan.letters or plan.blocked or plan.exhausted:
-            self.wake(chat_id)
         if plan is not None:
             self._dispatch(chat_id, plan)
+        if plan is None or plan.lists or plan.letters or plan.blocked or plan.exhausted:
+            self._all_on_wire.discard(chat_id)
+            self.wake(chat_id)
         return message
 
     # --- answers ---
@@ -88,6 +92,7 @@ class Sending:
     async def nacked(self, chat_id: ChatId, mid: Mid, code: str, retry_after_ms: int) -> None:
         """The server has not stored the message."""
         effects = self._box(chat_id).nacked(mid, code, retry_after_ms, self._context.chance())
+        self._all_on_wire.discard(chat_id)
         for effect in effects:
             if isinstance(effect, core.Fail):
                 await self._fail(chat_id, Mid(effect.mid), effect.code)
@@ -96,7 +101,8 @@ class Sending:
     def _perform(self, chat_id: ChatId, effects: list[core.Effect]) -> None:
         for effect in effects:
             if isinstance(effect, core.Continue):
-                self.wake(chat_id)
+                if chat_id not in self._all_on_wire:
+                    self.wake(chat_id)
             elif isinstance(effect, core.Pause) and self._group is not None:
                 self._group.create_task(self._pause(chat_id, effect.seconds))
             elif isinstance(effect, core.Refresh) and self._group is not None:
@@ -169,12 +175,15 @@ class Sending:
     def _dispatch(self, chat_id: ChatId, plan: Plan) -> None:
         """Put sealed messages on the wire that are not there yet, in order, as far as there is room."""
         box = self._box(chat_id)
+        self._all_on_wire.discard(chat_id)
         for item in plan.ready:
             if self._session is None or box.room == 0:
                 return
             if not box.is_in_flight(item.mid) and item.sealed is not None:
                 self._session.send_body(SEND, item.sealed.outer)
                 box.sent(item.mid)
+        if len(plan.ready) < core.WINDOW and not (plan.lists or plan.letters or plan.exhausted):
+            self._all_on_wire.add(chat_id)
 
     async def _tell_blocked(self, chat_id: ChatId) -> None:
         chat = await self._context.store.read(lambda tx: tx.views.chat(chat_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from mensajeria.client.errors import InputError
 
 _SCHEMES: Final = ("https", "http")
 _MAX_ADDRESS: Final = 300
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def _authority(host: str, port: int | None, scheme: str) -> str:
         name = f"[{ipaddress.IPv6Address(host)}]" if ":" in host else host.encode("idna").decode("ascii")
     except (ValueError, UnicodeError) as error:
         raise InputError("bad_address") from error
+    if ":" not in host and not _NAME.fullmatch(name):
+        raise InputError("bad_address")
     own = 443 if scheme == "https" else 80
     return name if port in (None, own) else f"{name}:{port}"
 

@@ -1,0 +1,55 @@
+"""A client in a process of its own, so that it can be killed in the middle of its work.
+
+python -m tests.e2e.actor send PROFILE CHAT COUNT    writes "0" to "COUNT-1", going on where the store says it was
+python -m tests.e2e.actor receive PROFILE            stays connected; prints "ready", then every text it is told of
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from mensajeria.client import Chat, Client
+from mensajeria.client.api import MessageReceived
+
+BURST = 20
+
+
+async def send(profile: Path, chat_id: bytes, count: int) -> None:
+    async with await Client.open(profile) as client:
+        print("ready", flush=True)
+        chat = client.chat(chat_id)
+        done = [m async for m in chat.history() if m.outgoing and m.text.isdigit()]
+        last = done[-1].mid if done else None
+        for start in range(len(done), count, BURST):
+            burst = range(start, min(count, start + BURST))
+            last = (await asyncio.gather(*(chat.send_text(str(n)) for n in burst)))[-1].mid
+        if last is not None:
+            await client.wait_sent(last)
+        await _wait_empty(chat, count)
+        print("done", flush=True)
+
+
+async def _wait_empty(chat: Chat, count: int) -> None:
+    while True:
+        sent = [m async for m in chat.history() if m.outgoing and m.text.isdigit() and m.seq is not None]
+        if len(sent) >= count:
+            return
+        await asyncio.sleep(0.2)
+
+
+async def receive(profile: Path) -> None:
+    async with await Client.open(profile) as client:
+        stream = client.events()
+        print("ready", flush=True)
+        async for event in stream:
+            if isinstance(event, MessageReceived) and not event.message.outgoing:
+                print(event.message.text, flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "send":
+        asyncio.run(send(Path(sys.argv[2]), bytes.fromhex(sys.argv[3]), int(sys.argv[4])))
+    else:
+        asyncio.run(receive(Path(sys.argv[2])))
