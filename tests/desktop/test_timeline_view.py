@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import QApplication
 from mensajeria.desktop.viewmodels.types import MessageState, Page, ServiceKind, Unreadable
 from mensajeria.desktop.widgets.message_layout import MessageLayout
 from tests.desktop.hands import press, write
-from tests.desktop.material import chat, incoming, opened, outgoing
+from tests.desktop.material import DAY_MS, NOW_MS, chat, incoming, opened, outgoing
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -250,6 +250,14 @@ def test_a_theme_change_repaints_all(view: TimelineView, session: SessionModel, 
     light = corner(view.grab().toImage())
     ui.toggle_theme()
     assert corner(view.grab().toImage()) != light
+
+
+def test_today_becomes_yesterday_at_midnight(view: TimelineView, session: SessionModel, ui: UiContext) -> None:
+    session.put_opened_chat(opened("c", [incoming(1, time_ms=NOW_MS)]))
+    assert view._delegate.layout(0).date_text == "Hoy"
+    session.wording.now_ms = lambda: NOW_MS + DAY_MS
+    ui.check_day()
+    assert view._delegate.layout(0).date_text == "Ayer"
 
 
 def test_links_are_found_where_they_are_painted(ui: UiContext, session: SessionModel) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from mensajeria.desktop.qt import application, present
 from mensajeria.desktop.theme import fonts, style, theme
@@ -40,6 +40,11 @@ class UiContext(QObject):
         self._dress()
         session.preferences_changed.connect(self._follow)
         present(application().styleHints()).colorSchemeChanged.connect(self._follow_system)
+        self._today = self.wording.day(self.wording.now_ms())
+        self._midnight = QTimer(self)
+        self._midnight.setInterval(60_000)
+        self._midnight.timeout.connect(self.check_day)
+        self._midnight.start()
 
     def say(self, key: str, **params: object) -> str:
         """The sentence ``key`` of the catalogue."""
@@ -78,6 +83,13 @@ class UiContext(QObject):
         """Swap light and dark."""
         wanted = ThemeChoice.LIGHT if self.theme.dark else ThemeChoice.DARK
         self.change(replace(self.preferences, theme=wanted))
+
+    def check_day(self) -> None:
+        """After midnight, "today" is another day: all words are taken anew, as after a change of language."""
+        today = self.wording.day(self.wording.now_ms())
+        if today != self._today:
+            self._today = today
+            self.language_changed.emit()
 
     def _follow(self, wanted: Preferences) -> None:
         before, self._applied = self._applied, wanted
