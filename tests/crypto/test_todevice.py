@@ -122,8 +122,16 @@ def test_a_blob_is_bound_to_its_recipient_and_prekey(ana: Person, bruno: Person)
     ):
         with pytest.raises(HpkeError):
             key.open(info, sealed.blob)
-    with pytest.raises(EnvelopeError):
+    with pytest.raises(EnvelopeError) as error:
         open_outer(bruno.device, 1, bytes(limits.MAX_ENVELOPE + 1))
+    assert error.value.cause is EnvelopeCause.MALFORMED
+
+
+def test_sessions_under_another_key_are_not_used(ana: Person, bruno: Person) -> None:
+    other = OlmPeer.new(bruno.device.did, ana.device.curve25519)
+    with pytest.raises(EnvelopeError) as error:
+        envelope(ana, bruno, peer=other)
+    assert error.value.cause is EnvelopeCause.WRONG_KEY
 
 
 def test_only_listed_devices_are_heard(ana: Person, bruno: Person) -> None:

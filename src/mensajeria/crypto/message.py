@@ -276,8 +276,6 @@ def _decrypt(outer: MessageOuter, inbound: InboundSession) -> tuple[int, bytes, 
         raise _RefusedError(MessageCause.UNKNOWN_INDEX) from error
     except MegolmError as error:
         raise _RefusedError(MessageCause.BAD_CIPHERTEXT) from error
-    if opened.index != outer.idx:
-        raise _RefusedError(MessageCause.INDEX_MISMATCH)
     return opened.index, opened.plaintext, opened.changed, opened.session
 
 
