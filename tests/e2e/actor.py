@@ -16,9 +16,14 @@ from mensajeria.client.api import MessageReceived
 BURST = 20
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 async def send(profile: Path, chat_id: bytes, count: int) -> None:
     async with await Client.open(profile) as client:
-        print("ready", flush=True)
+        say("ready")
         chat = client.chat(chat_id)
         done = [m async for m in chat.history() if m.outgoing and m.text.isdigit()]
         last = done[-1].mid if done else None
@@ -28,7 +33,7 @@ async def send(profile: Path, chat_id: bytes, count: int) -> None:
         if last is not None:
             await client.wait_sent(last)
         await _wait_empty(chat, count)
-        print("done", flush=True)
+        say("done")
 
 
 async def _wait_empty(chat: Chat, count: int) -> None:
@@ -42,10 +47,10 @@ async def _wait_empty(chat: Chat, count: int) -> None:
 async def receive(profile: Path) -> None:
     async with await Client.open(profile) as client:
         stream = client.events()
-        print("ready", flush=True)
+        say("ready")
         async for event in stream:
             if isinstance(event, MessageReceived) and not event.message.outgoing:
-                print(event.message.text, flush=True)
+                say(event.message.text)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,8 @@ async def test_bytes_altered_on_the_way_end_the_connection_and_nothing_is_lost(
 ) -> None:
     ana, bruno = await register("ana"), await register("bruno")
     chat, back = await befriend(ana, bruno)
-    push, altered = WebSocket._push, []
+    push = WebSocket._push
+    altered: list[bytes] = []
 
     def alter(self: WebSocket, data: bytes) -> None:
         if not altered and len(data) > 200:

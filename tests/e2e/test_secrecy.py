@@ -10,7 +10,6 @@ import pytest
 
 from mensajeria.client import Client
 from mensajeria.client.store import Tx
-from mensajeria.client.transport import auth_channel
 from mensajeria.client.transport.websocket import WebSocket
 from tests.e2e.conftest import PASSWORDS, ServerProcess
 from tests.e2e.helpers import befriend, eventually, texts
@@ -70,7 +69,6 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 async def test_secrets_are_nowhere(
     server: ServerProcess, tmp_path: Path, wire: list[bytes], register: Callable[[str], Awaitable[Client]]
 ) -> None:
-    assert auth_channel.WebSocket is WebSocket
     bruno = await register("bruno")
     ana = await Client.register(
         server.url, "ana", PASSWORDS["ana"], profile=tmp_path / "ana", passphrase="frase del perfil 123"

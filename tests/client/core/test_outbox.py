@@ -80,7 +80,8 @@ def test_a_stale_epoch_rotates_once_for_the_whole_window() -> None:
 
 
 def test_a_server_that_always_says_stale_is_given_up_on() -> None:
-    box, fails, rounds = ChatOutbox(), [], 0
+    box, rounds = ChatOutbox(), 0
+    fails: list[Fail] = []
     while not fails and rounds < 50:
         rounds += 1
         box.sent(A)

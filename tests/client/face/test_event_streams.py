@@ -28,11 +28,10 @@ async def test_each_consumer_receives_everything_from_its_start_on() -> None:
 
 async def test_iteration_waits_and_ends_when_the_client_closes() -> None:
     emitter = Emitter()
-    stream, seen = emitter.stream(), []
+    stream = emitter.stream()
 
-    async def consume() -> None:
-        async for got in stream:
-            seen.append(got)
+    async def consume() -> list[Event]:
+        return [got async for got in stream]
 
     task = asyncio.create_task(consume())
     await asyncio.sleep(0)
@@ -41,8 +40,7 @@ async def test_iteration_waits_and_ends_when_the_client_closes() -> None:
         await asyncio.sleep(0)
     emitter.emit(event(5))
     emitter.end()
-    await task
-    assert numbers(tuple(seen)) == [0, 1, 2, 3, 4, 5]
+    assert numbers(tuple(await task)) == [0, 1, 2, 3, 4, 5]
     assert await emitter.stream().next_batch() == ()
 
 

@@ -164,6 +164,9 @@ class Engine:
             code = first.code if isinstance(first, ClientError) else code
         except* TimeoutError:
             code = "timeout"
+        except* Exception:  # noqa: BLE001 - logged, and the account stays connected
+            _log.exception("the connection ended by a fault of this program")
+            code = "internal"
         finally:
             self._disconnected()
         if close == -1:
@@ -187,13 +190,27 @@ class Engine:
         )
         session = Session(socket, channel)
         try:
-            await self._check_epoch((await session.welcome()).restore_epoch)
+            await self._check_epoch(await self._welcome(session))
             self._link.opened(asyncio.get_running_loop().time())
             await self._tell()
             await self._live(session)
         finally:
             self._after_s = session.reconnect_after_s
             session.end()
+
+    async def _welcome(self, session: Session) -> int:
+        """The server's restore epoch, once it has proven that it is the one this device registered with."""
+        try:
+            return (await session.welcome()).restore_epoch
+        except ConnectionLostError as error:
+            if error.code != Close.BAD_MAC:
+                raise
+
+        def warn(tx: Tx, out: Outcome) -> None:
+            out.warn(tx, "server_changed", self._context.me.clock.now_ms())
+
+        await self._context.commit(warn)
+        raise SecurityError("server_changed")
 
     async def _live(self, session: Session) -> None:
         async with asyncio.TaskGroup() as group:

@@ -24,6 +24,7 @@ from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
 from mensajeria.client.errors import RefusedError
 from mensajeria.client.store import Tx
+from mensajeria.client.store.values import MAX_SEQ
 from mensajeria.protocol import frames, limits
 from mensajeria.protocol.frames import Ack, BatchItem, Envelope, Event, Head, Nack, NewChat, PeerCursor
 from mensajeria.protocol.ids import ChatId, Mid, Uid
@@ -64,9 +65,9 @@ class Inbound:
     # --- from the connection ---
 
     def deliver(self, frame: frames.ServerFrame) -> None:
-        """Keep what has arrived, in order."""
+        """Keep what has arrived, in order. A row number that no log reaches is a mistake or a lie: ignored."""
         if isinstance(frame, frames.Batch):
-            self._queue.extend(frame.items)
+            self._queue.extend(item for item in frame.items if _is_possible(item))
         elif isinstance(frame, frames.Typing | frames.ListChanged | frames.OtkLow):
             self._queue.append(frame)
         self._filled.set()
@@ -90,7 +91,7 @@ class Inbound:
         for head in heads:
             log = await self._log(ChatId(head.chat_id))
             if log is not None:
-                await self._perform(log.head(head.last_seq))
+                await self._perform(log.head(min(head.last_seq, MAX_SEQ)))
                 if head.cursor < log.position and log.position:
                     self._session.send(frames.Cursor(head.chat_id, log.position))
 
@@ -255,7 +256,7 @@ class Inbound:
     async def _head_changed(self, head: Head) -> None:
         log = await self._log(ChatId(head.chat_id))
         if log is not None:
-            await self._perform(log.head(max(head.last_seq, log.position)))
+            await self._perform(log.head(max(min(head.last_seq, MAX_SEQ), log.position)))
 
     async def _typing(self, item: frames.Typing) -> None:
         def person(tx: Tx) -> TypingChanged | None:
@@ -325,13 +326,18 @@ class Inbound:
         except RefusedError:
             self._logs[ChatId(chat_id)].disconnected()
             return []
-        return self._logs[ChatId(chat_id)].fetched(page.events, page.last_seq)
+        events = [event for event in page.events if _is_possible(event)]
+        return self._logs[ChatId(chat_id)].fetched(events, min(page.last_seq, MAX_SEQ))
 
     async def _violation(self, effect: chatlog.Violation) -> None:
         def step(tx: Tx, out: Outcome) -> None:
             out.warn(tx, effect.code, self._context.me.clock.now_ms(), ChatId(effect.chat_id))
 
         await self._context.commit(step)
+
+
+def _is_possible(item: BatchItem) -> bool:
+    return not isinstance(item, Ack | Event) or 0 < item.seq <= MAX_SEQ
 
 
 def _joined(effects: Sequence[chatlog.Effect]) -> list[chatlog.Effect]:
