@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,8 @@ from mensajeria.server.startup import start_server
 from mensajeria.server.state import Server
 
 DATABASES = ("sqlite", "postgresql")
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For tests in which the database has no part: once is enough."""
 
 
 @pytest.fixture
@@ -26,10 +29,20 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database of SQLite, to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "mensajeria.db"
+    migrate_in_a_process(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A migrated database of each kind."""
     if request.param == "sqlite":
+        (tmp_path / "data").mkdir(mode=0o700)
+        shutil.copyfile(request.getfixturevalue("sqlite_file"), tmp_path / "data" / "mensajeria.db")
         return f"sqlite:///{tmp_path / 'data' / 'mensajeria.db'}"
     make: Callable[[str | None], str] = request.getfixturevalue("postgres_database")
     return make(request.getfixturevalue("postgres_server").template("schema", migrate_in_a_process))

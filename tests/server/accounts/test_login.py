@@ -21,7 +21,7 @@ from mensajeria.server.accounts.auth_socket import MAX_MESSAGES
 from mensajeria.server.db.schema import SUSPENDED, account, device, device_list, kt_leaf
 from mensajeria.server.state import Server
 from tests.server.enrol import PASSWORD, Person, Refused, Talk, add_device, altered, log_in, prove, register, talk
-from tests.server.fixtures import row_counts, void
+from tests.server.fixtures import ON_SQLITE, row_counts, void
 
 WRONG = Secret(b"00" * 32)
 
@@ -71,6 +71,7 @@ async def test_unknown_handle_looks_like_a_wrong_password(server: Server) -> Non
         assert await refusal(connection, auth.LoginFinish(bytes(64))) is Code.BAD_CREDENTIALS
 
 
+@ON_SQLITE
 async def test_unknown_handle_has_a_stable_evaluation(server: Server) -> None:
     """The blinded evaluation (the first 32 bytes of KE2) of one request must not change from try to try."""
     ke1 = password_proof(SUITE_PASSWORD).start_login(PASSWORD).ke1
@@ -83,6 +84,7 @@ async def test_unknown_handle_has_a_stable_evaluation(server: Server) -> None:
     assert other.ke2[:32] != answers[0].ke2[:32]
 
 
+@ON_SQLITE
 async def test_ke3_is_taken_once(server: Server) -> None:
     await register(server, "ana")
     connection = talk(server)
@@ -110,6 +112,7 @@ async def test_suspended_account_is_told_only_after_the_proof(server: Server) ->
     assert caught.value.code is Code.ACCOUNT_SUSPENDED
 
 
+@ON_SQLITE
 async def test_steps_out_of_order(server: Server) -> None:
     ana = await register(server, "ana")
     signed = ana.device.login(server.facts.server_id, bytes(32))
@@ -122,6 +125,7 @@ async def test_steps_out_of_order(server: Server) -> None:
     assert connection.closed is None
 
 
+@ON_SQLITE
 async def test_one_proof_gives_one_login(server: Server) -> None:
     ana = await register(server, "ana")
     connection = talk(server)
@@ -224,6 +228,7 @@ async def test_list_must_add_this_device_and_nothing_else(server: Server, clock:
     assert await row_counts(server) == before
 
 
+@ON_SQLITE
 async def test_wrong_guesses_are_limited_by_their_first_message(server: Server, clock: FakeClock) -> None:
     ana = await register(server, "ana")
     assert ana.tokens is not None
@@ -250,6 +255,7 @@ async def test_wrong_guesses_are_limited_by_their_first_message(server: Server, 
     await start(talk(server, network), "ana")
 
 
+@ON_SQLITE
 async def test_guesses_from_many_networks_do_not_lock_the_owner_out(server: Server) -> None:
     ana = await register(server, "ana")
     refused = 0
@@ -263,6 +269,7 @@ async def test_guesses_from_many_networks_do_not_lock_the_owner_out(server: Serv
     await log_in(talk(server, "192.0.2.0/24"), ana)
 
 
+@ON_SQLITE
 async def test_garbage_closes_the_connection(server: Server) -> None:
     for data in (b"", b"\xc1", os.urandom(100), b"\x91\x00", bytes(300_000)):
         session = server.auth_session(None)
@@ -273,6 +280,7 @@ async def test_garbage_closes_the_connection(server: Server) -> None:
         assert error.code == Code.MALFORMED
 
 
+@ON_SQLITE
 async def test_too_many_messages_close_the_connection(server: Server) -> None:
     connection = talk(server)
     for _ in range(MAX_MESSAGES):
@@ -282,6 +290,7 @@ async def test_too_many_messages_close_the_connection(server: Server) -> None:
     assert connection.closed is Close.RATE_LIMITED
 
 
+@ON_SQLITE
 async def test_failure_of_the_server_is_said_as_such(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> bool:
         raise ZeroDivisionError

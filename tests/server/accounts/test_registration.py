@@ -20,7 +20,7 @@ from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
 from mensajeria.server.state import Server
 from tests.server.enrol import Draft, Refused, Talk, altered, draft, log_in, register, talk
-from tests.server.fixtures import row_counts
+from tests.server.fixtures import ON_SQLITE, row_counts
 
 
 async def refusal(connection: Talk, message: auth.ClientAuth) -> Code:
@@ -46,6 +46,7 @@ async def test_account_device_prekeys_and_leaves_are_there_when_registered(serve
     assert [(leaf.idx, leaf.ver, leaf.prev_idx) for leaf in leaves] == [(0, 1, -1), (1, 1, -1)]
 
 
+@ON_SQLITE
 async def test_greeting_names_the_server(server: Server) -> None:
     info = talk(server).info
 
@@ -98,6 +99,7 @@ async def test_ticket_is_used_up_by_a_failed_try(server: Server, clock: FakeCloc
     assert await refusal(connection, prepared.finish) is Code.TICKET_INVALID
 
 
+@ON_SQLITE
 async def test_ticket_belongs_to_its_connection(server: Server, clock: FakeClock) -> None:
     anas, mallorys = talk(server), talk(server)
     ana = await draft(anas, "ana", now_ms=clock.now_ms())
@@ -111,6 +113,7 @@ async def test_ticket_belongs_to_its_connection(server: Server, clock: FakeClock
     await log_in(anas, ana.person)
 
 
+@ON_SQLITE
 async def test_ticket_expires(server: Server, clock: FakeClock) -> None:
     connection = talk(server)
     prepared = await draft(connection, "ana", now_ms=clock.now_ms())
@@ -129,6 +132,7 @@ def _without(one: Draft, **changes: object) -> auth.RegisterFinish:
     return msgspec.structs.replace(one.finish, prekeys=prekeys)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
@@ -155,6 +159,7 @@ async def test_what_does_not_verify_is_refused_and_changes_nothing(
     assert await row_counts(server) == before
 
 
+@ON_SQLITE
 async def test_list_of_another_name_or_user_is_refused(server: Server, clock: FakeClock) -> None:
     connection = talk(server)
     ana = await draft(connection, "ana", now_ms=clock.now_ms())
@@ -180,6 +185,7 @@ async def test_device_id_or_key_of_somebody_else_is_refused(server: Server, cloc
     assert await row_counts(server) == before
 
 
+@ON_SQLITE
 async def test_unknown_suite_and_garbage_request(server: Server) -> None:
     assert await refusal(talk(server), auth.RegisterStart(9, "ana", b"", os.urandom(32))) is Code.NEWER_VERSION
     assert await refusal(talk(server), auth.RegisterStart(1, "ana", b"", b"\xff" * 32)) is Code.MALFORMED
@@ -236,6 +242,7 @@ async def test_closed_registration(tmp_path_factory: pytest.TempPathFactory, clo
         await server.close()
 
 
+@ON_SQLITE
 async def test_registrations_are_limited_by_network_not_on_this_machine(server: Server) -> None:
     start = auth.RegisterStart(1, "ana", b"", b"\x01" + bytes(31))
     for _ in range(20):

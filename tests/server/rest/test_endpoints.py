@@ -409,3 +409,18 @@ async def test_logout_ends_everything_of_this_device(
     assert (after.status_code, after.json()["code"]) == (401, "login_revoked")
     devices = (await phone.call(http, "GET", "/v1/devices")).json()["devices"]
     assert [(one["name"], one["current"]) for one in devices] == [("laptop", False), ("phone", True)]
+
+
+async def test_call_that_changes_something_cannot_be_replayed(
+    http: httpx.AsyncClient, ana: Person, app_server: Server
+) -> None:
+    target = "/v1/devices/me/prekeys"
+    body = b'{"one_time":[],"fallback":null,"pq":null}'
+    for counter, status in ((5, 200), (5, 401), (4, 401), (6, 200)):
+        headers = ana.headers("PUT", target, body, counter=counter)
+        response = await http.put(target, headers=headers | {"Content-Type": "application/json"}, content=body)
+        assert response.status_code == status
+        if status == 401:
+            assert response.json()["code"] == "replayed"
+    async with app_server.db.read() as connection:
+        assert (await connection.execute(select(device.c.rest_counter))).scalar_one() == 6

@@ -1,7 +1,7 @@
 """The operator's commands as functions. Blocking; they open the database themselves and work beside a running server.
 
-Every one raises SchemaError when the database is not at the newest revision (but `migrate_database` and `initialise`), and
-sqlalchemy.exc.SQLAlchemyError or OSError when it cannot be used.
+Every one but `migrate_database` and `initialise` raises SchemaError when the database is not at the newest revision;
+each raises sqlalchemy.exc.SQLAlchemyError or OSError when it cannot be used.
 """
 
 from __future__ import annotations
