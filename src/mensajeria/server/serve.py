@@ -47,12 +47,15 @@ def serve(settings: Settings, *, say: Callable[[str], None] = print) -> None:
     listening = listen(settings.host, settings.port)
     try:
         server = _Server(_config(app), lambda: _announce(app, listening, say))
-        server.run(sockets=[listening])
+        with contextlib.suppress(SystemExit):  # uvicorn's own end when the application does not start
+            server.run(sockets=[listening])
     finally:
         listening.close()
     failure = getattr(app.state, "start_failure", None)
     if failure is not None:
         raise failure
+    if not server.started:
+        raise ServeError("the server did not start; see the log")
 
 
 def _announce(app: FastAPI, listening: socket.socket, say: Callable[[str], None]) -> None:

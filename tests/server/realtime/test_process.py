@@ -85,7 +85,7 @@ async def test_nothing_acked_is_lost_when_the_server_is_killed(start: Start) -> 
                 ack = await device.expect(Ack)
                 acked[ack.mid] = ack.seq
 
-    for _ in range(4):
+    for _ in range(3):
         devices = [await Device.online(world, ana), await Device.online(world, bruno)]
         talks = [talk(device, range(sent + n * 5000, sent + n * 5000 + 5000)) for n, device in enumerate(devices)]
         sent += 10_000

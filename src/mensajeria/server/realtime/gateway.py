@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final, Protocol
@@ -40,6 +41,8 @@ from mensajeria.server.realtime.wire import Wire
 from mensajeria.server.state import Server
 
 TICK_S: Final = 1.0
+DRAIN_S: Final = 2.0
+"""How long a drain waits for the sockets to close on both sides."""
 SPREAD_MS: Final = 5000
 """Over how long clients spread their return after a drain."""
 _log = structlog.get_logger(__name__)
@@ -85,6 +88,9 @@ class Gateway:
             mailboxes=self.mailboxes,
         )
         self.handle = self.dispatcher.handle
+        self.sockets: set[object] = set()
+        """Sockets of `/ws`, until they are closed on both sides."""
+        self._all_gone = asyncio.Event()
         self.talks: set[Talk] = set()
         """Conversations on `/auth/ws`."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,8 +119,17 @@ class Gateway:
             talk.stop(Close.DRAIN)
         if self._ticker is not None:
             self._ticker.cancel()
+        if self.sockets:  # acks and closes on their way to slower readers
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), DRAIN_S)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.broker.close()
+
+    def socket_gone(self, socket: object) -> None:
+        """A socket of `/ws` is closed on both sides."""
+        self.sockets.discard(socket)
+        if self.draining and not self.sockets:
+            self._all_gone.set()
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -26,6 +26,7 @@ class DeviceHandler:
 
     def opened(self, wire: Wire) -> Callable[[bytes], None]:
         """The device may say hello."""
+        self._gateway.sockets.add(self)
         self._connection = self._gateway.connection(wire)
         return self._connection.receive
 
@@ -36,6 +37,7 @@ class DeviceHandler:
 
     def gone(self) -> None:
         """The socket is gone."""
+        self._gateway.socket_gone(self)
         if self._connection is not None:
             self._connection.disconnected()
 
