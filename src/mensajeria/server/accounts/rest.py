@@ -68,7 +68,11 @@ async def logout(login: Caller, server: TheServer) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/users/by-handle/{handle}", tags=["users"], responses=errors(*CALLER_CODES, Code.UNKNOWN_USER))
+@router.get(
+    "/users/by-handle/{handle}",
+    tags=["users"],
+    responses=errors(*CALLER_CODES, Code.UNKNOWN_USER, Code.HANDLE_INVALID),
+)
 async def find_user(handle: str, login: Caller, server: TheServer) -> UserKeys:
     """The user with this name: identity record and newest device list."""
     if not _HANDLE.fullmatch(handle):
