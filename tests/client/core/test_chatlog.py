@@ -142,3 +142,15 @@ def test_any_interleaving_gives_every_row_once_in_order(length: int, moves: list
     assert log.position == length
     assert seen[1:] == sorted(set(seen[1:]))
     assert set(range(1, length + 1)) - set(seen) <= own
+
+
+def test_a_log_that_ends_before_what_was_announced_is_not_asked_for_without_end() -> None:
+    log = ChatLog(CHAT, position=2, last_seq=2)
+    effects = log.head(1 << 40)
+    asked = 0
+    while any(isinstance(effect, Fetch) for effect in effects):
+        asked += 1
+        assert asked < 10
+        effects = log.fetched((), 2)
+    assert effects == [Violation(CHAT, "log_gap")]
+    assert log.level
