@@ -41,6 +41,9 @@ class Sending:
         self._wakes: dict[ChatId, asyncio.Event] = {}
         self._all_on_wire: set[ChatId] = set()
         """Chats of whose outbox nothing waits for room: an ack there is no reason to look again."""
+        self._listed: set[ChatId] = set()
+        """Chats whose members' device lists were asked for since the connection began: the server tells of changes only
+        who is there, and a key goes to the newest list's devices."""
 
     async def start(self, session: Session, group: asyncio.TaskGroup, level: Level) -> None:
         """There is a connection: what is not acked goes out again. `level` brings a chat's log up to date."""
@@ -48,6 +51,7 @@ class Sending:
         self._boxes.clear()
         self._wakes.clear()
         self._all_on_wire.clear()
+        self._listed.clear()
         for chat_id in await self._context.store.read(lambda tx: tx.outbox.chats()):
             self.wake(chat_id)
 
@@ -69,7 +73,7 @@ class Sending:
 
     async def enqueue(self, chat_id: ChatId, add: Callable[[Tx, Outcome], Message]) -> Message:
         """Queue a message by `add`; when all is ready it is sealed in the same transaction and sent at once."""
-        online = self._session is not None and self._box(chat_id).room > 0
+        online = self._session is not None and chat_id in self._listed and self._box(chat_id).room > 0
 
         def step(tx: Tx, out: Outcome) -> tuple[Message, Plan | None]:
             message = add(tx, out)
@@ -155,6 +159,8 @@ class Sending:
         session = self._session
         if session is None or self._box(chat_id).room == 0:
             return False
+        if chat_id not in self._listed:
+            await self._fetch_lists(chat_id)
         plan = await self._context.commit(lambda tx, out: self._context.sealer.plan(tx, out, chat_id, core.WINDOW))
         self._dispatch(chat_id, plan)
         await session.drained()
@@ -171,6 +177,14 @@ class Sending:
         if plan.blocked:
             await self._tell_blocked(chat_id)
         return False
+
+    async def _fetch_lists(self, chat_id: ChatId) -> None:
+        """The newest device lists of the chat's members, once per connection."""
+        me = self._context.me.uid
+        chat = await self._context.store.read(lambda tx: tx.chats.get(chat_id))
+        for uid in {me} if chat is None else {me, chat.peer}:
+            await self._directory.refresh(uid)
+        self._listed.add(chat_id)
 
     def _dispatch(self, chat_id: ChatId, plan: Plan) -> None:
         """Put sealed messages on the wire that are not there yet, in order, as far as there is room."""
