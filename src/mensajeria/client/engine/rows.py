@@ -50,29 +50,37 @@ class RowReader:
         self._me = me
         self._memberships = memberships
         self._sessions: dict[tuple[ChatId, SessionId], list[tuple[Inbound, InboundSession]]] = {}
+        self._expected: dict[InboundKey, int] = {}
+        """The index that each author's next message should have; written once, at the end of a step."""
 
     def apply(self, tx: Tx, out: Outcome, chat_id: ChatId, events: Sequence[Event], upto: int) -> None:
         """Decide the rows `events` (ascending) and move the cursor to `upto`; rows below the cursor are skipped."""
         chat = tx.chats.get(chat_id)
         assert chat is not None, "a chat is stored before its rows are asked for"
-        self._sessions.clear()
+        self._begin()
         for event in events:
             if event.seq > chat.cursor:
                 self._decide(tx, out, chat_id, chat.peer, event)
+        self._finish(tx)
         tx.chats.advance_cursor(chat_id, max(upto, chat.cursor))
         out.touched.add(chat_id)
 
     def reopen(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> None:
         """A key has come: open what waited for it."""
-        self._sessions.clear()
+        self._begin()
         for row in tx.rows.waiting_for(chat_id, session_id):
             self._reopen_row(tx, out, row)
+        self._finish(tx)
         if not tx.rows.waiting_for(chat_id, session_id, limit=1):
             tx.requests.remove(chat_id, session_id)
 
     def reopen_held(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
         """A membership event or a device list has come: look again at what had needed it."""
-        self._sessions.clear()
+        self._begin()
+        self._look_again(tx, out, chat_id)
+        self._finish(tx)
+
+    def _look_again(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
         for row in tx.rows.with_outcome(chat_id, RowOutcome.HELD):
             if row.kind == EventKind.MEMBER:
                 if self._judge(tx, out, chat_id, row.body, row.seq) is not None:
@@ -86,6 +94,14 @@ class RowReader:
             tx.rows.put(_kept(row, RowOutcome.LOST))
             self._show_again(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.LOST))
         tx.requests.remove(chat_id, session_id)
+
+    def _begin(self) -> None:
+        self._sessions.clear()
+        self._expected.clear()
+
+    def _finish(self, tx: Tx) -> None:
+        for key, next_idx in self._expected.items():
+            tx.inbound.expect(key, next_idx)
 
     # --- one row ---
 
@@ -112,6 +128,9 @@ class RowReader:
 
     def _is_own_unacked(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter) -> bool:
         """A message of this device whose ack was lost: the row is the ack, if it holds what was sent."""
+        sessions = self._inbound(tx, row.chat_id, SessionId(outer.session_id))
+        if sessions and all(stored.key.did != self._me.did for stored, _ in sessions):
+            return False  # verified to be somebody else's session: nothing more to look up for most rows
         item = tx.outbox.get(row.chat_id, Mid(outer.mid))
         if item is None or item.sealed is None:
             return False
@@ -150,7 +169,8 @@ class RowReader:
             )
             if isinstance(result, OpenedMessage):
                 if result.session_changed:
-                    tx.inbound.put(Inbound(stored.key, result.inbound.dump(), stored.created_ms, stored.next_idx))
+                    next_idx = self._expected.get(stored.key, stored.next_idx)
+                    tx.inbound.put(Inbound(stored.key, result.inbound.dump(), stored.created_ms, next_idx))
                     self._sessions.clear()
                 return result
             refused = refused or result
@@ -176,14 +196,12 @@ class RowReader:
         key = InboundKey(row.chat_id, SessionId(inner.session_id), Uid(inner.uid), Did(inner.did))
         self._note_voids(tx, key, inner)
         missing = self._missing(tx, key, opened)
+        self._expected[key] = max(opened.index + 1, self._next_idx(tx, key) or 0)
         tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)
-        tx.inbound.expect(key, opened.index + 1)
         if missing:
             self._notice_missing(tx, out, row, key.uid, missing)
         if opened.unrotated:
             out.warn(tx, "not_rotated", self._me.clock.now_ms(), row.chat_id)
-        if tx.requests.open(row.chat_id, key.session_id) and not tx.rows.waiting_for(row.chat_id, key.session_id, 1):
-            tx.requests.remove(row.chat_id, key.session_id)
         return self._place(row, opened)
 
     def _place(self, row: RawRow, opened: OpenedMessage) -> NewMessage:
@@ -208,6 +226,8 @@ class RowReader:
 
     def _note_voids(self, tx: Tx, key: InboundKey, inner: MessageInner) -> None:
         """Believe an author about the own sessions only."""
+        if not inner.void:
+            return
         own = [
             void
             for void in inner.void
@@ -218,21 +238,29 @@ class RowReader:
     def _missing(self, tx: Tx, key: InboundKey, opened: OpenedMessage) -> int:
         """How many earlier messages of the author's device the server has not shown."""
         count = 0
-        stored = tx.inbound.get(key)
-        if stored is not None and opened.index > stored.next_idx:
-            count = tx.replays.missing(key.session_id, stored.next_idx, opened.index)
+        next_idx = self._next_idx(tx, key)
+        if next_idx is not None and opened.index > next_idx:
+            count = tx.replays.missing(key.session_id, next_idx, opened.index)
         if opened.inner.prev is not None:
             count += self._missing_at_end(tx, key, SessionId(opened.inner.prev.session_id), opened.inner.prev.idx)
         return count
 
-    @staticmethod
-    def _missing_at_end(tx: Tx, key: InboundKey, session_id: SessionId, last_acked: int) -> int:
+    def _missing_at_end(self, tx: Tx, key: InboundKey, session_id: SessionId, last_acked: int) -> int:
         previous = InboundKey(key.chat_id, session_id, key.uid, key.did)
-        stored = tx.inbound.get(previous)
-        if stored is None or stored.next_idx > last_acked:
+        next_idx = self._next_idx(tx, previous)
+        if next_idx is None or next_idx > last_acked:
             return 0
-        tx.inbound.expect(previous, last_acked + 1)
-        return tx.replays.missing(session_id, stored.next_idx, last_acked + 1)
+        self._expected[previous] = last_acked + 1
+        return tx.replays.missing(session_id, next_idx, last_acked + 1)
+
+    def _next_idx(self, tx: Tx, key: InboundKey) -> int | None:
+        """The index that comes next in a session; None for one that is not known."""
+        if key not in self._expected:
+            stored = tx.inbound.get(key)
+            if stored is None:
+                return None
+            self._expected[key] = stored.next_idx
+        return self._expected[key]
 
     def _notice_missing(self, tx: Tx, out: Outcome, row: RawRow, about: Uid, count: int) -> None:
         now = self._me.clock.now_ms()
@@ -331,7 +359,7 @@ class RowReader:
             body = bytes(event.body)
             tx.rows.put(RawRow(chat_id, event.seq, int(event.kind), event.ts, body, None, RowOutcome.HELD))
         elif valid:
-            self.reopen_held(tx, out, chat_id)
+            self._look_again(tx, out, chat_id)
 
     def _judge(self, tx: Tx, out: Outcome, chat_id: ChatId, body: bytes, row_seq: int) -> bool | None:
         """Whether the event took effect; None when that cannot be told yet."""
@@ -354,8 +382,8 @@ class RowReader:
             self._tampered(tx, out, row, MessageCause.MALFORMED)
             return
         for stored in tx.inbound.find(chat_id, SessionId(tombstone.session_id)):
-            if stored.next_idx == tombstone.idx:
-                tx.inbound.expect(stored.key, tombstone.idx + 1)
+            if self._next_idx(tx, stored.key) == tombstone.idx:
+                self._expected[stored.key] = tombstone.idx + 1
         notice = tx.messages.notice(
             chat_id,
             after_seq=event.seq,

@@ -18,9 +18,12 @@ _COLUMNS: Final = (
 
 def chat_key(db: Db, chat_id: ChatId) -> int:
     """The integer under which a chat's rows are stored. Raises UnknownChatError."""
-    key: int | None = db.value("SELECT key FROM chats WHERE chat_id = ?", chat_id)
+    key = db.chat_keys.get(chat_id)
     if key is None:
-        raise UnknownChatError(chat_id.hex())
+        key = db.value("SELECT key FROM chats WHERE chat_id = ?", chat_id)
+        if key is None:
+            raise UnknownChatError(chat_id.hex())
+        db.chat_keys[chat_id] = key
     return key
 
 

@@ -18,12 +18,14 @@ class TransactionOverError(RuntimeError):
 class Db:
     """One transaction's access to the connection."""
 
-    __slots__ = ("_connection", "_open", "_thread")
+    __slots__ = ("_connection", "_open", "_thread", "chat_keys")
 
     def __init__(self, connection: dbapi2.Connection) -> None:
         self._connection = connection
         self._open = True
         self._thread = threading.get_ident()
+        self.chat_keys: dict[bytes, int] = {}
+        """Integers of the chats that this transaction has looked up."""
 
     def end(self) -> None:
         """Make every later use raise."""
