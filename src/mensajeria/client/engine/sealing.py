@@ -33,7 +33,7 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
 from mensajeria.protocol.membership import MembershipState
-from mensajeria.protocol.records import PreviousSession
+from mensajeria.protocol.records import PreviousSession, VoidIndex
 
 RETRY_SHARE_MS: Final = {
     ShareOutcome.QUEUED: 10**15,  # the envelope is kept and sent until it is confirmed
@@ -186,8 +186,11 @@ class Sealer:
         prev = None
         if chat.prev_session is not None and chat.prev_idx is not None and chat.prev_session != session_id:
             prev = PreviousSession(chat.prev_session, chat.prev_idx)
-        for item in items:
-            self._seal_item(tx, out, chat.chat_id, state, session, item, prev, key)
+        for number, item in enumerate(items):
+            void = () if number else tx.outbound.take_voids(chat.chat_id, item.mid)
+            self._seal_item(tx, out, chat.chat_id, state, session, item, prev, void, key)
+        if items:
+            tx.own.count_gen(len(items))
 
     def _seal_item(
         self,
@@ -198,10 +201,10 @@ class Sealer:
         session: OutboundSession,
         item: OutboxItem,
         prev: PreviousSession | None,
+        void: tuple[VoidIndex, ...],
         key: Secret,
     ) -> None:
         session_id = SessionId(session.session_id)
-        void = tx.outbound.take_voids(chat_id, item.mid)
         draft = Draft(item.type, item.mid, item.body, state.head, prev, void)
         try:
             sealed = seal_message(
@@ -218,7 +221,6 @@ class Sealer:
         tx.outbound.advance(chat_id, session_id, sealed.session)
         ct_hash = hashlib.sha256(decode_outer(sealed.outer).ct).digest()
         tx.replays.note(chat_id, self._me.uid, item.mid, session_id, sealed.index, ct_hash)
-        tx.own.count_gen()
 
 
 def fail(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, item: OutboxItem, code: Code) -> None:
