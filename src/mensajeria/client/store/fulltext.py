@@ -3,6 +3,10 @@
 A flush of the index costs more than everything else about a message (and SQLite flushes it at every savepoint), so
 texts are noted in `unindexed` and taken in together at the end of the commit that stores them: never later, so that a
 crash cannot part the two.
+
+There is a prefix index for every length up to 12: a prefix without one makes FTS5 merge the whole lists of all words
+that begin so, which takes half a second for a common word in 100,000 messages (5 ms with it, for half as much again to
+index).
 """
 
 from __future__ import annotations

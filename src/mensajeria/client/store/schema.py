@@ -64,7 +64,8 @@ CREATE TABLE seen_mids(
   PRIMARY KEY(chat, mid, uid)) WITHOUT ROWID;
 
 CREATE VIRTUAL TABLE messages_fts USING fts5(
-  text, scope, content='messages', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='2 3');
+  text, scope, content='messages', content_rowid='id', tokenize='unicode61 remove_diacritics 2',
+  prefix='1 2 3 4 5 6 7 8 9 10 11 12');
 INSERT INTO messages_fts(messages_fts, rank) VALUES('secure-delete', 1);
 CREATE TABLE unindexed(id INTEGER PRIMARY KEY);
 
