@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from mensajeria.client import Client, SecurityError
-from mensajeria.client.api import Cause, IdentityChanged, MessageKind, MessageReceived, SecurityWarning
-from mensajeria.client.engine.people import verified_list
+from mensajeria.client import Client, SecurityError, SendBlockedError
+from mensajeria.client.api import Cause, IdentityChanged, MessageKind, MessageReceived, SecurityWarning, Trust
 from mensajeria.client.engine.session import Session
 from mensajeria.client.transport.rest import RestApi
 from mensajeria.client.transport.websocket import WebSocket
@@ -22,7 +21,8 @@ from mensajeria.crypto.root import AccountRoot
 from mensajeria.protocol import frames
 from mensajeria.protocol.api import SignedModel, UserKeys
 from mensajeria.protocol.encoding import encode
-from mensajeria.protocol.records import MessageOuter
+from mensajeria.protocol.records import DeviceList, MessageOuter, Signed
+from mensajeria.protocol.signing import Ctx
 from tests.e2e.helpers import befriend, eventually, texts, until
 
 Register = Callable[[str], Awaitable[Client]]
@@ -223,6 +223,25 @@ async def test_a_changed_identity_of_a_contact_is_told_and_not_blocked_before_ve
     assert not (await chat.view()).identity_changed
 
 
+async def test_a_changed_identity_of_a_verified_contact_blocks_sending_until_accepted(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, bruno = await register("ana"), await register("bruno")
+    chat, _ = await befriend(ana, bruno)
+    await ana._opened.store.run(lambda tx: tx.contacts.set_trust(bruno.me.uid, Trust.VERIFIED))
+    stream = ana.events()
+    await _give_new_identity(ana, bruno, monkeypatch)
+    event = await until(stream, lambda e: isinstance(e, IdentityChanged))
+    assert isinstance(event, IdentityChanged)
+    assert event.blocked
+    with pytest.raises(SendBlockedError):
+        await chat.send_text("¿eres tú?")
+    assert await ana._opened.store.read(lambda tx: tx.outbox.count()) == 0
+    await chat.accept_identity()
+    await chat.send_text("vale")
+    assert (await texts(chat))[-1] == "vale"
+
+
 async def _give_new_identity(ana: Client, bruno: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server serve a new, self-consistent identity of Bruno that continues his list."""
     me = bruno.me
@@ -230,7 +249,19 @@ async def _give_new_identity(ana: Client, bruno: Client, monkeypatch: pytest.Mon
     assert known is not None
     forged = await asyncio.to_thread(lambda: AccountRoot.generate().identity(me.uid, RecoveryCode.generate().public))
     card = DeviceKeys.create(me.uid).card(forged.idfp, 1)
-    signed = forged.add_device(verified_list(known), card, known.updated_ms)
+    body = encode(
+        DeviceList(
+            uid=me.uid,
+            handle="bruno",
+            idfp=forged.idfp,
+            ver=known.list_ver + 1,
+            prev=known.list_hash,
+            ts=known.updated_ms,
+            devices=(card.listed(known.list_ver + 1),),
+            backup_ver=2,
+        )
+    )
+    signed = Signed(body, forged.sign(Ctx.DEVICE_LIST, body))
     real = RestApi.user_keys
 
     async def serve(self: RestApi, uid: bytes) -> UserKeys:

@@ -29,6 +29,7 @@ from mensajeria.protocol.errors import Close, Code
 
 _log = logging.getLogger(__name__)
 RESTORE_EPOCH: Final = "restore_epoch"
+STOP_AGAIN_S: Final = 0.5
 
 
 class Engine:
@@ -48,6 +49,7 @@ class Engine:
         self._session: Session | None = None
         self._upkeep: Upkeep | None = None
         self._after_s = 0.0
+        self._stopping = False
         self.directory = Directory(context)
         self._mailer = Mailer(context)
         self.sending = Sending(context, self.directory, self._mailer)
@@ -60,11 +62,16 @@ class Engine:
             self._task = asyncio.create_task(self._run(), name="mensajeria-link")
 
     async def stop(self) -> None:
-        """Disconnect for good. What is half done is completed by the store or not at all."""
-        if self._task is not None:
+        """Disconnect for good. What is half done is completed by the store or not at all.
+
+        Asks more than once: a task group whose child fails at that very moment swallows a cancellation.
+        """
+        self._stopping = True
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+            await asyncio.wait({self._task}, timeout=STOP_AGAIN_S)
+        self._task = None
+        self._stopping = False
 
     @property
     def phase(self) -> ConnectionPhase:
@@ -112,7 +119,7 @@ class Engine:
 
     async def _run(self) -> None:
         effect: core.Effect = self._link.start()
-        while True:
+        while not self._stopping:
             match effect:
                 case core.Open():
                     await self._tell()
