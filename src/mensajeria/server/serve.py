@@ -24,8 +24,7 @@ from mensajeria.server.settings import Settings
 BACKLOG: Final = 4096
 HTTP_GRACE_S: Final = 5
 GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""Young objects before a collection. Frames are not garbage-collected objects and nearly nothing else has cycles: with
-Python's default of 700 the collector takes a tenth of a busy server's time."""
+"""Young objects before a collection. A busy server makes many objects that live for one flush, and few cycles."""
 
 
 class ServeError(Exception):

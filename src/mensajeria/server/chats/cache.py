@@ -16,7 +16,7 @@ from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_chats import chat, chat_member
 
 MAX_CHATS: Final = 100_000
-"""Chats kept in memory, about 60 MB of direct chats. The one loaded first goes first."""
+"""Chats kept in memory. The one loaded first goes first."""
 _log = structlog.get_logger(__name__)
 
 
