@@ -23,6 +23,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say("demo.no_display")
     with stop_on_signals(), Stage(args.keep) as stage:
         (tell_story if in_terminal else show_windows)(stage, console)
+    console.line()
     if args.keep:
         console.say("demo.end_kept", path=args.keep)
     else:

@@ -137,6 +137,7 @@ def _search_files(stage: Stage, page: _Page, texts: list[str]) -> None:
     found = [path for text in texts for path in places_with(stage.server_folder, text)]
     if found:  # never seen; if it ever happens, it must not look like success
         raise CommandError("demo_plaintext", {"path": str(found[0])})
+    page.line()
     page.fact("demo.searched", size=f"{size_of(stage.server_folder) / 1024:.0f}", count=len(texts))
 
 
@@ -155,6 +156,10 @@ class _Page:
         self._console.line()
         self._console.line("  " + self.ink.bold(self.ink.teal(self.tr("demo.title"))))
         self._console.line("  " + self.ink.dim(self.tr("demo.subtitle")))
+        self._console.line()
+
+    def line(self) -> None:
+        """An empty line."""
         self._console.line()
 
     def fact(self, key: str, **params: object) -> None:
