@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived
 from mensajeria.client.engine.context import Context
@@ -14,10 +15,12 @@ from mensajeria.client.errors import ClientError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
 from mensajeria.kit.ids import random16
-from mensajeria.protocol.api import DeviceInfo, UserKeys
 from mensajeria.protocol.devices import MissingListsError, UnsupportedListError, VerifiedList
 from mensajeria.protocol.ids import Did, Mid, Uid
 from mensajeria.protocol.records import Signed
+
+if TYPE_CHECKING:  # its library is loaded when the network is first used
+    from mensajeria.protocol.api import DeviceInfo, UserKeys
 
 
 class Directory:

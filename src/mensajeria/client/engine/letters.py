@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import list_of
@@ -14,7 +14,6 @@ from mensajeria.client.store.values import OutgoingEnvelope, Share, ShareOutcome
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.olm import OlmPeer
 from mensajeria.crypto.todevice import EnvelopeError, NoSessionError, seal_to_device
-from mensajeria.protocol.api import ClaimedKeys, SignedModel
 from mensajeria.protocol.decoding import decode_array, decode_record
 from mensajeria.protocol.devices import VerifiedList
 from mensajeria.protocol.encoding import MalformedError, encode
@@ -23,6 +22,9 @@ from mensajeria.protocol.ids import Did, SessionId, Uid
 from mensajeria.protocol.prekeys import PrekeyError, verify_fallback_key, verify_one_time_key, verify_pq_prekey
 from mensajeria.protocol.records import DeviceAddress, ListedDevice, PqPrekey, Signed
 from mensajeria.protocol.signing import BadSignatureError
+
+if TYPE_CHECKING:  # its library is loaded when the network is first used
+    from mensajeria.protocol.api import ClaimedKeys, SignedModel
 
 ROOM_KEY: Final = "room_key"
 READ: Final = "read"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.engine.me import Me
 from mensajeria.client.errors import RefusedError, StateError
 from mensajeria.client.store import Store
 from mensajeria.client.store.values import Tokens
 from mensajeria.client.transport.rest import Credentials, RestClient, refresh
+from mensajeria.kit.lazy import LazyModule
 from mensajeria.kit.secrets import Secret
-from mensajeria.protocol.api import rest_key
 from mensajeria.protocol.errors import Code
+
+if TYPE_CHECKING:
+    from mensajeria.protocol import api
+else:  # its library is loaded when the network is first used
+    api = LazyModule("mensajeria.protocol.api")
 
 MARGIN_MS: Final = 60_000
 COUNTERS: Final = 64
@@ -78,4 +83,4 @@ class LoginKeeper:
         tokens, key = await self._store.read(lambda tx: (tx.own.tokens(), tx.own.channel_key()))
         if tokens is None or key is None:
             raise StateError("login_ended")
-        return tokens, Secret(rest_key(key.reveal()))
+        return tokens, Secret(api.rest_key(key.reveal()))

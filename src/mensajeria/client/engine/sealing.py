@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Final
 
 from mensajeria.client.api import MessageState, MessageStateChanged
@@ -31,7 +32,7 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.devices import VerifiedList
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
+from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 from mensajeria.protocol.membership import MembershipState
 from mensajeria.protocol.records import PreviousSession, VoidIndex
 
@@ -95,8 +96,9 @@ class Sealer:
             return Plan(ready, letters=tuple(letters))
         allowed = self._allowance(tx)
         unsealed = [item for item in items if item.sealed is None]
-        self._seal(tx, out, chat, state, session, unsealed[:allowed])
-        return Plan(_sealed_prefix(tx.outbox.pending(chat_id, limit)), exhausted=len(unsealed) > allowed)
+        sealed = self._seal(tx, out, chat, state, session, unsealed[:allowed])
+        now = [sealed.get(item.mid, item) for item in items]
+        return Plan(_sealed_prefix([item for item in now if item.failed is None]), exhausted=len(unsealed) > allowed)
 
     def throw_away(self, tx: Tx, chat_id: ChatId) -> None:
         """The server calls the epoch stale: no ciphertext made under it will be stored. Starts a new session."""
@@ -180,17 +182,20 @@ class Sealer:
         state: MembershipState,
         session: OutboundSession,
         items: Sequence[OutboxItem],
-    ) -> None:
+    ) -> dict[Mid, OutboxItem]:
+        """The items as they stand afterwards: sealed, or failed."""
         key = delete_key(self._me.settings_key(tx))
         session_id = SessionId(session.session_id)
         prev = None
         if chat.prev_session is not None and chat.prev_idx is not None and chat.prev_session != session_id:
             prev = PreviousSession(chat.prev_session, chat.prev_idx)
+        done: dict[Mid, OutboxItem] = {}
         for number, item in enumerate(items):
             void = () if number else tx.outbound.take_voids(chat.chat_id, item.mid)
-            self._seal_item(tx, out, chat.chat_id, state, session, item, prev, void, key)
+            done[item.mid] = self._seal_item(tx, out, chat.chat_id, state, session, item, prev, void, key)
         if items:
             tx.own.count_gen(len(items))
+        return done
 
     def _seal_item(
         self,
@@ -203,7 +208,7 @@ class Sealer:
         prev: PreviousSession | None,
         void: tuple[VoidIndex, ...],
         key: Secret,
-    ) -> None:
+    ) -> OutboxItem:
         session_id = SessionId(session.session_id)
         draft = Draft(item.type, item.mid, item.body, state.head, prev, void)
         try:
@@ -216,11 +221,13 @@ class Sealer:
             )
         except MessageTooLargeError:
             fail(tx, out, self._me, chat_id, item, Code.TOO_LARGE)
-            return
-        tx.outbox.seal(chat_id, item.mid, Sealed(sealed.outer, session_id, sealed.index, state.epoch))
+            return replace(item, failed=Code.TOO_LARGE.value)
+        kept = Sealed(sealed.outer, session_id, sealed.index, state.epoch)
+        tx.outbox.seal(chat_id, item.mid, kept)
         tx.outbound.advance(chat_id, session_id, sealed.session)
         ct_hash = hashlib.sha256(decode_outer(sealed.outer).ct).digest()
         tx.replays.note(chat_id, self._me.uid, item.mid, session_id, sealed.index, ct_hash)
+        return replace(item, sealed=kept)
 
 
 def fail(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, item: OutboxItem, code: Code) -> None:
@@ -231,8 +238,5 @@ def fail(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, item: OutboxItem, code: 
     out.touched.add(chat_id)
 
 
-def _sealed_prefix(items: tuple[OutboxItem, ...]) -> tuple[OutboxItem, ...]:
-    for position, item in enumerate(items):
-        if item.sealed is None:
-            return items[:position]
-    return items
+def _sealed_prefix(items: Sequence[OutboxItem]) -> tuple[OutboxItem, ...]:
+    return tuple(takewhile(lambda item: item.sealed is not None, items))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.core.ladder import Ask, GiveUp, NotYet, climb
 from mensajeria.client.core.prekeys import one_time_needed
@@ -21,11 +21,16 @@ from mensajeria.client.engine.session import Session
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import KeyRequestRow
+from mensajeria.kit.lazy import LazyModule
 from mensajeria.protocol import limits
-from mensajeria.protocol.api import PrekeyUpload, SignedModel
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
 from mensajeria.protocol.records import KeyRequest, OlmAck, ReadMarker, ReadReceipts, Signed
+
+if TYPE_CHECKING:
+    from mensajeria.protocol import api
+else:  # its library is loaded when the network is first used
+    api = LazyModule("mensajeria.protocol.api")
 
 _log = logging.getLogger(__name__)
 DAY_MS: Final = 24 * 3600 * 1000
@@ -86,14 +91,14 @@ class Upkeep:
             await self._context.store.run(self._mark_published)
         await self._context.store.run(self._forget_old)
 
-    def _prepare(self, tx: Tx, left: int) -> PrekeyUpload | None:
+    def _prepare(self, tx: Tx, left: int) -> api.PrekeyUpload | None:
         device = self._context.me.device(tx)
         rotated = device.rotate(self._context.me.clock.now_ms())
         one_time = device.new_one_time_keys(one_time_needed(left))
         if rotated is None and not one_time:
             return None
         tx.own.put_device(device.dump())
-        return PrekeyUpload(
+        return api.PrekeyUpload(
             one_time=[_model(key) for key in one_time],
             fallback=None if rotated is None or rotated.fallback is None else _model(rotated.fallback),
             pq=None if rotated is None or rotated.pq is None else _model(rotated.pq),
@@ -247,5 +252,5 @@ def _question(request: KeyRequestRow, uid: Uid, did: Did) -> KeyRequest:
     )
 
 
-def _model(signed: Signed) -> SignedModel:
-    return SignedModel(body=signed.body, sig=signed.sig)
+def _model(signed: Signed) -> api.SignedModel:
+    return api.SignedModel(body=signed.body, sig=signed.sig)

@@ -100,6 +100,8 @@ class Outbounds:
     def take_voids(self, chat_id: ChatId, carrier: Mid, limit: int = 64) -> tuple[VoidIndex, ...]:
         """The voids that the message `carrier` shall declare; they are its until `voids_declared` or its `unseal`."""
         key = chat_key(self._db, chat_id)
+        if self._db.one("SELECT 1 FROM own_voids WHERE chat = ? LIMIT 1", key) is None:
+            return ()
         self._db.execute(
             "UPDATE own_voids SET carrier = ? WHERE chat = ? AND (session_id, idx) IN "
             "(SELECT session_id, idx FROM own_voids WHERE chat = ? AND carrier IS NULL LIMIT ?)",
