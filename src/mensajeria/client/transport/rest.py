@@ -5,22 +5,28 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
-
-import httpx
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from mensajeria.client.errors import NetworkError, RefusedError
 from mensajeria.client.transport.address import ServerAddress
+from mensajeria.kit.lazy import LazyModule
 from mensajeria.kit.secrets import Secret
-from mensajeria.protocol import api, limits
+from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import b64
+
+if TYPE_CHECKING:
+    import httpx
+
+    from mensajeria.protocol import api
+else:  # a window is shown from the store before the network is used: these would hold it up for a third of a second
+    httpx = LazyModule("httpx")
+    api = LazyModule("mensajeria.protocol.api")
 
 TIMEOUT_S: Final = 20.0
 MAX_ANSWER: Final = 8 << 20
 USER_AGENT: Final = "mensajeria-client"
-M = TypeVar("M", bound=api.Model)
+M = TypeVar("M", bound="api.Model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +58,26 @@ class RestClient:
 
     def __init__(self, address: ServerAddress, tls: ssl.SSLContext | None) -> None:
         self._address = address
-        self._http = httpx.AsyncClient(
-            verify=tls if tls is not None else False,  # plain http: there is nothing to verify
-            timeout=TIMEOUT_S,
-            follow_redirects=False,
-            trust_env=False,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-        )
+        self._tls = tls
+        self._connections: httpx.AsyncClient | None = None
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
+        """Made at the first call."""
+        if self._connections is None:
+            self._connections = httpx.AsyncClient(
+                verify=self._tls if self._tls is not None else False,  # plain http: there is nothing to verify
+                timeout=TIMEOUT_S,
+                follow_redirects=False,
+                trust_env=False,
+                headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            )
+        return self._connections
 
     async def close(self) -> None:
         """Close idle connections."""
-        await self._http.aclose()
+        if self._connections is not None:
+            await self._connections.aclose()
 
     async def call(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
         """One request; `target` is the path with its query. Returns the answer's body.
@@ -121,7 +136,7 @@ def _network_code(error: httpx.HTTPError) -> str:
 def _refusal(status: int, answer: bytes) -> RefusedError | NetworkError:
     try:
         problem = api.Problem.model_validate_json(answer)
-    except ValidationError:
+    except ValueError:
         if status >= httpx.codes.INTERNAL_SERVER_ERROR:
             return NetworkError("network", f"status {status}")
         return NetworkError("not_a_server", f"status {status}")
@@ -132,7 +147,7 @@ def parse(answer: bytes, model: type[M]) -> M:
     """The answer as its model. Raises NetworkError (not_a_server)."""
     try:
         return model.model_validate_json(answer)
-    except ValidationError as error:
+    except ValueError as error:
         raise NetworkError("not_a_server", f"unexpected answer: {model.__name__}") from error
 
 
