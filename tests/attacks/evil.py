@@ -93,6 +93,10 @@ class Rule:
             case _:
                 yield frame
 
+    def received(self, by: bytes, frame: msgspec.Struct) -> Iterable[msgspec.Struct] | None:
+        """A verified frame of a device. None: the server does its work; else only these frames are its answer."""
+        return None
+
     def welcome(self, to: bytes, welcome: bytes) -> bytes:
         """The proof of the channel key."""
         return welcome
@@ -102,7 +106,7 @@ class Rule:
         return epoch
 
     def rest(self, to: bytes | None, method: str, path: str, answer: Json) -> Json:
-        """A successful JSON answer of `/v1`."""
+        """A JSON answer of `/v1`, errors too. What is not the same object is sent as a success."""
         return answer
 
     def auth(self, message: auth.ServerAuth) -> auth.ServerAuth:
@@ -270,10 +274,12 @@ class _Answer:
 
     def _changed(self) -> bytes:
         self._evil.seen.rest.append(self._body)
-        if self._start["status"] != 200 or not self._body.startswith(b"{"):
+        if not self._body.startswith(b"{"):
             return self._body
-        path = self._scope["path"]
-        changed = self._evil.rule.rest(self._caller(), self._scope["method"], path, json.loads(self._body))
+        answer, path = json.loads(self._body), self._scope["path"]
+        changed = self._evil.rule.rest(self._caller(), self._scope["method"], path, answer)
+        if changed is not answer:
+            self._start = {**self._start, "status": 200}
         return json.dumps(changed).encode()
 
     def _caller(self) -> bytes | None:
@@ -376,7 +382,12 @@ class _LyingGateway:
     def handle(self, connection: Connection, frame: Any, body: bytes) -> None:
         assert connection.login is not None
         self._evil.seen.from_clients.append((connection.login.uid, frame))
-        self._evil.gateway.handle(connection, frame, body)
+        answers = self._evil.rule.received(connection.login.uid, frame)
+        if answers is None:
+            self._evil.gateway.handle(connection, frame, body)
+            return
+        for answer in answers:
+            Connection.send(connection, answer)
 
 
 class _LyingTalk:

@@ -246,7 +246,7 @@ async def test_the_same_row_twice_has_one_effect(stage: Stage) -> None:
 async def test_reordered_rows_are_shown_once_each_and_the_gap_is_told(stage: Stage) -> None:
     bruno = await three_while_bruno_is_away(stage, lambda db, first: swap_rows(db, first, first + 1))
     await bruno.shows(stage.chat_id, "ana: dos", "ana: uno", "ana: tres")
-    await bruno.warned("missing")
+    await bruno.warned("messages_missing")
 
 
 async def test_a_dropped_row_is_told_as_missing(stage: Stage) -> None:
@@ -254,7 +254,7 @@ async def test_a_dropped_row_is_told_as_missing(stage: Stage) -> None:
     await bruno.shows(stage.chat_id, "ana: uno", "ana: tres")
     notices = [one for one in await bruno.timeline(stage.chat_id) if one.cause is Cause.MISSING]
     assert [dict(one.params) for one in notices] == [{"count": "1"}]
-    await bruno.warned("missing")
+    await bruno.warned("messages_missing")
 
 
 async def test_a_byte_changed_on_the_servers_disk_is_told(stage: Stage) -> None:
