@@ -48,6 +48,26 @@ def test_the_demo_can_be_stopped_at_any_moment_and_cleans_up(number: signal.Sign
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_with_a_display_two_windows_open_and_ctrl_c_closes_them(tmp_path: Path) -> None:
+    environment = clean_environment(TMPDIR=str(tmp_path), DISPLAY=":none", QT_QPA_PLATFORM="offscreen")
+    demo = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert demo.stdout is not None
+    while "Two windows are open" not in demo.stdout.readline():
+        assert demo.poll() is None
+    folder = next(tmp_path.iterdir())
+    deadline = time.monotonic() + 60
+    while not all((folder / name / "window.sock").exists() for name in ("ana", "bruno")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert demo.poll() is None
+    demo.send_signal(signal.SIGINT)
+    _, errors = demo.communicate(timeout=60)
+    lines = [line for line in errors.splitlines() if "propagateSizeHints" not in line]  # the offscreen platform's own
+    assert (demo.returncode, lines) == (Exit.OK, [])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_keep_leaves_the_folder(tmp_path: Path) -> None:
     command = [*DEMO, "--terminal", "--keep", str(tmp_path / "kept")]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=120, check=False)

@@ -93,7 +93,7 @@ def register(
     server: RunningServer, profile: Path, name: str, *options: str, **extra: str
 ) -> subprocess.CompletedProcess[bytes]:
     base = ("register", "--server", server.url, "--username", name, "--profile", str(profile), "--json")
-    return mensajeria(*base, *options, **extra)
+    return mensajeria(*base, *options, stdin=None, **extra)
 
 
 def test_a_sent_message_is_heard_well_under_a_tenth_of_a_second_after_its_acknowledgement(

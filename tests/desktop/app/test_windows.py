@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from mensajeria.desktop.app.main import StartOptions, build
 from mensajeria.desktop.app.program import Program
 from mensajeria.desktop.viewmodels.types import ConnectionPhase, MessageRow, MessageState, Phase
+from mensajeria.desktop.windows.dialogs import NewChatDialog
 from tests.cli.servers import RunningServer, running_server
 from tests.desktop.hands import press, write
 
@@ -89,7 +90,7 @@ class Person:
         main = self.program.window.main
         press(main, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
         self.until(lambda: main.dialog is not None)
-        assert main.dialog is not None
+        assert isinstance(main.dialog, NewChatDialog)
         write(main.dialog.field.line, name)
         press(main.dialog.field.line, Qt.Key.Key_Return)
         self.until(lambda: self.program.session.current)

@@ -10,6 +10,7 @@ from mensajeria.cli.failure import CommandError
 from mensajeria.cli.operator import foreseen, settings_from
 from mensajeria.cli.terminal import one_line
 from mensajeria.kit.clock import SystemClock
+from mensajeria.protocol.ids import b64
 from mensajeria.server.admin import commands
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _init(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
     made = commands.initialise(settings)
-    token = None if made.invite is None else commands.CreatedInvite(0, made.invite, 1, 0).text
+    token = None if made.invite is None else b64(made.invite.reveal())
     if console.as_json:
         console.record(
             type="server",

@@ -159,6 +159,7 @@ class Desk:
 
     async def _try_to_sign_in(self, request: LoginRequest | RegisterRequest) -> None:
         if self._client is not None:
+            self._need_same_account(request)
             await self._client.login_again(request.password)
             self._batcher.put(PhaseIs(Phase.READY))
         elif isinstance(request, LoginRequest):
@@ -175,6 +176,14 @@ class Desk:
             )  # fmt: skip
             assert self._client.recovery_code is not None
             self._batcher.put(RecoveryCodeIs(self._client.recovery_code))
+
+    def _need_same_account(self, request: LoginRequest | RegisterRequest) -> None:
+        """A profile whose login ended stays its account's."""
+        if isinstance(request, RegisterRequest):
+            raise ProfileError("profile_exists")
+        assert self._client is not None
+        if request.handle != self._client.me.handle:
+            raise ProfileError("other_account")
 
     def _follow(self) -> None:
         assert self._client is not None

@@ -20,6 +20,7 @@ from mensajeria.desktop.viewmodels.types import (
     ServiceKind,
     Unreadable,
 )
+from mensajeria.protocol.ids import Mid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,11 +97,11 @@ def own_key(mid: bytes) -> str:
     return f"m{mid.hex()}"
 
 
-def mid_of(key: str) -> bytes:
+def mid_of(key: str) -> Mid:
     """The id of an own message from its row's key. Raises ValueError for any other row's key."""
     if not key.startswith("m"):
         raise ValueError(key)
-    return bytes.fromhex(key[1:])
+    return Mid(bytes.fromhex(key[1:]))
 
 
 def message_row(message: Message) -> MessageRow:
