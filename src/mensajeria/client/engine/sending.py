@@ -91,16 +91,24 @@ class Sending:
 
     def acked(self, chat_id: ChatId, mid: Mid) -> None:
         """The server has stored the message, and the store knows."""
-        self._perform(chat_id, self._box(chat_id).acked(mid))
+        if self._is_in_flight(chat_id, mid):
+            self._perform(chat_id, self._box(chat_id).acked(mid))
 
     async def nacked(self, chat_id: ChatId, mid: Mid, code: str, retry_after_ms: int) -> None:
         """The server has not stored the message."""
+        if not self._is_in_flight(chat_id, mid):
+            return
         effects = self._box(chat_id).nacked(mid, code, retry_after_ms, self._context.chance())
         self._all_on_wire.discard(chat_id)
         for effect in effects:
             if isinstance(effect, core.Fail):
                 await self._fail(chat_id, Mid(effect.mid), effect.code)
         self._perform(chat_id, effects)
+
+    def _is_in_flight(self, chat_id: ChatId, mid: Mid) -> bool:
+        """Whether an answer is due: a server may answer for messages and chats that do not exist."""
+        box = self._boxes.get(chat_id)
+        return box is not None and box.is_in_flight(mid)
 
     def _perform(self, chat_id: ChatId, effects: list[core.Effect]) -> None:
         for effect in effects:
