@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from mensajeria.client.engine.people import verified_list
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.identity import Identity
+from mensajeria.crypto.olm import OlmPeer
 from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.crypto.root import AccountRoot
+from mensajeria.crypto.sender import OutboundSession
+from mensajeria.crypto.todevice import seal_to_device
 from mensajeria.protocol.devices import VerifiedList
-from mensajeria.protocol.ids import Uid, b64
 from mensajeria.protocol.encoding import encode
-from mensajeria.protocol.records import DeviceList, FormerDevice, Signed
+from mensajeria.protocol.frames import Envelope
+from mensajeria.protocol.ids import Uid, b64
+from mensajeria.protocol.prekeys import verify_fallback_key, verify_pq_prekey
+from mensajeria.protocol.records import (
+    DeviceAddress,
+    DeviceList,
+    FormerDevice,
+    MembershipHead,
+    SenderAddress,
+    Signed,
+)
 from mensajeria.protocol.signing import Ctx
 from tests.attacks.evil import Json, Rule
+from tests.attacks.stage import Actor, Stage
 
 
 def now_ms() -> int:
@@ -108,3 +124,56 @@ class ServeKeys(Rule):
             self.asked += 1
             return self._answer
         return super().rest(to, method, path, answer)
+
+
+class Member:
+    """A person whose keys the attacker has, and whom the server helps: nothing about them needs to be registered."""
+
+    def __init__(self, handle: str = "eva") -> None:
+        self.uid = os.urandom(16)
+        made = Impostor.first(self.uid, handle)
+        self.handle, self.identity, self.device, self.signed = handle, made.identity, made.device, made.signed
+
+    @property
+    def rule(self) -> ServeKeys:
+        """The server knows the member."""
+        return ServeKeys(self.uid, keys_of(self.uid, self.identity.record, self.signed), handle=self.handle)
+
+    @property
+    def address(self) -> SenderAddress:
+        return SenderAddress(uid=self.uid, did=self.device.did, idfp=self.identity.idfp, dl_ver=1)
+
+    def session(self, chat_id: bytes, head: MembershipHead, **who: bytes) -> OutboundSession:
+        """A sender session, if need be in the name of somebody else; this member's device signs it."""
+        session = OutboundSession.create(self.device, chat_id=chat_id, head=head, dl_ver=1, now_ms=now_ms())
+        if who:
+            session.binding = msgspec.structs.replace(session.binding, **who)
+            session.signed_binding = self.device.sign(Ctx.MEGOLM_BIND, encode(session.binding))
+        return session
+
+
+async def envelope_for(
+    stage: Stage, actor: Actor, sender: DeviceKeys, address: SenderAddress, kind: str, content: bytes
+) -> Envelope:
+    """What `sender` would put into the actor's mailbox; the server gives it the prekeys and an id."""
+    verified = list_known(await actor.read(contact_of(actor.uid)))
+    did = actor.client._context.me.did
+    listed = verified.find(did)
+    assert listed is not None
+    with stage.evil.database() as db:
+        sql = "SELECT pq_body, pq_sig, fallback_body, fallback_sig FROM device WHERE did = ?"
+        pq_body, pq_sig, body, sig = db.execute(sql, (did,)).fetchone()
+    sealed = seal_to_device(
+        sender,
+        OlmPeer.new(did, listed.curve25519),
+        sender=address,
+        recipient=DeviceAddress(uid=actor.uid, did=did, idfp=verified.idfp),
+        listed=listed,
+        pq=verify_pq_prekey(Signed(pq_body, pq_sig), uid=actor.uid, device=listed, now_ms=now_ms()),
+        one_time=verify_fallback_key(Signed(body, sig), uid=actor.uid, device=listed).key,
+        type=kind,
+        content=content,
+        mid=os.urandom(16),
+        now_ms=now_ms(),
+    )
+    return Envelope(1 << 40, sealed.prekey_id, sealed.blob)
