@@ -71,7 +71,7 @@ class SignedIn:
         """The first page: the newest rows, or those around the first unread one when it lies further back."""
         self._open_chat = chat_id
         chat = self._client.chat(bytes.fromhex(chat_id))
-        with self._batcher.holding(chat_id):
+        async with self._reading(chat_id):
             page = await chat.page(limit=WINDOW_ROWS)
             unread = self._events.unread(bytes.fromhex(chat_id))
             first = await chat.first_unread() if unread else None
@@ -83,19 +83,19 @@ class SignedIn:
 
     async def latest(self, chat_id: str) -> None:
         """The end of a chat, again."""
-        with self._batcher.holding(chat_id):
+        async with self._reading(chat_id):
             page = await self._client.chat(bytes.fromhex(chat_id)).page(limit=WINDOW_ROWS)
             self._batcher.put(ChatOpened(OpenedChat(mapping.page(chat_id, page))))
 
     async def older(self, chat_id: str, before: int, limit: int) -> None:
         """The page before a place."""
-        with self._batcher.holding(chat_id):
+        async with self._reading(chat_id):
             page = await self._client.chat(bytes.fromhex(chat_id)).page(before=before, limit=limit)
             self._batcher.put(OlderPut(mapping.page(chat_id, page)))
 
     async def newer(self, chat_id: str, after: int, limit: int) -> None:
         """The page after a place."""
-        with self._batcher.holding(chat_id):
+        async with self._reading(chat_id):
             page = await self._client.chat(bytes.fromhex(chat_id)).page(after=after, limit=limit)
             self._batcher.put(NewerPut(mapping.page(chat_id, page)))
 
@@ -169,6 +169,13 @@ class SignedIn:
         self._batcher.put(self._events.chats(await self._client.chats()))
         if self._open_chat:
             await self.latest(self._open_chat)
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, chat_id: str) -> AsyncIterator[None]:
+        """While a page is read: rows that arrive meanwhile come after it, and a failure is told."""
+        async with self._noticing():
+            with self._batcher.holding(chat_id):
+                yield
 
     @contextlib.asynccontextmanager
     async def _noticing(self) -> AsyncIterator[None]:
