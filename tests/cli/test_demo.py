@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -49,7 +50,12 @@ def test_the_demo_can_be_stopped_at_any_moment_and_cleans_up(number: signal.Sign
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_with_a_display_two_windows_open_and_ctrl_c_closes_them(tmp_path: Path) -> None:
+def test_with_a_display_two_windows_open_and_ctrl_c_closes_them() -> None:
+    with tempfile.TemporaryDirectory(prefix="m-") as short:  # the path of a window's socket is bounded
+        watch_two_windows(Path(short))
+
+
+def watch_two_windows(tmp_path: Path) -> None:
     environment = clean_environment(TMPDIR=str(tmp_path), DISPLAY=":none", QT_QPA_PLATFORM="offscreen")
     demo = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert demo.stdout is not None
