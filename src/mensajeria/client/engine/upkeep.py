@@ -49,6 +49,7 @@ class Upkeep:
         self._session = session
         self.keys_due = asyncio.Event()
         self.reads_due = asyncio.Event()
+        self._reconnected = True
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin, after the mailbox was drained: old envelopes need the old prekeys."""
@@ -127,10 +128,15 @@ class Upkeep:
     async def _climb(self) -> float:
         """Ask for what is due; seconds until the next step."""
         letters: list[Letter] = []
+        reconnected, self._reconnected = self._reconnected, False
 
         def step(tx: Tx, out: Outcome) -> int | None:
-            for request in tx.requests.due(self._context.me.clock.now_ms()):
-                self._climb_one(tx, out, request, letters)
+            now = self._context.me.clock.now_ms()
+            for request in tx.requests.all() if reconnected else tx.requests.due(now):
+                if request.next_ms > now:  # asked on reconnect besides: who can answer may be there now
+                    letters.extend(self._questions(tx, request))
+                else:
+                    self._climb_one(tx, out, request, letters)
             return tx.requests.next_due_ms()
 
         following = await self._context.commit(step)
