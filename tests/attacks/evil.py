@@ -296,7 +296,7 @@ class _QuietServer(uvicorn.Server):
     failed = False
 
     async def startup(self, sockets: Any = None) -> None:
-        with contextlib.suppress(SystemExit):
+        with contextlib.suppress(SystemExit):  # uvicorn has logged why
             await super().startup(sockets)
         self.failed = not self.started
 
