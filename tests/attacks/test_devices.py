@@ -112,8 +112,11 @@ async def test_two_lists_of_one_version_are_a_fork(stage: Stage) -> None:
     """Somebody with the identity's keys signs two: the second is refused, whoever shows it."""
     ana, bruno = await stage.pair()
     impostor = Impostor.first(bruno.uid, "bruno")
-    other = Impostor(impostor.identity, (device := DeviceKeys.create(bruno.uid)), impostor.identity.first_list(
-        "bruno", device.card(impostor.identity.idfp, now_ms()), now_ms()))
+    other = Impostor(
+        impostor.identity,
+        (device := DeviceKeys.create(bruno.uid)),
+        impostor.identity.first_list("bruno", device.card(impostor.identity.idfp, now_ms()), now_ms()),
+    )
     first = verify_device_list(impostor.signed, impostor.identity.record, uid=bruno.uid)
     with pytest.raises(DeviceListError):
         verify_device_list(other.signed, impostor.identity.record, uid=bruno.uid, pinned=first.pin)
@@ -222,7 +225,16 @@ async def test_copied_device_key_cannot_be_listed_by_another_person(stage: Stage
     eve = fresh_identity(b"e" * 16)
     stolen = hers.devices[0]
     body = encode(
-        DeviceList(uid=b"e" * 16, handle="eve", idfp=eve.idfp, ver=1, prev=bytes(32), ts=now_ms(), devices=(stolen,), backup_ver=1)
+        DeviceList(
+            uid=b"e" * 16,
+            handle="eve",
+            idfp=eve.idfp,
+            ver=1,
+            prev=bytes(32),
+            ts=now_ms(),
+            devices=(stolen,),
+            backup_ver=1,
+        )
     )
     signed = Signed(body, eve.sign(Ctx.DEVICE_LIST, body))
     stage.evil.rule = ServeKeys(b"e" * 16, keys_of(b"e" * 16, eve.record, signed), handle="eve")

@@ -197,7 +197,7 @@ async def test_an_envelope_in_somebody_elses_name_is_refused(stage: Stage) -> No
 async def test_a_session_key_inside_a_message_is_not_taken(stage: Stage) -> None:
     """Protocol confusion: secrets are taken from envelopes only."""
     ana, bruno = await stage.pair()
-    device = DeviceKeys.load((await ana.read(lambda tx: tx.own.device())))  # type: ignore[arg-type]
+    device = DeviceKeys.load(await ana.read(lambda tx: tx.own.device()))  # type: ignore[arg-type]
     member = Member()
     member.device = device
     session = member.session(stage.chat_id, await head_of(stage, ana))  # type: ignore[arg-type]
@@ -207,7 +207,7 @@ async def test_a_session_key_inside_a_message_is_not_taken(stage: Stage) -> None
         tx.outbox.add(stage.chat_id, mid, ROOM_KEY, session.room_key(), 1)
         me = Uid(ana.uid)
         return tx.messages.add(
-            NewMessage(stage.chat_id, mid, me, True, MessageKind.TEXT, MessageState.QUEUED, 1, text="x")  # noqa: FBT003
+            NewMessage(stage.chat_id, mid, me, True, MessageKind.TEXT, MessageState.QUEUED, 1, text="x")
         )
 
     await ana.client._engine.sending.enqueue(stage.chat_id, add)  # type: ignore[arg-type]

@@ -57,9 +57,7 @@ LOGIN_LIES: dict[str, Rule] = {
     "altered second OPAQUE message": Say(auth.LoginChallenge, with_fields(ke2=lambda ke2: flipped(ke2, 40))),
     "short second OPAQUE message": Say(auth.LoginChallenge, with_fields(ke2=lambda ke2: ke2[:-1])),
     "altered wrap": Say(auth.LoginOk, with_fields(wrap_password=lambda wrap: flipped(wrap, 20))),
-    "wraps exchanged": Say(
-        auth.LoginOk, lambda ok: msgspec.structs.replace(ok, wrap_password=ok.wrap_recovery)
-    ),
+    "wraps exchanged": Say(auth.LoginOk, lambda ok: msgspec.structs.replace(ok, wrap_password=ok.wrap_recovery)),
     "another uid": Say(auth.LoginOk, with_fields(uid=bytes(16))),
     "altered identity": Say(auth.LoginOk, with_fields(identity=lambda record: flipped(record, 100))),
     "altered device list": Say(
@@ -90,9 +88,7 @@ async def test_an_identity_that_the_password_does_not_unwrap_is_refused(stage: S
     bruno = await stage.open("bruno")
     impostor = Impostor.instead_of(list_known(await bruno.read(contact_of(bruno.uid))))
     await bruno.close()
-    stage.evil.rule = Say(
-        auth.LoginOk, with_fields(identity=impostor.identity.record, device_list=impostor.signed)
-    )
+    stage.evil.rule = Say(auth.LoginOk, with_fields(identity=impostor.identity.record, device_list=impostor.signed))
     with pytest.raises(SecurityError) as refused:
         await Client.login(
             stage.evil.url, "bruno", PASSWORDS["bruno"], profile=tmp_path / "new", insecure_key_file=True
@@ -132,9 +128,7 @@ async def test_login_again_at_another_server_is_refused_before_the_password_is_u
 async def test_login_again_with_a_swapped_identity_is_refused(stage: Stage) -> None:
     ana = await stage.open("ana")
     impostor = Impostor.instead_of(list_known(await ana.read(contact_of(ana.uid))))
-    stage.evil.rule = Say(
-        auth.LoginOk, with_fields(identity=impostor.identity.record, device_list=impostor.signed)
-    )
+    stage.evil.rule = Say(auth.LoginOk, with_fields(identity=impostor.identity.record, device_list=impostor.signed))
     with pytest.raises(SecurityError):
         await ana.client.login_again(PASSWORDS["ana"])
     stage.evil.rule = Rule()
@@ -202,7 +196,11 @@ async def test_a_wrong_password_is_one_error_for_known_and_unknown_names(stage: 
     for handle in ("bruno", "nadie"):
         with pytest.raises(RefusedError) as refused:
             await Client.login(
-                stage.evil.url, handle, "otra cosa 12 distinta", profile=tmp_path / f"new-{handle}", insecure_key_file=True
+                stage.evil.url,
+                handle,
+                "otra cosa 12 distinta",
+                profile=tmp_path / f"new-{handle}",
+                insecure_key_file=True,
             )
         codes.append(refused.value.code)
         assert not (tmp_path / f"new-{handle}").exists()

@@ -13,7 +13,8 @@ from mensajeria.crypto.device import DeviceKeys
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.frames import Event, EventKind, Head
 from mensajeria.protocol.membership import MembershipState, encode_member_event, start_direct
-from mensajeria.protocol.records import EventMember, MemberEvent, Signed
+from mensajeria.protocol.records import Member as NewMember
+from mensajeria.protocol.records import MemberEvent, Signed
 from tests.attacks.evil import Rule, flipped
 from tests.attacks.forging import Member, contact_of
 from tests.attacks.stage import Actor, Stage
@@ -43,7 +44,7 @@ def _start(actor: Actor, peer: bytes, chat_id: bytes) -> MembershipState:
 
 
 def _event(state: MembershipState, uid: bytes, did: bytes, **fields: object) -> MemberEvent:
-    base = {"chat_id": state.chat_id, "seq": 1, "prev": state.hash, "by_uid": uid, "by_did": did, "dl_ver": 1}
+    base = {"chat_id": state.chat_id, "seq": 1, "prev": state.hash, "by_uid": uid, "by_did": did, "dl_ver": 1, "ts": 1}
     return MemberEvent(**{**base, **fields})  # type: ignore[arg-type]
 
 
@@ -52,7 +53,7 @@ async def _forged(stage: Stage, ana: Actor, bruno: Actor, kind: str) -> bytes:
     state, eva = _start(ana, bruno.uid, stage.chat_id), Member()
     device = DeviceKeys.load(await ana.read(lambda tx: tx.own.device()))  # type: ignore[arg-type]
     uid, did = ana.uid, device.did
-    new = (EventMember(eva.uid, eva.identity.idfp, "member"),)
+    new = (NewMember(uid=eva.uid, idfp=eva.identity.idfp, role="member"),)
     match kind:
         case "garbage":
             return b"\xc1\x00nothing"

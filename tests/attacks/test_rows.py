@@ -296,7 +296,7 @@ async def test_a_row_moved_to_another_chat_is_not_shown_there(stage: Stage) -> N
 async def test_a_chat_with_a_false_id_or_without_me_is_not_believed(stage: Stage) -> None:
     bruno = await stage.open("bruno")
     for members in ((secrets.token_bytes(16), bruno.uid), (secrets.token_bytes(16), secrets.token_bytes(16))):
-        head = frames.Head(secrets.token_bytes(32), 1, 0, 0, True, members, 0, 0)  # noqa: FBT003
+        head = frames.Head(secrets.token_bytes(32), 1, 0, 0, True, members, 0, 0)
         await stage.evil.tell(bruno.uid, frames.Batch((frames.NewChat(head),)))
     await bruno.warned("chat_tampered")
     assert [chat.chat_id for chat in await bruno.client.chats()] == [stage.chat_id]
