@@ -19,16 +19,18 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from mensajeria.server.db.engine import normalise_url
 
 PREFIX: Final = "MENSAJERIA_"
-CLIENT_NAMES: Final = frozenset({
-    "MENSAJERIA_PASSWORD",
-    "MENSAJERIA_PASSWORD_FILE",
-    "MENSAJERIA_PASSPHRASE",
-    "MENSAJERIA_PASSPHRASE_FILE",
-    "MENSAJERIA_KEY_FILE",
-    "MENSAJERIA_PROFILE",
-    "MENSAJERIA_LANG",
-    "MENSAJERIA_INSECURE_HTTP",
-})
+CLIENT_NAMES: Final = frozenset(
+    {
+        "MENSAJERIA_PASSWORD",
+        "MENSAJERIA_PASSWORD_FILE",
+        "MENSAJERIA_PASSPHRASE",
+        "MENSAJERIA_PASSPHRASE_FILE",
+        "MENSAJERIA_KEY_FILE",
+        "MENSAJERIA_PROFILE",
+        "MENSAJERIA_LANG",
+        "MENSAJERIA_INSECURE_HTTP",
+    }
+)
 """Names that the client and the command line read."""
 TEST_PREFIX: Final = "MENSAJERIA_TEST_"
 SECRET_FIELDS: Final = ("database_url",)

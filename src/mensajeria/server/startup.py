@@ -23,7 +23,8 @@ from mensajeria.server.db.migrate import migrate, require_head
 from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
 from mensajeria.server.keyfiles import KeyFiles, create_key_files, load_key_files
 from mensajeria.server.push import Relay
-from mensajeria.server.ratelimit.limiter import Limiter, MemoryBuckets
+from mensajeria.server.ratelimit.limiter import BucketStore, Limiter, MemoryBuckets
+from mensajeria.server.ratelimit.redis import RedisBuckets
 from mensajeria.server.settings import Settings
 from mensajeria.server.state import Server
 
@@ -111,10 +112,17 @@ async def start_server(settings: Settings, clock: Clock | None = None) -> Server
     return compose(settings, clock, prepared)
 
 
+def bucket_store(settings: Settings, clock: Clock, facts: Facts) -> BucketStore:
+    """Where the rate limits are counted: in Redis when there is one, so that all processes count together."""
+    if settings.redis_url is None:
+        return MemoryBuckets(clock)
+    return RedisBuckets(settings.redis_url.get_secret_value(), facts.redis_prefix)
+
+
 def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
     """Wire the services."""
     db, facts, hub = prepared.db, prepared.facts, Relay()
-    limiter = Limiter(MemoryBuckets(clock))
+    limiter = Limiter(bucket_store(settings, clock, facts))
     opaque = PasswordVerifier(prepared.keys.opaque_setup)
     tokens = AccessTokens(prepared.keys.token, facts.server_id, clock)
     sealer = ChannelKeySealer(prepared.keys.channel)
@@ -143,8 +151,6 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
             authenticator=authenticator,
             hub=hub,
         ),
-        refresh=RefreshService(
-            clock=clock, db=db, tokens=tokens, sealer=sealer, authenticator=authenticator, hub=hub
-        ),
+        refresh=RefreshService(clock=clock, db=db, tokens=tokens, sealer=sealer, authenticator=authenticator, hub=hub),
         first_invite=prepared.first_invite,
     )

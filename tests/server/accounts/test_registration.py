@@ -177,9 +177,7 @@ async def test_device_id_or_key_of_somebody_else_is_refused(server: Server, cloc
     identity, uid = prepared.person.identity, prepared.person.uid
     thief = DeviceKeys.create(uid, ana.device.did)
     listed = identity.first_list("bruno", thief.card(identity.idfp, 1), clock.now_ms())
-    finish = msgspec.structs.replace(
-        prepared.finish, device_list=listed, prekeys=thief.first_prekeys(clock.now_ms())
-    )
+    finish = msgspec.structs.replace(prepared.finish, device_list=listed, prekeys=thief.first_prekeys(clock.now_ms()))
 
     assert await refusal(connection, finish) is Code.LIST_INVALID
     assert await row_counts(server) == before

@@ -95,7 +95,9 @@ class ChatLog:
             return self._refuse_fetch("log_gap")
         fresh = [event for event in events if event.seq > self.position]
         # Nothing new although the server has spoken of more: asking on and on would get the same answer.
-        if (fresh and fresh[0].seq != self.position + 1) or (not fresh and max(last_seq, self.last_seq) > self.position):
+        if (fresh and fresh[0].seq != self.position + 1) or (
+            not fresh and max(last_seq, self.last_seq) > self.position
+        ):
             return self._refuse_fetch("log_gap")
         self.last_seq = max(self.last_seq, last_seq)
         self._useless = 0

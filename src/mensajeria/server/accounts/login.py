@@ -133,9 +133,7 @@ class LoginService:
         await self._limiter.check(Limit.LIST_ACCOUNT, proven.uid)
         account_id, now_ms = proven.account_id, self._clock.now_ms()
         row, newest = await self._db.query(lambda c: (_account(c, account_id), newest_list(c, account_id)))
-        verified = await asyncio.to_thread(
-            check_added, newest.body, message.device_list, row.identity, message.did
-        )
+        verified = await asyncio.to_thread(check_added, newest.body, message.device_list, row.identity, message.did)
         listed = verified.find(message.did)
         assert listed is not None
         prekeys = check_prekeys(message.prekeys, uid=proven.uid, signer=listed, now_ms=now_ms, complete=True)

@@ -129,7 +129,5 @@ class RefreshService:
 
 def _lock_family(connection: Connection, device_id: int) -> AnyRow | None:
     """The device's living family, locked: a second refresh at the same moment waits, then sees what the first did."""
-    query = select(refresh_family).where(
-        refresh_family.c.device_id == device_id, refresh_family.c.revoked_ms.is_(None)
-    )
+    query = select(refresh_family).where(refresh_family.c.device_id == device_id, refresh_family.c.revoked_ms.is_(None))
     return connection.execute(query.with_for_update()).one_or_none()

@@ -110,6 +110,4 @@ def _user_keys(connection: Connection, which: ColumnElement[bool]) -> UserKeys:
     if row is None:
         raise ProtocolError(Code.UNKNOWN_USER)
     newest = newest_list(connection, row.id)
-    return UserKeys(
-        uid=row.uid, identity=row.identity, device_list=SignedModel(body=newest.body, sig=newest.sig)
-    )
+    return UserKeys(uid=row.uid, identity=row.identity, device_list=SignedModel(body=newest.body, sig=newest.sig))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -81,6 +82,17 @@ class Authenticator:
         """The device's login or state has changed: read it again."""
         self._changes += 1
         self._cache.pop(did, None)
+
+    def forget_devices(self, device_ids: Collection[int]) -> None:
+        """As `forget`, by the devices' row ids."""
+        for did in [did for did, cached in self._cache.items() if cached.login.device_id in device_ids]:
+            del self._cache[did]
+        self._changes += 1
+
+    def forget_all(self) -> None:
+        """Any login may have ended."""
+        self._cache.clear()
+        self._changes += 1
 
     def note_gen(self, did: bytes, gen: int) -> None:
         """The device has shown a higher `gen`, already stored."""

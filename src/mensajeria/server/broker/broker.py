@@ -50,19 +50,54 @@ class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=5):
     code: str
 
 
-Note = ItemNote | DeviceItemNote | FrameNote | ChatNote | EndNote
+class JoinNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=6):
+    """A device has connected to the process `origin`: its connections elsewhere are replaced."""
+
+    device: int
+    origin: bytes
+
+
+Note = ItemNote | DeviceItemNote | FrameNote | ChatNote | EndNote | JoinNote
 Deliver = Callable[[Note], None]
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """What a broker calls, in the event loop.
+
+    `delivered` follows one or more calls of `deliver`. `missed`: notes for this process may have been lost; whoever is
+    connected has to catch up, and what was cached may be old.
+    """
+
+    deliver: Deliver
+    delivered: Callable[[], None]
+    missed: Callable[[], None]
 
 
 class Broker(Protocol):
     """Carries notes to every process, this one included, in the order in which one process published them.
 
     `publish` never waits or fails; `flush` marks the end of what was ready together, so that it can travel as one.
-    `deliver` and `delivered` run in the event loop; `delivered` follows one or more calls of `deliver`.
     """
 
-    async def start(self, deliver: Deliver, delivered: Callable[[], None]) -> None:
+    @property
+    def is_linked(self) -> bool:
+        """False while other processes may not be heard, nor hear this one."""
+        ...
+
+    async def start(self, listener: Listener) -> None:
         """Begin to deliver."""
+        ...
+
+    async def announce(self, account: int, device: int) -> None:
+        """A device is about to be connected here.
+
+        On return, whatever a process publishes for it from then on reaches this one. What was published before was
+        committed before: a device that reads the log after this misses nothing. Each call is paired with a `withdraw`.
+        """
+        ...
+
+    def withdraw(self, account: int, device: int) -> None:
+        """The device's connection is over."""
         ...
 
     def publish(self, note: Note) -> None:
@@ -74,5 +109,5 @@ class Broker(Protocol):
         ...
 
     async def close(self) -> None:
-        """Deliver nothing more."""
+        """Send what was published, then deliver nothing more."""
         ...

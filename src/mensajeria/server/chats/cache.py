@@ -93,6 +93,11 @@ class ChatCache:
         self._version += 1
         self._chats.pop(chat_id, None)
 
+    def clear(self) -> None:
+        """Any chat may have changed."""
+        self._version += 1
+        self._chats.clear()
+
     async def _load_for_waiters(self, chat_id: bytes) -> None:
         info: ChatInfo | None = None
         try:

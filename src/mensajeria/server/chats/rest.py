@@ -26,9 +26,7 @@ PAGE: Final = 100
 
 
 @router.get("", responses=errors(*CALLER_CODES, Code.MALFORMED))
-async def list_chats(
-    login: Caller, server: TheServer, offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0
-) -> ChatPage:
+async def list_chats(login: Caller, server: TheServer, offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0) -> ChatPage:
     """The caller's chats, newest activity first, 100 from `offset`."""
     viewer = _viewer(login)
     heads, more = await server.db.query(lambda connection: heads_page(connection, viewer, offset, PAGE))
@@ -63,9 +61,7 @@ async def register_direct(chat_id: B32, body: DirectChatRequest, login: Caller, 
     return _state(_required(head))
 
 
-@router.put(
-    "/{chat_id}/answer", status_code=204, responses=errors(*CALLER_CODES, *CHANGE_CODES, Code.UNKNOWN_CHAT)
-)
+@router.put("/{chat_id}/answer", status_code=204, responses=errors(*CALLER_CODES, *CHANGE_CODES, Code.UNKNOWN_CHAT))
 async def answer_chat(chat_id: B32, body: ChatAnswer, login: Caller, server: TheServer) -> Response:
     """Accept or decline a message request. Until it is accepted, the other side learns nothing about this one."""
     await server.db.write(lambda connection: _answer(connection, chat_id, login.account_id, accept=body.accept))

@@ -28,9 +28,7 @@ class _Target:
     open: bool
 
 
-async def claim(
-    db: Database, limiter: Limiter, hub: Push, login: Login, dids: Sequence[bytes]
-) -> list[ClaimedKeys]:
+async def claim(db: Database, limiter: Limiter, hub: Push, login: Login, dids: Sequence[bytes]) -> list[ClaimedKeys]:
     """Keys of the devices, in the order asked and each once; unknown and revoked devices are left out.
 
     A one-time key is gone with the answer. Over the limits, or before the owner has accepted a chat with the claimer,

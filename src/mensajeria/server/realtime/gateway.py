@@ -16,7 +16,7 @@ from sqlalchemy import update
 from mensajeria.protocol import frames
 from mensajeria.protocol.errors import Close, Code, ProtocolError
 from mensajeria.server.accounts.sessions import Login
-from mensajeria.server.broker.broker import Broker, ChatNote
+from mensajeria.server.broker.broker import Broker, ChatNote, JoinNote, Listener
 from mensajeria.server.broker.memory import MemoryBroker
 from mensajeria.server.chats import cursors, repository
 from mensajeria.server.chats.cache import ChatCache
@@ -34,6 +34,7 @@ from mensajeria.server.mailbox.service import Mailboxes
 from mensajeria.server.realtime.connection import Connection
 from mensajeria.server.realtime.dispatch import Dispatcher
 from mensajeria.server.realtime.fanout import Fanout
+from mensajeria.server.realtime.healing import Healing
 from mensajeria.server.realtime.hub import Hub
 from mensajeria.server.realtime.push import BrokerPush
 from mensajeria.server.realtime.throttle import DEFAULT_SHARE, Share
@@ -69,8 +70,9 @@ class Gateway:
         self.share = share
         self.draining = False
         self.cache = ChatCache(server.db)
-        self.hub = Hub(self._chat_changed)
+        self.hub = Hub(self._chat_changed, server.authenticator.forget_devices)
         self.broker: Broker = broker or MemoryBroker()
+        self.healing = Healing(self.hub, self.broker, server.db, self._forget_all)
         fanout = Fanout(self.hub, self.broker, self.cache)
         self._fanout = fanout
         self.committer = EventCommitter(event_log(server.db), fanout.events)
@@ -100,7 +102,8 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to serve."""
-        await self.broker.start(self.hub.deliver, self.hub.flush)
+        await self.broker.start(Listener(self.hub.deliver, self.hub.flush, self.healing.missed))
+        self.healing.start()
         self.committer.start()
         self.mailboxes.start()
         self.cursors.start()
@@ -110,6 +113,7 @@ class Gateway:
     async def drain(self) -> None:
         """Commit and ack what was accepted, tell everybody to come back later, close every connection."""
         self.draining = self.dispatcher.draining = True
+        await self.healing.close()
         await asyncio.gather(self.committer.close(), self.mailboxes.close(), self.cursors.close())
         for connection in list(self.hub.all):
             if connection.device_id:
@@ -166,17 +170,23 @@ class Gateway:
         )
         # From here on an ended login finds this connection.
         connection.login = Login(login.account_id, login.uid, login.device_id, login.did, login.ck, hello.gen)
+        if not connection.closed:
+            await self.broker.announce(login.account_id, login.device_id)
         return connection.login, welcome
 
     def joined(self, connection: Connection) -> None:
         """See `Host.joined`."""
         self.hub.join(connection)
         assert connection.login is not None
+        self.broker.publish(JoinNote(connection.device_id, self.hub.origin))
+        self.broker.flush()
         self._spawn(self._note_seen(connection.login))
 
     def left(self, connection: Connection) -> None:
         """See `Host.left`."""
         self.hub.leave(connection)
+        if (login := connection.login) is not None:
+            self.broker.withdraw(login.account_id, login.device_id)
 
     async def _note_seen(self, login: Login) -> None:
         now = self.server.clock.now_ms()
@@ -199,6 +209,10 @@ class Gateway:
         except DATABASE_ERRORS as error:
             # The next step of the device says the same and more.
             _log.warning("cursors_not_stored", error=type(error).__name__, batch=len(newest))
+
+    def _forget_all(self) -> None:
+        self.cache.clear()
+        self.server.authenticator.forget_all()
 
     def _chat_changed(self, note: ChatNote, connections: Iterable[Connection]) -> None:
         self.cache.forget(note.chat_id)

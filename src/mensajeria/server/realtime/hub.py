@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Final
@@ -10,7 +11,7 @@ import structlog
 
 from mensajeria.protocol.errors import Close
 from mensajeria.protocol.frames import SessionEnded
-from mensajeria.server.broker.broker import ChatNote, DeviceItemNote, EndNote, FrameNote, ItemNote, Note
+from mensajeria.server.broker.broker import ChatNote, DeviceItemNote, EndNote, FrameNote, ItemNote, JoinNote, Note
 from mensajeria.server.realtime.connection import Connection
 
 _NONE: Final[tuple[Connection, ...]] = ()
@@ -20,9 +21,18 @@ _log = structlog.get_logger(__name__)
 class Hub:
     """The connections of this process. A device is connected once; an account with any number of devices."""
 
-    def __init__(self, chat_changed: Callable[[ChatNote, Iterable[Connection]], None]) -> None:
-        """`chat_changed` is called for every ChatNote, with the connections of its accounts."""
+    def __init__(
+        self,
+        chat_changed: Callable[[ChatNote, Iterable[Connection]], None],
+        logins_ended: Callable[[tuple[int, ...]], None],
+    ) -> None:
+        """`chat_changed` is called for every ChatNote, with the connections of its accounts; `logins_ended` with the
+        devices of every EndNote.
+        """
         self._chat_changed = chat_changed
+        self._logins_ended = logins_ended
+        self.origin: Final = secrets.token_bytes(8)
+        """Tells this process from the others in a JoinNote."""
         self.all: set[Connection] = set()
         self.dirty: list[Connection] = []
         self.ended = 0
@@ -77,7 +87,10 @@ class Hub:
             case ChatNote():
                 self._chat_changed(note, list(self.of_accounts(note.accounts)))
             case EndNote():
-                self._end(note)
+                self.end(note)
+            case JoinNote():
+                if note.origin != self.origin and (one := self._devices.get(note.device)) is not None:
+                    one.close(Close.REPLACED)
 
     def flush(self) -> None:
         """Send everything that was queued."""
@@ -95,8 +108,14 @@ class Hub:
             if connection.login is not None and connection.login.account_id != note.skip:
                 connection.send_body(note.kind, note.body)
 
-    def _end(self, note: EndNote) -> None:
+    def joined(self) -> list[Connection]:
+        """All connections whose hello has taken effect."""
+        return list(self._devices.values())
+
+    def end(self, note: EndNote) -> None:
+        """Close the connections of logins that are over."""
         self.ended += 1
+        self._logins_ended(note.devices)
         ended = [c for c in self.all if c.login is not None and c.login.device_id in note.devices]
         for connection in ended:
             if connection.device_id:
