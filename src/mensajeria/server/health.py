@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.caller import TheServer
-from mensajeria.server.db.migrate import SchemaError, require_head
+from mensajeria.server.readiness import Readiness
 from mensajeria.server.reference import errors
 from mensajeria.server.version import VERSION
 
@@ -37,12 +37,14 @@ async def is_alive() -> Health:
 
 
 @router.get("/readyz", responses=errors(Code.UNAVAILABLE))
-async def is_ready(server: TheServer) -> Health:
-    """Readiness: the database answers and has the schema this program needs."""
-    try:
-        await require_head(server.db)
-    except SchemaError as error:
-        raise ProtocolError(Code.UNAVAILABLE, "schema") from error
+async def is_ready(request: Request, _server: TheServer) -> Health:
+    """Readiness: the database answers, takes writes and has the schema this program needs, the data folder has room,
+    and the process is not about to end. Otherwise `detail` names what is wrong: draining, disk, database, schema or
+    writer.
+    """
+    readiness: Readiness = request.app.state.readiness
+    if faults := await readiness.faults():
+        raise ProtocolError(Code.UNAVAILABLE, ",".join(faults))
     return Health()
 
 

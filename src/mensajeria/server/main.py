@@ -18,7 +18,11 @@ from mensajeria.server.devices import rest as devices_rest
 from mensajeria.server.keys import rest as keys_rest
 from mensajeria.server.middleware.body_limit import BodyLimit
 from mensajeria.server.middleware.context import RequestContext
+from mensajeria.server.metrics.listener import metrics_listener
+from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.problems import install_problem_handlers
+from mensajeria.server.readiness import Readiness
+from mensajeria.server.realtime.figures import Figures
 from mensajeria.server.realtime.gateway import Gateway
 from mensajeria.server.reference import describe
 from mensajeria.server.settings import Settings
@@ -37,6 +41,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     `state.server` holds the services, `state.gateway` the real-time part, to which WebSocket upgrades go (see `serve`).
     """
     clock = clock or SystemClock()
+    numbers = Numbers()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -46,11 +51,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             app.state.start_failure = failure  # uvicorn would only log it: `serve` tells the operator
             raise
         app.state.server = server
-        app.state.gateway = gateway = Gateway(server)
+        app.state.gateway = gateway = Gateway(server, numbers=numbers)
+        app.state.readiness = Readiness(server, lambda: gateway.draining)
         try:
             await gateway.start()
-            yield
-            await gateway.drain()
+            async with metrics_listener(server, Figures(gateway), numbers) as app.state.metrics_port:
+                yield
+                await gateway.drain()
         finally:
             await server.close()
 
@@ -66,12 +73,12 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     for module in (health, accounts_rest, devices_rest, keys_rest, chats_rest):
         app.include_router(module.router)
     install_problem_handlers(app)
-    _add_middleware(app, settings, clock)
+    _add_middleware(app, settings, clock, numbers)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, clock: Clock) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Numbers) -> None:
     """The last one added is the outermost."""
     app.add_middleware(BodyLimit)
     if settings.allowed_origins:
@@ -82,4 +89,4 @@ def _add_middleware(app: FastAPI, settings: Settings, clock: Clock) -> None:
             allow_headers=["Authorization", "Content-Type", MAC_HEADER],
             max_age=600,
         )
-    app.add_middleware(RequestContext, clock=clock)
+    app.add_middleware(RequestContext, clock=clock, observe=numbers.request)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mensajeria.server.db.engine import normalise_url
@@ -33,8 +34,9 @@ CLIENT_NAMES: Final = frozenset(
 )
 """Names that the client and the command line read."""
 TEST_PREFIX: Final = "MENSAJERIA_TEST_"
-SECRET_FIELDS: Final = ("database_url",)
+SECRET_FIELDS: Final = ("database_url", "metrics_token")
 """Settings that may come from a file named by `<NAME>_FILE` instead."""
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 REGISTRATION: Final = ("open", "invite", "closed")
 
 
@@ -70,6 +72,16 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Lines for people or for programs.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port of /metrics, one more for each further worker; unset: no metrics; 0 takes a free one.",
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of /metrics; another than loopback needs a token.")
+    metrics_token: SecretStr | None = Field(None, min_length=16, description="Bearer token that /metrics asks for.")
+    api_docs: bool = Field(default=False, description="Serve the API's description for people at /docs.")
+    min_free_mb: int = Field(100, ge=0, description="Free space in the data folder, MiB, below which /readyz fails.")
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
@@ -81,6 +93,14 @@ class Settings(BaseSettings):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ip_network(network, strict=False)
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError("an origin is scheme://host or scheme://host:port, in lower case and with nothing behind")
         return value
 
     @field_validator("database_url")
@@ -100,15 +120,16 @@ class Settings(BaseSettings):
             )
         return value
 
+    @model_validator(mode="after")
+    def _metrics_are_guarded(self) -> Self:
+        if self.metrics_port is not None and self.metrics_token is None and not _is_loopback(self.metrics_host):
+            raise ValueError("MENSAJERIA_METRICS_HOST is reachable from elsewhere: set MENSAJERIA_METRICS_TOKEN, too")
+        return self
+
     @property
     def is_loopback(self) -> bool:
         """True when only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.host)
 
     @property
     def effective_registration(self) -> Literal["open", "invite", "closed"]:
@@ -126,6 +147,15 @@ class Settings(BaseSettings):
     def secrets_dir(self) -> Path:
         """Where the key files lie: never in the database, never in its backup."""
         return self.data_dir / "secrets"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 SERVER_NAMES: Final = frozenset(

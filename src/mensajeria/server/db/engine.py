@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Row, create_engine, event, make_url, text
@@ -56,6 +57,8 @@ class Database:
         self.engine: Final = _sqlite_reader(self.url) if self.is_sqlite else _postgres(self.url, pool_size)
         self.writer: Final = SqliteWriter(Path(self.url.database or "")) if self.is_sqlite else None
         self._borrowed: _Borrowed | None = None
+        self.observe_write: Callable[[float], None] | None = None
+        """Told how many seconds each `write` took."""
 
     @property
     def postgres_dsn(self) -> str:
@@ -78,6 +81,15 @@ class Database:
 
         On PostgreSQL a deadlock or serialization failure runs it once more: it must have no effect beside the database.
         """
+        if self.observe_write is None:
+            return await self._write(function)
+        started = perf_counter()
+        try:
+            return await self._write(function)
+        finally:
+            self.observe_write(perf_counter() - started)
+
+    async def _write(self, function: Callable[[Connection], T]) -> T:
         if self.writer is not None:
             return await self.writer.run(lambda raw: function(self._on_writer(raw)))
         try:

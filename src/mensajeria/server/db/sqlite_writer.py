@@ -67,6 +67,11 @@ class SqliteWriter:
         self._queue.put(_Job(work, loop, done))
         return await done
 
+    @property
+    def waiting(self) -> int:
+        """Jobs in line."""
+        return self._queue.qsize()
+
     async def close(self) -> None:
         """Finish what is queued, then close the file."""
         self._closed = True

@@ -84,6 +84,10 @@ class Mailboxes:
             await asyncio.gather(self._sweeper, return_exceptions=True)
         await self._queue.close()
 
+    def __len__(self) -> int:
+        """Jobs that wait."""
+        return len(self._queue)
+
     async def put(self, sender: int, targets: Sequence[PutTarget]) -> tuple[PutOutcome, ...]:
         """Put envelopes of an account; the outcome of each, after the commit.
 

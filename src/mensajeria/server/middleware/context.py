@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -22,15 +23,20 @@ HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"strict-transport-security", b"max-age=31536000"),  # a browser ignores it on plain http
 )
+METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+"""Others are a caller's own words: neither a label nor a log is to hold them."""
+Observe = Callable[[str, str, int, float], None]
 _log = structlog.get_logger("mensajeria.server.http")
 
 
 class RequestContext:
     """ASGI middleware. The request id is ours: one that a caller sends would end up in the log."""
 
-    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, clock: Clock, observe: Observe) -> None:
+        """`observe` gets method, route, status and seconds of each request."""
         self._app = app
         self._clock = clock
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -49,13 +55,12 @@ class RequestContext:
             self._log_line(scope, request, started)
 
     def _log_line(self, scope: Scope, request: _Request, started: float) -> None:
+        seconds = self._clock.monotonic() - started
+        method = scope["method"] if scope["method"] in METHODS else "-"
+        route, status = _route(scope), request.status
+        self._observe(method, route, status, seconds)
         _log.info(
-            "request",
-            request_id=request.id,
-            method=scope["method"],
-            route=_route(scope),
-            status=request.status,
-            ms=round((self._clock.monotonic() - started) * 1000, 1),
+            "request", request_id=request.id, method=method, route=route, status=status, ms=round(seconds * 1000, 1)
         )
 
 

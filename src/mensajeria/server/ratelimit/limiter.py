@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final, Protocol
 
 from mensajeria.kit.clock import Clock
@@ -58,6 +58,8 @@ class Limiter:
 
     def __init__(self, store: BucketStore) -> None:
         self._store = store
+        self.refused: Counter[str] = Counter()
+        """Uses that were refused since the start, by limiter."""
 
     async def check(self, limit: Limit, key: bytes | str, *, cost: int = 1) -> None:
         """Count one use.
@@ -74,6 +76,10 @@ class Limiter:
 
     async def _take(self, limit: Limit, key: bytes | str, cost: int) -> float:
         try:
-            return await self._store.take(limit.label, key.encode() if isinstance(key, str) else key, limit.value, cost)
+            raw = key.encode() if isinstance(key, str) else key
+            wait = await self._store.take(limit.label, raw, limit.value, cost)
         except OSError:
-            return 0.0 if limit.value.fail_open else 1.0
+            wait = 0.0 if limit.value.fail_open else 1.0
+        if wait:
+            self.refused[limit.label] += 1
+        return wait

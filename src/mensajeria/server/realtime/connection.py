@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -28,6 +28,8 @@ class Host(Protocol):
     """What a connection asks of the server around it."""
 
     share: Share
+    closes: Counter[str]
+    """Connections that the server closed, by the code's name."""
 
     async def admit(self, connection: Connection, hello: frames.Hello) -> tuple[Login, bytes]:
         """Check a hello; the login and the welcome's bytes. Raises ProtocolError."""
@@ -150,12 +152,13 @@ class Connection:
             self.dirty.append(self)
         items.append(item)
 
-    def flush(self) -> None:
-        """Send what was queued, in as few frames as fit."""
+    def flush(self) -> int:
+        """Send what was queued, in as few frames as fit; how many items it was."""
         items, self._items = self._items, []
         if not self.closed and items:
             for body in batch_bodies(items):
                 self.send_body(frames.BATCH, body)
+        return len(items)
 
     def _write(self, data: bytes) -> None:
         self.wire.send(data)
@@ -218,6 +221,7 @@ class Connection:
         """Close for good. Nothing more is read or sent."""
         if not self.closed:
             self.closed = True
+            self._host.closes[code.name] += 1
             self._end()
             _log.debug("connection_closed", code=code.name, reason=reason, **self.names())
             self.wire.close(code, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -57,6 +58,7 @@ class Dispatcher:
         self._cursors = cursors
         self._mailboxes = mailboxes
         self.draining = False
+        self.frames: Counter[type] = Counter()
         self.table: Final[dict[type, Callable[[Connection, Any, bytes], None]]] = {
             MessageOuter: self._message,
             frames.Sync: self._sync,
@@ -72,7 +74,9 @@ class Dispatcher:
 
     def handle(self, connection: Connection, frame: Any, body: bytes) -> None:
         """See `Host.handle`."""
-        self.table[type(frame)](connection, frame, body)
+        kind = type(frame)
+        self.frames[kind] += 1
+        self.table[kind](connection, frame, body)
 
     # --- messages
 
@@ -94,6 +98,9 @@ class Dispatcher:
         account = connection.login.account_id
         if info is None or account not in info.members:
             self._refuse(connection, outer, Code.UNKNOWN_CHAT)
+            return
+        if info.blocked:
+            self._refuse(connection, outer, Code.FORBIDDEN)
             return
         accepts = 0 if account in info.accepted else account
         event = NewEvent(info.id, outer.mid, outer.epoch, _MESSAGE, self._now_ms(), body, accepts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,7 @@ from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.schema import device
 from mensajeria.server.mailbox.service import Mailboxes
+from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.realtime.connection import Connection
 from mensajeria.server.realtime.dispatch import Dispatcher
 from mensajeria.server.realtime.fanout import Fanout
@@ -65,9 +67,12 @@ def event_log(db: Database) -> EventLog:
 class Gateway:
     """Everything behind `/ws`. `start` it in the event loop before the first connection, `drain` it at the end."""
 
-    def __init__(self, server: Server, *, broker: Broker | None = None, share: Share = DEFAULT_SHARE) -> None:
+    def __init__(self, server: Server, *, broker: Broker | None = None, share: Share = DEFAULT_SHARE, numbers: Numbers | None = None) -> None:
         self.server = server
         self.share = share
+        self.closes: Counter[str] = Counter()
+        numbers = numbers or Numbers()
+        server.db.observe_write = numbers.write
         self.draining = False
         self.cache = ChatCache(server.db)
         self.hub = Hub(self._chat_changed, server.authenticator.forget_devices)
@@ -75,7 +80,7 @@ class Gateway:
         self.healing = Healing(self.hub, self.broker, server.db, self._forget_all)
         fanout = Fanout(self.hub, self.broker, self.cache)
         self._fanout = fanout
-        self.committer = EventCommitter(event_log(server.db), fanout.events)
+        self.committer = EventCommitter(numbers.event_log(event_log(server.db)), numbers.fanout(fanout.events))
         self.mailboxes = Mailboxes(server.db, server.clock, fanout.envelopes)
         self.cursors: GroupCommit[Step] = GroupCommit(
             "cursors", self._store_cursors, max_items=cursors.MAX_STEPS, pause_s=cursors.FLUSH_PAUSE_S

@@ -35,6 +35,8 @@ class Hub:
         """Tells this process from the others in a JoinNote."""
         self.all: set[Connection] = set()
         self.dirty: list[Connection] = []
+        self.delivered = 0
+        """Items given to connections since the start."""
         self.ended = 0
         """Counts the logins that were ended: whoever read a login before the count moved reads it again."""
         self._devices: dict[int, Connection] = {}
@@ -96,8 +98,10 @@ class Hub:
         """Send everything that was queued."""
         dirty = self.dirty[:]
         self.dirty.clear()
+        delivered = 0
         for connection in dirty:
-            connection.flush()
+            delivered += connection.flush()
+        self.delivered += delivered
 
     def _deliver_frame(self, note: FrameNote) -> None:
         if note.device:
