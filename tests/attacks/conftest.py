@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
 from tests.attacks.stage import Stage, add_phone, make_snapshot, staged
 
@@ -37,3 +39,11 @@ async def stage(snapshot: Path, tmp_path: Path) -> AsyncIterator[Stage]:
 async def phone_stage(phone_snapshot: Path, tmp_path: Path) -> AsyncIterator[Stage]:
     async with staged(phone_snapshot, tmp_path) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def server_log() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What the server logs while a test runs. What other people do is no error of the server."""
+    with structlog.testing.capture_logs() as entries:
+        yield entries
+    assert [entry for entry in entries if entry["log_level"] in {"error", "critical", "exception"}] == []

@@ -285,8 +285,9 @@ class _Answer:
     def _caller(self) -> bytes | None:
         for name, value in self._scope["headers"]:
             if name == b"authorization":
-                claims = jwt.decode(value.decode().removeprefix("Bearer "), options={"verify_signature": False})
-                return unb64(claims["sub"])
+                with contextlib.suppress(jwt.InvalidTokenError, KeyError):
+                    claims = jwt.decode(value.decode().removeprefix("Bearer "), options={"verify_signature": False})
+                    return unb64(claims["sub"])
         return None
 
 
