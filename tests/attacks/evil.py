@@ -315,7 +315,7 @@ class _LyingConnection(Connection):
     __slots__ = ("_evil",)
 
     def __init__(self, gateway: _LyingGateway, evil: EvilServer, wire: Wire) -> None:
-        super().__init__(cast("Any", gateway), _NetworkWire(wire, evil, self), evil.gateway.hub.dirty)
+        super().__init__(cast("Any", gateway), cast("Wire", _NetworkWire(wire, evil, self)), evil.gateway.hub.dirty)
         self._evil = evil
 
     def receive(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Values of any message type for hypothesis, made from the type itself: well-formed, and as hostile as their types allow."""
+"""Values of any message type for hypothesis, made from the type itself: well-formed, and as hostile as it allows."""
 
 from __future__ import annotations
 
@@ -24,26 +24,37 @@ def _strategy(info: inspect.Type, known: Sequence[bytes]) -> Strategy:
             return st.builds(info.cls, **fields)
         case inspect.UnionType():
             return st.one_of([_strategy(one, known) for one in info.types])
-        case inspect.VarTupleType() | inspect.ListType():
-            longest = min(info.max_length or 3, 3)
-            return st.lists(
-                _strategy(info.item_type, known), min_size=min(info.min_length or 0, longest), max_size=longest
-            ).map(tuple if isinstance(info, inspect.VarTupleType) else list)
+        case inspect.VarTupleType():
+            return _tuples(info, known)
+        case inspect.BytesType():
+            return _bytes(info, known)
+        case _:
+            return _plain(info)
+
+
+def _plain(info: inspect.Type) -> Strategy:
+    """Values without ids in them."""
+    match info:
         case inspect.EnumType():
             return st.sampled_from(list(info.cls))
         case inspect.BoolType():
             return st.booleans()
         case inspect.IntType():
             return _integers(info)
-        case inspect.BytesType():
-            return _bytes(info, known)
+        case inspect.StrType() if info.pattern is not None:
+            return st.from_regex(info.pattern, fullmatch=True)
         case inspect.StrType():
-            if info.pattern is not None:
-                return st.from_regex(info.pattern, fullmatch=True)
             return st.text(max_size=min(info.max_length or 20, 20), min_size=info.min_length or 0)
         case inspect.NoneType():
             return st.none()
-    raise AssertionError(info)
+        case _:
+            raise AssertionError(info)
+
+
+def _tuples(info: inspect.VarTupleType, known: Sequence[bytes]) -> Strategy:
+    longest = min(info.max_length or 3, 3)
+    shortest = min(info.min_length or 0, longest)
+    return st.lists(_strategy(info.item_type, known), min_size=shortest, max_size=longest).map(tuple)
 
 
 def _integers(info: inspect.IntType) -> Strategy:

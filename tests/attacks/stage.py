@@ -25,6 +25,7 @@ from mensajeria.client.api import (
 )
 from mensajeria.client.i18n import LANGUAGES, catalogue
 from mensajeria.client.store import Tx
+from mensajeria.crypto.device import DeviceKeys
 from mensajeria.kit.clock import Clock
 from mensajeria.protocol.ids import ChatId, Mid
 from tests.attacks.evil import EvilServer
@@ -100,6 +101,14 @@ class Actor:
         """Everything that stands in a chat, as the person sees it."""
         return [message async for message in self.client.chat(chat_id).history()]
 
+    async def longer(self, chat_id: bytes, than: int) -> list[Message]:
+        """The timeline once it has more places."""
+        end = time.monotonic() + PATIENCE_S
+        while len(found := await self.timeline(chat_id)) <= than:
+            assert time.monotonic() < end, "nothing came"
+            await asyncio.sleep(0.003)
+        return found
+
     async def texts(self, chat_id: bytes) -> list[str]:
         """`name: text` of what is shown as genuine."""
         shown = await self.timeline(chat_id)
@@ -143,6 +152,12 @@ class Actor:
     async def read(self, what: Callable[[Tx], T]) -> T:
         """Look into the store."""
         return await self.client._context.store.read(what)
+
+    async def device(self) -> DeviceKeys:
+        """The private keys of the actor's device."""
+        state = await self.read(lambda tx: tx.own.device())
+        assert state is not None
+        return DeviceKeys.load(state)
 
     async def change(self, what: Callable[[Tx], T]) -> T:
         """Change the store."""

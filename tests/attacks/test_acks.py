@@ -80,7 +80,7 @@ async def test_an_ack_with_a_false_row_does_no_harm(stage: Stage, seq: int) -> N
 
 async def test_acks_of_messages_that_nobody_sent_have_no_effect(stage: Stage) -> None:
     ana, bruno = await stage.pair()
-    false = [
+    false: list[BatchItem] = [
         Ack(stage.chat_id, secrets.token_bytes(16), 3, 0),
         Ack(secrets.token_bytes(32), secrets.token_bytes(16), 9, 0),
         Nack(secrets.token_bytes(32), secrets.token_bytes(16), Code.STALE_EPOCH),
@@ -141,7 +141,7 @@ async def test_an_own_message_that_comes_back_altered_is_told(stage: Stage) -> N
 
 async def test_false_cursors_and_heads_are_display_only(stage: Stage) -> None:
     ana, bruno = await stage.pair()
-    false = [
+    false: list[BatchItem] = [
         frames.PeerCursor(stage.chat_id, bruno.uid, (1 << 63) - 1),
         frames.PeerCursor(stage.chat_id, ana.uid, 5),
         frames.PeerCursor(secrets.token_bytes(32), bruno.uid, 5),

@@ -85,10 +85,16 @@ ATTEMPTS: dict[str, tuple[str, Attempt]] = {
     "empty password": ("weak_password", _register("carla", "")),
     "password that is the name": ("weak_password", _register("carlacarla", "carlacarla")),
     "garbage invite": ("invite_invalid", _register("carla", invite="%%%")),
-    "address without a server": ("network", lambda _, __, folder: Client.login(
-        "http://127.0.0.1:9", "ana", GOOD, profile=folder / "new", insecure_key_file=True)),
-    "address that is none": ("bad_address", lambda _, __, folder: Client.login(
-        "ftp://x", "ana", GOOD, profile=folder / "new", insecure_key_file=True)),
+    "address without a server": (
+        "network",
+        lambda _, __, folder: Client.login(
+            "http://127.0.0.1:9", "ana", GOOD, profile=folder / "new", insecure_key_file=True
+        ),
+    ),
+    "address that is none": (
+        "bad_address",
+        lambda _, __, folder: Client.login("ftp://x", "ana", GOOD, profile=folder / "new", insecure_key_file=True),
+    ),
     "too long text": ("too_large", _say("x" * (limits.TEXT_MAX_BYTES + 1))),
     "too long text of wide characters": ("too_large", _say("🦜" * (limits.TEXT_MAX_BYTES // 4 + 1))),
     "empty text": ("empty_text", _say(" \n\t ")),
@@ -199,6 +205,7 @@ async def test_frames_about_chats_that_one_is_not_in_are_refused(stage: Stage) -
     session = bruno.client._engine._session
     assert session is not None
     nacks: list[Nack] = []
+
     class Watch(Rule):
         def item(self, to: bytes, item: Any) -> Any:
             if isinstance(item, Nack):
@@ -210,7 +217,7 @@ async def test_frames_about_chats_that_one_is_not_in_are_refused(stage: Stage) -
         for chat_id in (os.urandom(32), note.chat_id):
             session.send(_outer(chat_id))
             session.send(frames.Cursor(chat_id, 1 << 50))
-            session.send(frames.Typing(chat_id, bytes(16), True))  # noqa: FBT003
+            session.send(frames.Typing(chat_id, bytes(16), True))
             with pytest.raises(ClientError) as refused:
                 await session.request(lambda rid, chat=chat_id: frames.Fetch(rid, chat, 0, 10), frames.Events)  # type: ignore[misc]
             assert refused.value.code == Code.UNKNOWN_CHAT
@@ -223,6 +230,7 @@ async def test_one_mid_with_two_contents_is_a_conflict(stage: Stage) -> None:
     session = bruno.client._engine._session
     assert session is not None
     seen: list[Any] = []
+
     class Watch(Rule):
         def frame(self, to: bytes, frame: Any) -> Any:
             if isinstance(frame, Batch):
@@ -270,7 +278,7 @@ async def test_a_request_without_right_or_sense_gets_a_problem_document(
 
 
 async def test_first_login_messages_without_a_proof_are_limited_and_lock_nobody_out(stage: Stage) -> None:
-    """Guessing costs the first message: a wrong guess never sends the last one. The owner's device has its own limit."""
+    """A guess costs the first message, for the last is never sent. Known devices have a limit of their own."""
     ke1 = password_proof(1).start_login(Secret(b"5f" * 32)).ke1
     codes = []
     for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import tempfile
 from pathlib import Path
@@ -108,7 +109,8 @@ async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
     """Register, meet, write, refuse a wrong password, add a device; the secrets of all that, while they exist."""
     evil = EvilServer(folder / "server")
     await evil.start()
-    actors, secrets = {}, {}
+    actors: dict[str, Actor] = {}
+    secrets: dict[str, bytes] = {}
     for name, password in PEOPLE.items():
         client = await Client.register(
             evil.url, name, password, profile=folder / "profiles" / name, insecure_key_file=True
@@ -142,12 +144,12 @@ async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
     return secrets, evil
 
 
-@pytest.mark.parametrize("secret", [b"\x00\x91\xfe" * 11, "contraseña 圖 canario".encode(), b"plain-ascii-canary-32-bytes-long"])
+@pytest.mark.parametrize(
+    "secret", [b"\x00\x91\xfe" * 11, "contraseña 圖 canario".encode(), b"plain-ascii-canary-32-bytes-long"]
+)
 @pytest.mark.parametrize("shift", [0, 1, 2])
 def test_the_search_finds_what_is_planted(secret: bytes, shift: int) -> None:
     """A search that cannot find anything would prove nothing."""
-    import base64
-
     around = bytes(range(7, 7 + shift)) + secret + b"tail!"
     planted = {
         "raw": b"x" + secret + b"y",

@@ -1,4 +1,4 @@
-"""Somebody on the network, below or without TLS: changed, repeated, reordered, cut or reflected bytes have no effect."""
+"""Somebody on the network, below or without TLS: changed, repeated, reordered, cut or reflected bytes do nothing."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ async def test_list_rolled_back_is_refused(phone_stage: Stage) -> None:
     record, newest, current = await known_list(ana, bruno.uid)
     assert current.ver == 2
     with stage.evil.database() as db:
-        sql = "SELECT body, sig FROM device_list l JOIN account a ON a.id = l.account_id WHERE ver = 1 AND handle = 'bruno'"
-        old = Signed(*db.execute(sql).fetchone())
+        sql = "SELECT body, sig FROM device_list JOIN account ON account.id = account_id WHERE ver = 1 AND handle = ?"
+        old = Signed(*db.execute(sql, ("bruno",)).fetchone())
     stage.evil.rule = ServeKeys(bruno.uid, keys_of(bruno.uid, record, old))
     with pytest.raises(SecurityError):
         await ana.client._engine.directory.refresh(Uid(bruno.uid))

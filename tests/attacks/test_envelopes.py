@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 import msgspec
 import pytest
 
-from mensajeria.client.api import Cause, MessageKind
+from mensajeria.client.api import Cause, Message, MessageKind, MessageState
 from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY
+from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sealing import room_key_name
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import MessageState, NewMessage
+from mensajeria.client.store.values import NewMessage
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.message import Draft, seal_message, text_body
 from mensajeria.crypto.sender import decode_room_key
@@ -22,9 +23,9 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.frames import Envelope, Event, EventKind
 from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
 from mensajeria.protocol.membership import direct_chat_id, start_direct
-from mensajeria.protocol.records import KeyRequest, OlmAck, ReadMarker, ReadReceipts, SenderAddress
+from mensajeria.protocol.records import KeyRequest, MembershipHead, OlmAck, ReadMarker, ReadReceipts, SenderAddress
 from tests.attacks.evil import Rule, flipped
-from tests.attacks.forging import Member, contact_of, envelope_for
+from tests.attacks.forging import Member, contact_of, envelope_for, list_known
 from tests.attacks.stage import Actor, Stage
 
 
@@ -124,7 +125,7 @@ async def forged_row(stage: Stage, actor: Actor, body: bytes) -> None:
     await stage.evil.tell(actor.uid, frames.Batch((event,)))
 
 
-async def head_of(stage: Stage, actor: Actor) -> object:
+async def head_of(stage: Stage, actor: Actor) -> MembershipHead:
     me = actor.client._context.me
     peer = (await actor.client.chats())[0].peer.uid
     return start_direct(stage.chat_id, me.server_id, me.uid, peer).head
@@ -135,10 +136,10 @@ async def test_a_strangers_session_does_not_let_it_write_into_a_chat(stage: Stag
     bruno, eva = await stage.open("bruno"), Member()
     stage.evil.rule = eva.rule
     head = await head_of(stage, bruno)
-    session = eva.session(stage.chat_id, head)  # type: ignore[arg-type]
+    session = eva.session(stage.chat_id, head)
     key = await envelope_for(stage, bruno, eva.device, eva.address, ROOM_KEY, session.room_key())
     await deliver(stage, bruno, key)
-    draft = Draft("text", os.urandom(16), text_body("soy ana"), head)  # type: ignore[arg-type]
+    draft = Draft("text", os.urandom(16), text_body("soy ana"), head)
     await forged_row(stage, bruno, seal_message(session, draft, now_ms=1, epoch=0).outer)
     await bruno.warned("row_tampered")
     assert await bruno.texts(stage.chat_id) == ["ana: hola", "bruno: qué tal"]
@@ -148,15 +149,10 @@ async def test_a_session_in_somebody_elses_name_is_refused(stage: Stage) -> None
     """Eva says that her session is Ana's; Ana's device has not signed it."""
     bruno, eva = await stage.open("bruno"), Member()
     ana = await bruno.read(contact_of((await bruno.client.chats())[0].peer.uid))
-    did = (await bruno.read(lambda tx: bruno.client._context.me.verified(tx))) and None
-    assert did is None
     stage.evil.rule = eva.rule
     head = await head_of(stage, bruno)
-    their = await bruno.read(lambda tx: tx.inbound.find(stage.chat_id, SessionId(bytes(32))))
-    assert their == ()
-    from mensajeria.client.engine.people import verified_list
-
-    session = eva.session(stage.chat_id, head, uid=ana.uid, did=verified_list(ana).list.devices[0].did)  # type: ignore[arg-type]
+    did = list_known(ana).list.devices[0].did
+    session = eva.session(stage.chat_id, head, uid=ana.uid, did=did)
     key = await envelope_for(stage, bruno, eva.device, eva.address, ROOM_KEY, session.room_key())
     await deliver(stage, bruno, key)
     await bruno.warned("key_refused")
@@ -173,7 +169,7 @@ async def test_another_ratchet_under_a_genuine_binding_is_refused(stage: Stage) 
     assert first is not None
     eva = Member()
     stage.evil.rule = eva.rule
-    own = decode_room_key(eva.session(stage.chat_id, await head_of(stage, bruno)).room_key())  # type: ignore[arg-type]
+    own = decode_room_key(eva.session(stage.chat_id, await head_of(stage, bruno)).room_key())
     forged = msgspec.structs.replace(decode_room_key(first.reveal()), session_key=own.session_key)
     await deliver(stage, bruno, await envelope_for(stage, bruno, eva.device, eva.address, ROOM_KEY, encode(forged)))
     await bruno.warned("key_refused")
@@ -197,20 +193,20 @@ async def test_an_envelope_in_somebody_elses_name_is_refused(stage: Stage) -> No
 async def test_a_session_key_inside_a_message_is_not_taken(stage: Stage) -> None:
     """Protocol confusion: secrets are taken from envelopes only."""
     ana, bruno = await stage.pair()
-    device = DeviceKeys.load(await ana.read(lambda tx: tx.own.device()))  # type: ignore[arg-type]
+    device = await ana.device()
     member = Member()
     member.device = device
-    session = member.session(stage.chat_id, await head_of(stage, ana))  # type: ignore[arg-type]
+    session = member.session(stage.chat_id, await head_of(stage, ana))
     mid = Mid(os.urandom(16))
 
-    def add(tx: Tx, out: object) -> object:
+    def add(tx: Tx, out: Outcome) -> Message:
         tx.outbox.add(stage.chat_id, mid, ROOM_KEY, session.room_key(), 1)
         me = Uid(ana.uid)
         return tx.messages.add(
             NewMessage(stage.chat_id, mid, me, True, MessageKind.TEXT, MessageState.QUEUED, 1, text="x")
         )
 
-    await ana.client._engine.sending.enqueue(stage.chat_id, add)  # type: ignore[arg-type]
+    await ana.client._engine.sending.enqueue(stage.chat_id, add)
     await ana.send(stage.chat_id, "después")
     await bruno.shows(stage.chat_id, "bruno: qué tal", "ana: después")
     assert [one.kind for one in await bruno.timeline(stage.chat_id)].count(MessageKind.UNKNOWN) == 1

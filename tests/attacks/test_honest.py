@@ -1,4 +1,4 @@
-"""The harness itself: with no hostile rule everything works, so that what fails elsewhere fails because of the attack."""
+"""The harness itself: with no hostile rule everything works, so that what fails elsewhere is the attack's doing."""
 
 from __future__ import annotations
 

@@ -9,10 +9,9 @@ import msgspec
 import pytest
 
 from mensajeria.client.api import Cause
-from mensajeria.crypto.device import DeviceKeys
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.frames import Event, EventKind, Head
-from mensajeria.protocol.membership import MembershipState, encode_member_event, start_direct
+from mensajeria.protocol.membership import MembershipState, start_direct
 from mensajeria.protocol.records import Member as NewMember
 from mensajeria.protocol.records import MemberEvent, Signed
 from tests.attacks.evil import Rule, flipped
@@ -48,39 +47,6 @@ def _event(state: MembershipState, uid: bytes, did: bytes, **fields: object) -> 
     return MemberEvent(**{**base, **fields})  # type: ignore[arg-type]
 
 
-async def _forged(stage: Stage, ana: Actor, bruno: Actor, kind: str) -> bytes:
-    """An event as the attack makes it."""
-    state, eva = _start(ana, bruno.uid, stage.chat_id), Member()
-    device = DeviceKeys.load(await ana.read(lambda tx: tx.own.device()))  # type: ignore[arg-type]
-    uid, did = ana.uid, device.did
-    new = (NewMember(uid=eva.uid, idfp=eva.identity.idfp, role="member"),)
-    match kind:
-        case "garbage":
-            return b"\xc1\x00nothing"
-        case "unsigned":
-            return encode(Signed(encode_member_event(_event(state, uid, did, type="device", who=uid)), bytes(64)))
-        case "signed by a stranger":
-            return encode(eva.device.member_event(_event(state, uid, did, type="device", who=uid)))
-        case "a stranger's own":
-            return encode(eva.device.member_event(_event(state, eva.uid, eva.device.did, type="device", who=eva.uid)))
-        case "adds somebody":
-            return encode(device.member_event(_event(state, uid, did, type="add", members=new)))
-        case "removes somebody":
-            return encode(device.member_event(_event(state, uid, did, type="remove", who=bruno.uid)))
-        case "about the other member":
-            return encode(device.member_event(_event(state, uid, did, type="device", who=bruno.uid)))
-        case "wrong predecessor":
-            return encode(device.member_event(_event(state, uid, did, type="device", who=uid, prev=os.urandom(32))))
-        case "wrong place":
-            return encode(device.member_event(_event(state, uid, did, type="device", who=uid, seq=7)))
-        case "another chat":
-            return encode(device.member_event(_event(state, uid, did, type="device", who=uid, chat_id=bytes(32))))
-        case "altered":
-            signed = device.member_event(_event(state, uid, did, type="device", who=uid))
-            return encode(Signed(flipped(signed.body, -3), signed.sig))
-    raise AssertionError(kind)
-
-
 KINDS = [
     "garbage",
     "unsigned",
@@ -94,6 +60,33 @@ KINDS = [
     "another chat",
     "altered",
 ]
+
+
+async def _forged(stage: Stage, ana: Actor, bruno: Actor, kind: str) -> bytes:
+    """An event as the attack makes it: what it says, and what of it is not as it must be."""
+    state, eva, device = _start(ana, bruno.uid, stage.chat_id), Member(), await ana.device()
+    own = {"type": "device", "who": ana.uid}
+    said: dict[str, dict[str, object]] = {
+        "adds somebody": {
+            "type": "add",
+            "members": (NewMember(uid=eva.uid, idfp=eva.identity.idfp, role="member"),),
+        },
+        "removes somebody": {"type": "remove", "who": bruno.uid},
+        "about the other member": {"type": "device", "who": bruno.uid},
+        "wrong predecessor": {**own, "prev": os.urandom(32)},
+        "wrong place": {**own, "seq": 7},
+        "another chat": {**own, "chat_id": bytes(32)},
+        "a stranger's own": {"type": "device", "who": eva.uid, "by_uid": eva.uid, "by_did": eva.device.did},
+    }
+    event = _event(state, ana.uid, device.did, **said.get(kind, own))
+    signer = eva.device if "stranger" in kind else device
+    signed = signer.member_event(event)
+    spoilt = {
+        "garbage": b"\xc1\x00nothing",
+        "unsigned": encode(Signed(signed.body, bytes(64))),
+        "altered": encode(Signed(flipped(signed.body, -3), signed.sig)),
+    }
+    return spoilt.get(kind, encode(signed))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,7 +103,7 @@ async def test_a_void_event_has_no_effect_and_does_not_jam_the_chain(stage: Stag
     after = await ana.read(lambda tx: tx.outbound.get(stage.chat_id))
     assert (session and session.session_id) == (after and after.session_id)
     # The same place of the chain is free for an event that is valid.
-    device = DeviceKeys.load(await ana.read(lambda tx: tx.own.device()))  # type: ignore[arg-type]
+    device = await ana.device()
     valid = _event(_start(ana, bruno.uid, stage.chat_id), ana.uid, device.did, type="device", who=ana.uid)
     stage.evil.rule = InsertAgain(stage.evil.rule, encode(device.member_event(valid)))
     await ana.send(stage.chat_id, "y sigue")

@@ -11,6 +11,7 @@ import pytest
 from mensajeria.client.api import Cause
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.protocol.ids import Uid, b64, unb64
+from mensajeria.protocol.membership import direct_chat_id
 from tests.attacks.evil import Json, Rule, flipped
 from tests.attacks.forging import Member, model, now_ms
 from tests.attacks.stage import Stage
@@ -112,8 +113,6 @@ async def test_an_expired_hybrid_key_is_not_used(stage: Stage) -> None:
 
 async def _chat_with(stage: Stage, ana: Any, eva: Member) -> bytes:
     """Ana has a chat with the member; the server, which helps, has not even registered it."""
-    from mensajeria.protocol.membership import direct_chat_id
-
     chat_id = direct_chat_id(ana.client._context.me.server_id, ana.uid, eva.uid)
     await ana.client._engine.directory.by_handle(eva.handle)
     await ana.change(
