@@ -34,7 +34,7 @@ CLIENT_NAMES: Final = frozenset(
 )
 """Names that the client and the command line read."""
 TEST_PREFIX: Final = "MENSAJERIA_TEST_"
-SECRET_FIELDS: Final = ("database_url", "metrics_token")
+SECRET_FIELDS: Final = ("database_url", "metrics_token", "s3_secret_key")
 """Settings that may come from a file named by `<NAME>_FILE` instead."""
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 REGISTRATION: Final = ("open", "invite", "closed")
@@ -81,6 +81,17 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="Address of /metrics; another than loopback needs a token.")
     metrics_token: SecretStr | None = Field(None, min_length=16, description="Bearer token that /metrics asks for.")
     api_docs: bool = Field(default=False, description="Serve the API's description for people at /docs.")
+    retention_days: int | None = Field(
+        None, ge=1, le=36_500, description="Erase messages after this many days; unset: keep them."
+    )
+    file_quota_mb: int = Field(1024, ge=0, description="MiB of files that one account may have on the server.")
+    file_max_mb: int = Field(100, ge=1, description="MiB of the largest file.")
+    file_days: int = Field(90, ge=0, description="Days that a file is kept; 0 = for ever.")
+    s3_bucket: str | None = Field(None, description="Keep files in this bucket; unset: in the data folder.")
+    s3_endpoint: str | None = Field(None, description="URL of an S3-compatible store; unset: Amazon's.")
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_access_key: str = Field("", description="Access key id of the bucket.")
+    s3_secret_key: SecretStr | None = Field(None, description="Secret access key of the bucket.")
     min_free_mb: int = Field(100, ge=0, description="Free space in the data folder, MiB, below which /readyz fails.")
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
@@ -100,7 +111,7 @@ class Settings(BaseSettings):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError("an origin is scheme://host or scheme://host:port, in lower case and with nothing behind")
+                raise ValueError("an origin is scheme://host or scheme://host:port, in lower case, nothing behind")
         return value
 
     @field_validator("database_url")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import ColumnElement, Connection, select
 
 from mensajeria.protocol import limits
@@ -30,6 +30,8 @@ from mensajeria.server.version import VERSION
 router: Final = APIRouter(prefix="/v1")
 LIST_BODIES_PAGE: Final = 64
 _HANDLE: Final = re.compile(limits.HANDLE_PATTERN)
+HandleInPath = Annotated[str, Path(json_schema_extra={"pattern": limits.HANDLE_PATTERN})]
+"""Checked in the endpoint, which has its own code for a wrong one."""
 
 
 @router.get("/server", tags=["server"], responses=errors(Code.UNAVAILABLE))
@@ -73,7 +75,7 @@ async def logout(login: Caller, server: TheServer) -> Response:
     tags=["users"],
     responses=errors(*CALLER_CODES, Code.UNKNOWN_USER, Code.HANDLE_INVALID),
 )
-async def find_user(handle: str, login: Caller, server: TheServer) -> UserKeys:
+async def find_user(handle: HandleInPath, login: Caller, server: TheServer) -> UserKeys:
     """The user with this name: identity record and newest device list."""
     if not _HANDLE.fullmatch(handle):
         raise ProtocolError(Code.HANDLE_INVALID)
