@@ -53,16 +53,21 @@ class Actor:
 
     client: Client
     events: list[Event] = field(default_factory=list)
+    retries: int = 0
     _task: asyncio.Task[None] | None = None
 
     @classmethod
-    def watch(cls, client: Client) -> Actor:
-        actor = cls(client)
+    def watch(cls, client: Client, *, impatient: bool = True) -> Actor:
+        """`impatient`: the person asks for a new connection at once, a few times."""
+        actor = cls(client, retries=8 if impatient else 0)
         stream = client.events()
 
         async def listen() -> None:
             async for event in stream:
                 actor.events.append(event)
+                if isinstance(event, ConnectionChanged) and event.phase is ConnectionPhase.OFFLINE and actor.retries:
+                    actor.retries -= 1
+                    client.retry_now()
 
         actor._task = asyncio.create_task(listen())
         return actor
@@ -192,7 +197,7 @@ class Stage:
         """A person's client, level with the server."""
         profile = self.folder / name
         _point_to(profile, self.evil.url)
-        actor = Actor.watch(await Client.open(profile, offline=True, clock=self.clock))
+        actor = Actor.watch(await Client.open(profile, offline=True, clock=self.clock), impatient=online)
         self.actors.append(actor)
         actor.client._engine.start()
         return await actor.online() if online else actor

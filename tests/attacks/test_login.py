@@ -161,7 +161,7 @@ async def test_who_cannot_prove_the_channel_key_gets_nothing(stage: Stage, chang
     ana = await stage.open("ana", online=False)
     await ana.send(stage.chat_id, "nunca sale", wait=False)
     await ana.until(lambda: rule.count, "hello")
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(0.7)
     assert stage.evil.seen.from_clients == []
     assert rule.count <= 3
     assert ana.client.phase in {ConnectionPhase.OFFLINE, ConnectionPhase.CONNECTING, ConnectionPhase.STOPPED}
