@@ -24,6 +24,9 @@ from mensajeria.protocol.ids import b64, unb64
 
 MAC_HEADER = "Mensajeria-Mac"
 MAX_COUNTER_DIGITS = 18
+_ANY = "[A-Za-z0-9_-]"
+_LAST = ("", "[AQgw]", "[AEIMQUYcgkosw048]")
+"""The last character of the text, by the number of bytes behind the last group of three."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,18 @@ class Base64Url:
             serialization=core_schema.plain_serializer_function_ser_schema(b64, return_schema=core_schema.str_schema()),
         )
 
+    def _pattern(self) -> str:
+        """The last character's bits that no byte uses are zero: each byte string has one text."""
+        if self.minimum == self.maximum:
+            return f"^{_ANY}{{{self.minimum * 8 // 6}}}{_LAST[self.minimum % 3]}$"
+        return f"^(?:{_ANY}{{4}})*(?:{_ANY}{{2}}{_LAST[2]}|{_ANY}{_LAST[1]})?$"
+
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return {
             "type": "string",
-            "pattern": "^[A-Za-z0-9_-]*$",
+            "pattern": self._pattern(),
             "minLength": (self.minimum * 8 + 5) // 6,
             "maxLength": (self.maximum * 8 + 5) // 6,
         }
@@ -169,6 +178,164 @@ class ChatAnswer(Model):
     accept: bool
 
 
+class GroupRequest(Model):
+    """`POST /v1/chats`: the signed create event of a group, whose id is the hash of its body."""
+
+    create: SignedModel
+
+
+class MemberEventRequest(Model):
+    """`POST /v1/chats/{chat_id}/events`: the next event of the chat's membership chain."""
+
+    event: SignedModel
+
+
+class MemberEventStored(Model):
+    """Where the event stands: in the membership chain (`member_seq`) and in the chat's log (`seq`)."""
+
+    chat_id: B32
+    seq: Number
+    ts: Number
+    member_seq: Number
+    epoch: Number
+
+
+class StoredMemberEvent(Model):
+    """One event of a membership chain; `seq` and `ts` are those of its row in the chat's log."""
+
+    seq: Number
+    ts: Number
+    event: SignedModel
+
+
+class MemberEventPage(Model):
+    """`GET /v1/chats/{chat_id}/members-events?after=N`: the chain's events N+1 and following, ascending."""
+
+    events: list[StoredMemberEvent]
+    more: bool
+
+
+class EraseItem(Model):
+    """A message to erase: with the token whose hash it carries, or without as an admin of the group."""
+
+    mid: B16
+    token: B32 | None = None
+
+
+class EraseRequest(Model):
+    """`POST /v1/chats/{chat_id}/erase`."""
+
+    items: Annotated[list[EraseItem], Field(min_length=1, max_length=limits.MAX_ERASE_ITEMS)]
+
+
+class EraseResponse(Model):
+    """In the order asked. erased: its body is gone. unknown: no such message. refused: wrong token, or not an admin."""
+
+    results: list[Literal["erased", "unknown", "refused"]]
+
+
+class BlockedUser(Model):
+    """One user that the caller has blocked."""
+
+    uid: B16
+    since_ms: Number
+
+
+class BlockPage(Model):
+    """`GET /v1/blocks?after=uid`: by uid, ascending."""
+
+    blocks: list[BlockedUser]
+    more: bool
+
+
+class ReportRequest(Model):
+    """`POST /v1/reports`: a claim about a user. `text` is what the reporter chooses to show: nothing proves it."""
+
+    uid: B16
+    chat_id: B32 | None = None
+    text: Annotated[str, Field(min_length=1, max_length=limits.REPORT_MAX_CHARS)]
+
+
+class ReportReceipt(Model):
+    """The number under which the operator knows the report."""
+
+    id: Number
+
+
+class BackupRow(Model):
+    """A sealed key. `row_id` names it without telling what it belongs to; `counter` grows with each version of it."""
+
+    row_id: B16
+    counter: Number
+    blob: Annotated[bytes, Base64Url(1, limits.BACKUP_BLOB_MAX)]
+
+
+class BackupUpload(Model):
+    """`PUT /v1/backup/rows`: `n` is the backup version of the caller's newest device list."""
+
+    n: Number
+    rows: Annotated[list[BackupRow], Field(min_length=1, max_length=limits.BACKUP_BATCH_MAX)]
+
+
+class BackupUse(Model):
+    """What the account's backup takes, and may take, in bytes."""
+
+    used: Number
+    quota: Number
+
+
+class BackupQuery(Model):
+    """`POST /v1/backup/rows/query`: rows by their ids."""
+
+    n: Number
+    row_ids: Annotated[list[B16], Field(min_length=1, max_length=limits.BACKUP_BATCH_MAX)]
+
+
+class BackupPage(Model):
+    """Rows by id, ascending; unknown ids are left out."""
+
+    rows: list[BackupRow]
+    more: bool
+
+
+class FileRequest(Model):
+    """`POST /v1/files`: `size` is that of the ciphertext, in bytes."""
+
+    size: Annotated[int, Field(ge=1, lt=1 << 53)]
+
+
+class FileState(Model):
+    """An upload. `chunk_min` does not hold for the last step."""
+
+    file_id: B16
+    size: Number
+    received: Number
+    expires_ms: Number
+    chunk_min: Number
+    chunk_max: Number
+
+
+class LogLeaves(Model):
+    """`GET /v1/transparency/leaves?after=N`: leaves N and following, as they were hashed."""
+
+    leaves: list[Annotated[bytes, Base64Url(1, 512)]]
+    size: Number
+
+
+class LogProof(Model):
+    """An audit path or a consistency proof of RFC 6962, for the tree with `size` leaves."""
+
+    size: Number
+    hashes: list[B32]
+
+
+class LogPlace(Model):
+    """`GET /v1/transparency/labels/{label}`: the newest leaf of a label."""
+
+    index: Number
+    leaf: Annotated[bytes, Base64Url(1, 512)]
+
+
 class DeviceInfo(Model):
     """One row of `GET /v1/devices` (own devices)."""
 
@@ -221,14 +388,23 @@ def rest_key(ck: bytes) -> bytes:
 
 def rest_mac(key: bytes, method: str, target: str, body: bytes, counter: int) -> str:
     """The header's value. `target` is the path with its query, exactly as sent."""
-    message = cat(method.encode("ascii"), target.encode("ascii"), hashlib.sha256(body).digest(), u64(counter))
+    return _mac_of_hash(key, method, target, hashlib.sha256(body).digest(), counter)
+
+
+def _mac_of_hash(key: bytes, method: str, target: str, body_hash: bytes, counter: int) -> str:
+    message = cat(method.encode("ascii"), target.encode("ascii"), body_hash, u64(counter))
     return f"{counter}.{b64(hmac.digest(key, message, 'sha256'))}"
 
 
 def check_rest_mac(key: bytes, header: str, method: str, target: str, body: bytes) -> int | None:
     """The counter if the header is authentic, else None."""
+    return check_rest_mac_of_hash(key, header, method, target, hashlib.sha256(body).digest())
+
+
+def check_rest_mac_of_hash(key: bytes, header: str, method: str, target: str, body_hash: bytes) -> int | None:
+    """As `check_rest_mac`, for a body that was hashed while it passed by."""
     counter, _, _ = header.partition(".")
     if not counter.isascii() or not counter.isdigit() or len(counter) > MAX_COUNTER_DIGITS:
         return None
-    expected = rest_mac(key, method, target, body, int(counter))
+    expected = _mac_of_hash(key, method, target, body_hash, int(counter))
     return int(counter) if hmac.compare_digest(expected.encode(), header.encode("utf-8", "replace")) else None

@@ -50,6 +50,9 @@ class Code(StrEnum):
     EVENT_INVALID = "event_invalid"
     STALE_PREKEY = "stale_prekey"
     MAILBOX_FULL = "mailbox_full"
+    UPLOAD_CONFLICT = "upload_conflict"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    RANGE_INVALID = "range_invalid"
     REQUEST_LIMIT = "request_limit"
     RATE_LIMITED = "rate_limited"
     ROLLED_BACK = "rolled_back"
@@ -102,6 +105,11 @@ MEANINGS: dict[Code, Meaning] = {
     Code.EVENT_INVALID: Meaning(403, _C, retry=False, text="The membership event is not valid or not allowed."),
     Code.STALE_PREKEY: Meaning(409, _N, retry=True, text="The device's key has changed: claim it again."),
     Code.MAILBOX_FULL: Meaning(429, _N, retry=True, text="The device's mailbox is full."),
+    Code.UPLOAD_CONFLICT: Meaning(
+        409, _N, retry=True, text="The upload is at another place: ask where, and go on from there."
+    ),
+    Code.QUOTA_EXCEEDED: Meaning(413, _C, retry=False, text="There is no room left for this account."),
+    Code.RANGE_INVALID: Meaning(416, _C, retry=False, text="The file has no such part."),
     Code.REQUEST_LIMIT: Meaning(429, _C, retry=True, text="Too many unanswered message requests."),
     Code.RATE_LIMITED: Meaning(429, _C, retry=True, text="Too many requests."),
     Code.ROLLED_BACK: Meaning(409, _C, retry=False, text="This device was restored from an old copy: add it again."),

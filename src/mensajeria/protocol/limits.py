@@ -86,3 +86,25 @@ TICKET_S: Final = 600
 # Requests
 PENDING_PER_SENDER_DAY: Final = 10
 PENDING_PER_ACCOUNT: Final = 100
+
+# Erasing, blocks and reports
+MAX_ERASE_ITEMS: Final = 100
+MAX_BLOCKS: Final = 1000
+REPORT_MAX_CHARS: Final = 4000
+TTL_BUCKETS: Final = 20
+"""Timers up to 2^19 hours; a larger bucket means keep."""
+
+# Files
+FILE_CHUNK_MIN: Final = 256 << 10
+"""Bytes of an upload step, except the last one: bounds the number of parts."""
+FILE_CHUNK_MAX: Final = 8 << 20
+FILE_UNFINISHED_MS: Final = 24 * 3600 * 1000
+
+# Key backup
+BACKUP_BLOB_MAX: Final = 4096
+BACKUP_BATCH_MAX: Final = 200
+BACKUP_BYTES: Final = 128 << 20
+"""Of one account: about 150,000 sessions."""
+
+# Key log
+LOG_LEAVES_PAGE: Final = 1000

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from sqlalchemy import Connection, update
 
-from mensajeria.protocol.api import MAC_HEADER, check_rest_mac, rest_key
+from mensajeria.protocol.api import MAC_HEADER, check_rest_mac_of_hash, rest_key
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.accounts.sessions import Login
 from mensajeria.server.db.schema import device
@@ -33,6 +36,23 @@ def server_of(request: Request) -> Server:
 TheServer = Annotated[Server, Depends(server_of)]
 
 
+def known_query(request: Request) -> None:
+    """A query parameter that the endpoint does not have is refused like an unknown field: it is a typing error.
+
+    Raises:
+        ProtocolError: MALFORMED.
+    """
+    route = request.scope.get("route")
+    if request.query_params and isinstance(route, APIRoute):
+        if set(request.query_params) - _query_names(route.dependant):
+            raise ProtocolError(Code.MALFORMED, "query: unknown parameter")
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {parameter.alias for parameter in dependant.query_params}
+    return names.union(*map(_query_names, dependant.dependencies))
+
+
 def network_of(request: Request, server: TheServer) -> str | None:
     """Where the request comes from, for limits."""
     peer = request.client.host if request.client else ""
@@ -49,13 +69,22 @@ async def caller(request: Request, server: TheServer) -> Login:
     Raises:
         ProtocolError: UNAUTHORIZED, TOKEN_EXPIRED, LOGIN_REVOKED, ACCOUNT_SUSPENDED, REPLAYED or RATE_LIMITED.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise ProtocolError(Code.UNAUTHORIZED)
-    login = await server.authenticator.authenticate(token)
+    login = await bearer(request, server)
     await prove(request, server, login)
     await server.limiter.check(Limit.REST_DEVICE, login.did)
     return login
+
+
+async def bearer(request: Request, server: Server) -> Login:
+    """The login that the request claims with its token: not proven before `prove` or `prove_hash`.
+
+    Raises:
+        ProtocolError: UNAUTHORIZED, TOKEN_EXPIRED, LOGIN_REVOKED or ACCOUNT_SUSPENDED.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise ProtocolError(Code.UNAUTHORIZED)
+    return await server.authenticator.authenticate(token)
 
 
 Caller = Annotated[Login, Depends(caller)]
@@ -67,9 +96,14 @@ async def prove(request: Request, server: Server, login: Login) -> None:
     Raises:
         ProtocolError: UNAUTHORIZED or REPLAYED.
     """
+    await prove_hash(request, server, login, hashlib.sha256(await request.body()).digest())
+
+
+async def prove_hash(request: Request, server: Server, login: Login, body_hash: bytes) -> None:
+    """As `prove`, for a body that was hashed while it passed by."""
     header = request.headers.get(MAC_HEADER, "")
-    key, body = rest_key(login.ck.reveal()), await request.body()
-    counter = check_rest_mac(key, header, request.method, _target(request), body)
+    key = rest_key(login.ck.reveal())
+    counter = check_rest_mac_of_hash(key, header, request.method, _target(request), body_hash)
     if counter is None:
         raise ProtocolError(Code.UNAUTHORIZED, MAC_HEADER)
     if request.method in SAFE_METHODS:

@@ -33,6 +33,11 @@ class Facts:
     decoy_record: bytes
     keys: bytes
 
+    @property
+    def redis_prefix(self) -> str:
+        """What the keys of this server begin with in a Redis that others may share."""
+        return f"mensajeria:{self.server_id.hex()}:"
+
     def __repr__(self) -> str:
         return f"Facts(server_id={self.server_id.hex()})"
 

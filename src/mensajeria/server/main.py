@@ -6,20 +6,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.protocol.api import MAC_HEADER
 from mensajeria.server import health
 from mensajeria.server.accounts import rest as accounts_rest
+from mensajeria.server.backup import rest as backup_rest
+from mensajeria.server.caller import known_query
+from mensajeria.server.chats import groups_rest
 from mensajeria.server.chats import rest as chats_rest
 from mensajeria.server.devices import rest as devices_rest
+from mensajeria.server.files import rest as files_rest
 from mensajeria.server.keys import rest as keys_rest
-from mensajeria.server.middleware.body_limit import BodyLimit
-from mensajeria.server.middleware.context import RequestContext
 from mensajeria.server.metrics.listener import metrics_listener
 from mensajeria.server.metrics.numbers import Numbers
+from mensajeria.server.middleware.body_limit import BodyLimit
+from mensajeria.server.middleware.context import RequestContext
+from mensajeria.server.people import rest as people_rest
 from mensajeria.server.problems import install_problem_handlers
 from mensajeria.server.readiness import Readiness
 from mensajeria.server.realtime.figures import Figures
@@ -27,8 +32,21 @@ from mensajeria.server.realtime.gateway import Gateway
 from mensajeria.server.reference import describe
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
+from mensajeria.server.transparency import rest as transparency_rest
 from mensajeria.server.version import VERSION
 
+ROUTES: Final = (
+    health,
+    accounts_rest,
+    devices_rest,
+    keys_rest,
+    chats_rest,
+    groups_rest,
+    people_rest,
+    files_rest,
+    backup_rest,
+    transparency_rest,
+)
 DESCRIPTION: Final = (
     "Everything a client needs besides the two WebSockets `/auth/ws` (registration and login) and `/ws` (messages). "
     "Byte strings are base64url without padding. Every error is a problem document (RFC 9457) with a stable `code`."
@@ -55,6 +73,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         app.state.readiness = Readiness(server, lambda: gateway.draining)
         try:
             await gateway.start()
+            server.files.start()
+            server.retention.start()
             async with metrics_listener(server, Figures(gateway), numbers) as app.state.metrics_port:
                 yield
                 await gateway.drain()
@@ -66,11 +86,12 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
+        dependencies=[Depends(known_query)],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (health, accounts_rest, devices_rest, keys_rest, chats_rest):
+    for module in ROUTES:
         app.include_router(module.router)
     install_problem_handlers(app)
     _add_middleware(app, settings, clock, numbers)
@@ -85,8 +106,9 @@ def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Num
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.allowed_origins),
-            allow_methods=["GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", MAC_HEADER],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Range", "If-Range", "Upload-Offset", MAC_HEADER],
+            expose_headers=["Upload-Offset", "ETag", "Content-Range"],
             max_age=600,
         )
     app.add_middleware(RequestContext, clock=clock, observe=numbers.request)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from mensajeria.protocol.errors import Code
+from mensajeria.protocol.frames import Event
 
 __all__ = ["Push", "Relay", "Silent"]
 
@@ -33,6 +34,12 @@ class Push(Protocol):
         """An account has accepted or declined the chat: forget what was cached about it, tell its devices."""
         ...
 
+    async def chat_rows(
+        self, chat_id: bytes, joined: Sequence[int], audience: Sequence[int], rows: Sequence[Event]
+    ) -> None:
+        """Rows that are no messages, new or changed: forget the chat; `joined` get its head, `audience` the rows."""
+        ...
+
 
 class Silent:
     """Nobody is connected: for the operator's commands, which run beside or without the server."""
@@ -50,6 +57,11 @@ class Silent:
         """See `Push`."""
 
     async def chat_answered(self, chat_id: bytes, account_id: int, *, accepted: bool) -> None:
+        """See `Push`."""
+
+    async def chat_rows(
+        self, chat_id: bytes, joined: Sequence[int], audience: Sequence[int], rows: Sequence[Event]
+    ) -> None:
         """See `Push`."""
 
 
@@ -82,3 +94,9 @@ class Relay:
     async def chat_answered(self, chat_id: bytes, account_id: int, *, accepted: bool) -> None:
         """See `Push`."""
         await self._target.chat_answered(chat_id, account_id, accepted=accepted)
+
+    async def chat_rows(
+        self, chat_id: bytes, joined: Sequence[int], audience: Sequence[int], rows: Sequence[Event]
+    ) -> None:
+        """See `Push`."""
+        await self._target.chat_rows(chat_id, joined, audience, rows)

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/name or sqlite:///path; unset: SQLite in the data folder."
     )
+    redis_url: SecretStr | None = Field(
+        None, description="redis://:password@host/0, what several processes share; unset: one process alone."
+    )
     migrate: bool = Field(default=False, description="Migrate a PostgreSQL database at start; SQLite always is.")
     workers: int = Field(1, ge=1, le=256, description="Processes. More than one needs PostgreSQL and a shared broker.")
     server_name: str = Field("MensajeriaApp", min_length=1, max_length=64, description="The name people see.")

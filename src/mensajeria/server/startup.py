@@ -18,15 +18,20 @@ from mensajeria.server.accounts.refresh import RefreshService
 from mensajeria.server.accounts.registration import Registration
 from mensajeria.server.accounts.sessions import Authenticator
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
+from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import migrate, require_head
 from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
+from mensajeria.server.files.service import Files
+from mensajeria.server.files.storage import FolderStorage, Storage
+from mensajeria.server.files.storage_s3 import S3Storage
 from mensajeria.server.keyfiles import KeyFiles, create_key_files, load_key_files
 from mensajeria.server.push import Relay
 from mensajeria.server.ratelimit.limiter import BucketStore, Limiter, MemoryBuckets
 from mensajeria.server.ratelimit.redis import RedisBuckets
 from mensajeria.server.settings import Settings
 from mensajeria.server.state import Server
+from mensajeria.server.transparency.tree import KeyLog
 
 FIRST_INVITE_DAYS: Final = 7
 
@@ -152,5 +157,36 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
             hub=hub,
         ),
         refresh=RefreshService(clock=clock, db=db, tokens=tokens, sealer=sealer, authenticator=authenticator, hub=hub),
+        key_log=KeyLog(db, clock, prepared.keys.log, facts.restore_epoch),
+        files=Files(
+            db,
+            clock,
+            file_storage(settings),
+            quota=settings.file_quota_mb << 20,
+            max_size=settings.file_max_mb << 20,
+            days=settings.file_days,
+        ),
+        retention=Retention(db, clock, settings.retention_days),
         first_invite=prepared.first_invite,
     )
+
+
+def file_storage(settings: Settings) -> Storage:
+    """Where files are kept.
+
+    Raises:
+        StateError: a bucket is set but the extra `s3` is not installed.
+    """
+    if settings.s3_bucket is None:
+        return FolderStorage(settings.data_dir / "files")
+    secret = settings.s3_secret_key
+    try:
+        return S3Storage(
+            bucket=settings.s3_bucket,
+            endpoint=settings.s3_endpoint,
+            region=settings.s3_region,
+            access_key=settings.s3_access_key,
+            secret_key=Secret(b"" if secret is None else secret.get_secret_value().encode()),
+        )
+    except ImportError as error:
+        raise StateError("files are to be kept in a bucket: install mensajeria[server,s3]") from error

@@ -13,12 +13,15 @@ from mensajeria.server.accounts.refresh import RefreshService
 from mensajeria.server.accounts.registration import Registration
 from mensajeria.server.accounts.sessions import Authenticator
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
+from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.engine import Database
 from mensajeria.server.facts import Facts
+from mensajeria.server.files.service import Files
 from mensajeria.server.keyfiles import KeyFiles
 from mensajeria.server.push import Relay
 from mensajeria.server.ratelimit.limiter import Limiter
 from mensajeria.server.settings import Settings
+from mensajeria.server.transparency.tree import KeyLog
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +42,9 @@ class Server:
     registration: Registration
     login: LoginService
     refresh: RefreshService
+    key_log: KeyLog
+    files: Files
+    retention: Retention
     first_invite: Secret | None = None
     """The owner's invite, only right after the very first start of a server that needs invites: to be shown once."""
 
@@ -48,5 +54,7 @@ class Server:
 
     async def close(self) -> None:
         """Finish what was accepted, then give everything up."""
+        await self.files.close()
+        await self.retention.close()
         await self.db.close()
         self.opaque.close()

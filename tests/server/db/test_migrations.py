@@ -64,7 +64,7 @@ def test_foreign_keys_and_uniqueness_are_there(empty_url: str) -> None:
         return keys, unique
 
     keys = sum(len(table.foreign_key_constraints) for table in metadata.sorted_tables)
-    assert run(empty_url, read) == (keys, 11)
+    assert run(empty_url, read) == (keys, 12)
 
 
 def test_database_of_a_newer_program_is_refused_and_left_alone(empty_url: str) -> None:

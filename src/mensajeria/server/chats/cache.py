@@ -10,11 +10,13 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, select
 
+from mensajeria.server.chats.blocks import is_blocked
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_chats import chat, chat_member
 
+DIRECT: Final = 0
 MAX_CHATS: Final = 100_000
 """Chats kept in memory. The one loaded first goes first."""
 _log = structlog.get_logger(__name__)
@@ -31,6 +33,8 @@ class ChatInfo:
     """account row id -> uid"""
     accepted: set[int] = field(default_factory=set)
     declined: set[int] = field(default_factory=set)
+    blocked: bool = False
+    """A direct chat in which one has blocked the other: nobody writes into it."""
     audience: tuple[int, ...] = ()
     """Accounts whose devices are told about new rows: the members that have not declined."""
 
@@ -126,5 +130,8 @@ def read_chat(connection: Connection, chat_id: bytes) -> ChatInfo | None:
             info.accepted.add(member.account)
         if member.declined:
             info.declined.add(member.account)
+    if row.kind == DIRECT and len(info.members) > 1 and is_blocked(connection, *info.members):
+        info.blocked = True
+        info.accepted.clear()  # nor does either learn what the other does
     info.update_audience()
     return info

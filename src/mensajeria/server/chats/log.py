@@ -12,8 +12,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from mensajeria.protocol import limits
 from mensajeria.server.db import schema_chats
 
+_HOUR_MS: Final = 3600 * 1000
 NEW: Final = schema_chats.STATUS_NEW
 KNOWN: Final = schema_chats.STATUS_KNOWN
 MID_CONFLICT: Final = schema_chats.STATUS_MID_CONFLICT
@@ -39,6 +41,13 @@ class NewEvent(msgspec.Struct, gc=False):
     body: bytes
     accepts: int = 0
     """Account for which storing this row accepts the chat, 0 = none: who writes into a request has accepted it."""
+    due: int = 0
+    """When the row may be erased, in milliseconds UTC; 0 = never, as its author set no timer."""
+
+
+def due_ms(now_ms: int, ttl_bucket: int) -> int:
+    """When a message with this timer may be erased: after 2^(ttl_bucket-1) hours. 0 = never."""
+    return now_ms + (_HOUR_MS << (ttl_bucket - 1)) if 0 < ttl_bucket <= limits.TTL_BUCKETS else 0
 
 
 class LogUnavailableError(Exception):

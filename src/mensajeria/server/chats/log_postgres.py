@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import asyncpg
 
-from mensajeria.server.chats.log import KNOWN, BatchRefusedError, LogUnavailableError, NewEvent, Outcome
+from mensajeria.server.chats.log import KNOWN, NEW, BatchRefusedError, LogUnavailableError, NewEvent, Outcome
 
 _APPEND: Final = "SELECT status, seq, ts FROM append_events($1, $2, $3, $4, $5, $6)"
 _ACCEPT: Final = """UPDATE chat_member m SET accepted = true, declined = false
 FROM unnest($1::bigint[], $2::bigint[]) AS a(chat, account) WHERE m.chat = a.chat AND m.account = a.account"""
+_DUE: Final = "INSERT INTO event_due (due_ms, chat, seq) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
 _TIMEOUT_S: Final = 10.0
 _SETTINGS: Final = {
     "application_name": "mensajeria-log",
@@ -82,16 +83,17 @@ class PostgresEventLog:
         return self._connection
 
     async def _run(self, connection: asyncpg.Connection[Any], events: Sequence[NewEvent]) -> list[Outcome]:
-        if not any(event.accepts for event in events):
+        if not any(event.accepts or event.due for event in events):
             return await self._call(events)
         async with connection.transaction():
             outcomes = await self._call(events)
-            accepts = [
-                (event.chat, event.accepts)
-                for event, outcome in zip(events, outcomes, strict=True)
-                if event.accepts and outcome[0] <= KNOWN
-            ]
-            await connection.execute(_ACCEPT, [a[0] for a in accepts], [a[1] for a in accepts])
+            both = list(zip(events, outcomes, strict=True))
+            accepts = [(event.chat, event.accepts) for event, outcome in both if event.accepts and outcome[0] <= KNOWN]
+            if accepts:
+                await connection.execute(_ACCEPT, *map(list, zip(*accepts, strict=True)))
+            due = [(event.due, event.chat, outcome[1]) for event, outcome in both if event.due and outcome[0] == NEW]
+            if due:
+                await connection.execute(_DUE, *map(list, zip(*due, strict=True)))
         return outcomes
 
     async def _call(self, events: Sequence[NewEvent]) -> list[Outcome]:

@@ -14,6 +14,7 @@ _HEAD = "SELECT last_seq, epoch FROM chat WHERE id = ?"
 _STORED = "SELECT seq, ts, kind, body FROM event WHERE chat = ? AND mid = ?"
 _INSERT = "INSERT INTO event (chat, seq, mid, ts, kind, body) VALUES (?, ?, ?, ?, ?, ?)"
 _ADVANCE = "UPDATE chat SET last_seq = ?, last_ms = max(last_ms, ?) WHERE id = ?"
+_DUE = "INSERT INTO event_due (due_ms, chat, seq) VALUES (?, ?, ?)"
 _ACCEPT = "UPDATE chat_member SET accepted = 1, declined = 0 WHERE chat = ? AND account = ?"
 
 Row = tuple[int, int, bytes, int, int, bytes]
@@ -74,6 +75,13 @@ class _Numbering:
         ]
         if accepts:
             self._connection.executemany(_ACCEPT, accepts)
+        due = [
+            (event.due, event.chat, outcome[1])
+            for event, outcome in zip(events, outcomes, strict=True)
+            if event.due and outcome[0] == log.NEW
+        ]
+        if due:
+            self._connection.executemany(_DUE, due)
         return outcomes
 
     def _place(self, event: NewEvent) -> Outcome:

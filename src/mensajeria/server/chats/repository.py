@@ -12,8 +12,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, func, insert, select, update
 
 from mensajeria.protocol import limits
-from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.frames import Event, EventKind, Head
+from mensajeria.server.chats.blocks import blockers_of
+from mensajeria.server.chats.requests import check_limits
 from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor, event
 
@@ -21,7 +22,6 @@ KIND_DIRECT: Final = 0
 KIND_GROUP: Final = 1
 PAGE_BYTES: Final = limits.MAX_FRAME - (64 << 10)
 """Stored bytes in one answer: the rest of the frame is the headers of up to 500 events."""
-_DAY_MS: Final = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,34 +150,24 @@ def create_direct(connection: Connection, chat_id: bytes, own: int, peer: int, n
     if connection.execute(select(chat.c.id).where(chat.c.chat_id == chat_id)).first() is not None:
         return False
     if own != peer:
-        _check_request_limits(connection, own, peer, now_ms)
+        check_limits(connection, own, [peer], now_ms)
+    blockers = blockers_of(connection, own, [peer])
     row = connection.execute(
         insert(chat).values(chat_id=chat_id, kind=KIND_DIRECT, last_ms=now_ms, created_ms=now_ms).returning(chat.c.id)
     ).scalar_one()
     members = [
-        {"chat": row, "account": member, "accepted": member == own, "created_ms": now_ms}
+        {
+            "chat": row,
+            "account": member,
+            "accepted": member == own,
+            "declined": member in blockers,  # whoever has blocked the caller never hears of it
+            "created_ms": now_ms,
+            "added_by": None if member == own else own,
+        }
         for member in sorted({own, peer})
     ]
     connection.execute(insert(chat_member), members)
     return True
-
-
-def _check_request_limits(connection: Connection, own: int, peer: int, now_ms: int) -> None:
-    waiting = connection.execute(
-        select(func.count())
-        .select_from(chat_member)
-        .where(chat_member.c.account == peer, chat_member.c.accepted.is_(False), chat_member.c.declined.is_(False))
-    ).scalar_one()
-    mine, theirs = chat_member.alias(), chat_member.alias()
-    sent = connection.execute(
-        select(func.count())
-        .select_from(mine)
-        .join(theirs, and_(theirs.c.chat == mine.c.chat, theirs.c.account != own))
-        .where(mine.c.account == own, mine.c.accepted.is_(True), theirs.c.accepted.is_(False))
-        .where(mine.c.created_ms > now_ms - _DAY_MS)
-    ).scalar_one()
-    if waiting >= limits.PENDING_PER_ACCOUNT or sent >= limits.PENDING_PER_SENDER_DAY:
-        raise ProtocolError(Code.REQUEST_LIMIT, retry_after_ms=_DAY_MS // 24)
 
 
 def answer(connection: Connection, chat_row: int, account_id: int, *, accept: bool) -> None:

@@ -76,6 +76,7 @@ async def _migrate_postgres(url: URL) -> tuple[str | None, str]:
 
 def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts for a new file only: lets retention shrink it
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -38,6 +38,7 @@ chat: Final = Table(
     Column("member_seq", BigInteger, nullable=False, server_default=_ZERO),
     Column("member_hash", LargeBinary, nullable=True),
     Column("created_ms", BigInteger, nullable=False),
+    Column("kept_from", BigInteger, nullable=False, server_default=_ZERO),  # retention has erased the rows up to here
     postgresql_with={"fillfactor": 50},  # every message updates its chat's row: leave room for it on the same page
 )
 
@@ -50,7 +51,9 @@ chat_member: Final = Table(
     Column("declined", Boolean, nullable=False, server_default=false()),
     Column("delivered", BigInteger, nullable=False, server_default=_ZERO),
     Column("created_ms", BigInteger, nullable=False),
+    Column("added_by", Id),  # who made this a request; null for the members who began the chat
     Index("ix_chat_member_account_chat", "account", "chat"),
+    Index("ix_chat_member_added_by_created_ms", "added_by", "created_ms"),
     postgresql_with={"fillfactor": 70},
 )
 

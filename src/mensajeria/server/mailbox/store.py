@@ -13,9 +13,10 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from mensajeria.protocol import limits
 from mensajeria.protocol.frames import Envelope, PutOutcome
-from mensajeria.server.chats.repository import last_that_fits
+from mensajeria.server.chats.blocks import is_blocked
+from mensajeria.server.chats.repository import KIND_GROUP, last_that_fits
 from mensajeria.server.db.schema import device
-from mensajeria.server.db.schema_chats import chat_member, mailbox
+from mensajeria.server.db.schema_chats import chat, chat_member, mailbox
 
 EXPIRE_ROWS: Final = 2000
 """Rows removed in one transaction."""
@@ -105,7 +106,10 @@ def _store_boxes(connection: Connection, boxes: Sequence[_Box]) -> None:
 
 
 def may_put(connection: Connection, sender: int, receiver: int) -> bool:
-    """To the own devices, and to members of a chat in which the sender accepted and the receiver did not decline."""
+    """To the own devices, and to members of a chat in which the sender accepted and the receiver did not decline.
+
+    If one has blocked the other, only a group still counts: its keys must reach every member.
+    """
     if sender == receiver:
         return True
     mine, theirs = chat_member.alias(), chat_member.alias()
@@ -115,6 +119,8 @@ def may_put(connection: Connection, sender: int, receiver: int) -> bool:
         .where(mine.c.account == sender, mine.c.accepted.is_(True), theirs.c.declined.is_(False))
         .limit(1)
     )
+    if is_blocked(connection, sender, receiver):
+        shared = shared.join(chat, chat.c.id == mine.c.chat).where(chat.c.kind == KIND_GROUP)
     return connection.execute(shared).first() is not None
 
 

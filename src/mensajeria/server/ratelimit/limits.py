@@ -40,6 +40,13 @@ class Limit(Enum):
     LIST_ACCOUNT = Bucket(limits.MAX_LIST_VERSIONS_PER_DAY, limits.MAX_LIST_VERSIONS_PER_DAY / 24, fail_open=False)
     PREKEY_UPLOAD_DEVICE = Bucket(20, 60, fail_open=True)
     CHAT_CREATE_ACCOUNT = Bucket(60, 120, fail_open=False)
+    # Removing a device is an event in every chat of the user: there may be thousands.
+    MEMBER_EVENT_ACCOUNT = Bucket(2000, 4000, fail_open=True)
+    ERASE_ACCOUNT = Bucket(2000, 5000, fail_open=True)
+    REPORT_ACCOUNT = Bucket(10, 20, fail_open=False)
+    FILE_CREATE_ACCOUNT = Bucket(200, 1000, fail_open=True)
+    BACKUP_ACCOUNT = Bucket(400, 3000, fail_open=True)
+    LOG_DEVICE = Bucket(100, 3600, fail_open=True)
     # Kept in each connection. Over the first its socket is not read for a while; over the second typing is dropped.
     FRAMES_CONNECTION = Bucket(4000, 2000 * 3600, fail_open=True)
     TYPING_CONNECTION = Bucket(10, 2 * 3600, fail_open=True)

@@ -20,7 +20,7 @@ from mensajeria.server.chats.cache import ChatCache, ChatInfo
 from mensajeria.server.chats.committer import EventCommitter, Pending
 from mensajeria.server.chats.cursors import Step
 from mensajeria.server.chats.group_commit import GroupCommit
-from mensajeria.server.chats.log import NewEvent
+from mensajeria.server.chats.log import NewEvent, due_ms
 from mensajeria.server.chats.repository import Viewer
 from mensajeria.server.db.engine import Database
 from mensajeria.server.mailbox.service import Mailboxes
@@ -103,7 +103,9 @@ class Dispatcher:
             self._refuse(connection, outer, Code.FORBIDDEN)
             return
         accepts = 0 if account in info.accepted else account
-        event = NewEvent(info.id, outer.mid, outer.epoch, _MESSAGE, self._now_ms(), body, accepts)
+        now_ms = self._now_ms()
+        due = due_ms(now_ms, outer.ttl_bucket) if outer.ttl_bucket else 0
+        event = NewEvent(info.id, outer.mid, outer.epoch, _MESSAGE, now_ms, body, accepts, due)
         self._committer.submit(Pending(event, info, connection))
 
     @staticmethod

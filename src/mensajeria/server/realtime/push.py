@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.frames import TYPE_OF, ListChanged, OtkLow
-from mensajeria.server.broker.broker import Broker, ChatNote, EndNote, FrameNote
+from mensajeria.protocol.frames import TYPE_OF, Event, ListChanged, OtkLow
+from mensajeria.server.broker.broker import Broker, ChatNote, EndNote, FrameNote, ItemNote
 from mensajeria.server.chats.cache import ChatCache
+from mensajeria.server.realtime.items import encode_item
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -48,4 +49,14 @@ class BrokerPush:
         info = await self._cache.load(chat_id) if accepted else None
         accounts = (account_id,) if info is None else tuple(info.members)
         self._broker.publish(ChatNote(chat_id, accounts))
+        self._broker.flush()
+
+    async def chat_rows(
+        self, chat_id: bytes, joined: Sequence[int], audience: Sequence[int], rows: Sequence[Event]
+    ) -> None:
+        """See `Push`. Who has just been removed must not be let in by what is remembered here: that goes first."""
+        self._cache.forget(chat_id)
+        self._broker.publish(ChatNote(chat_id, tuple(joined)))
+        for row in rows:
+            self._broker.publish(ItemNote(tuple(audience), encode_item(row)))
         self._broker.flush()

@@ -1,0 +1,91 @@
+"""The operator's commands about content that nobody here can read: retention, reports, a declared restore."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, update
+
+from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.server.admin import reports
+from mensajeria.server.admin.reports import ReportRow
+from mensajeria.server.chats.retention import Erased, Retention, Waiting, waiting
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.migrate import require_head
+from mensajeria.server.db.schema import server_state
+from mensajeria.server.facts import RESTORE_EPOCH, StateError, read_facts
+from mensajeria.server.settings import Settings
+
+T = TypeVar("T")
+
+
+def run_retention(settings: Settings, clock: Clock | None = None) -> Erased:
+    """Erase now what the timers and the setting `retention_days` say; also beside a running server."""
+
+    async def run(db: Database) -> Erased:
+        return await Retention(db, clock or SystemClock(), settings.retention_days).run()
+
+    return _with_database(settings, run)
+
+
+def show_retention(settings: Settings, clock: Clock | None = None) -> Waiting:
+    """What the next run would find."""
+    now_ms = (clock or SystemClock()).now_ms()
+    return _query(settings, lambda connection: waiting(connection, now_ms))
+
+
+def list_reports(settings: Settings, *, after: int = 0, include_resolved: bool = False) -> list[ReportRow]:
+    """See `reports.list_reports`."""
+    return _query(
+        settings,
+        lambda connection: reports.list_reports(connection, after=after, include_resolved=include_resolved),
+    )
+
+
+def resolve_report(settings: Settings, report_id: int, resolution: str, clock: Clock | None = None) -> None:
+    """See `reports.resolve_report`."""
+    now_ms = (clock or SystemClock()).now_ms()
+    _write(settings, lambda connection: reports.resolve_report(connection, report_id, resolution, now_ms))
+
+
+def bump_restore_epoch(settings: Settings) -> int:
+    """Declare that the database was restored from a backup; the new epoch, which a server tells from its next start on.
+
+    Clients then bring back what the backup lacks, instead of calling it an attack.
+
+    Raises:
+        StateError: the database was never used.
+    """
+
+    def bump(connection: Connection) -> int:
+        facts = read_facts(connection)
+        if facts is None:
+            raise StateError("the database was never used: there is nothing to restore")
+        epoch = facts.restore_epoch + 1
+        row = update(server_state).where(server_state.c.key == RESTORE_EPOCH)
+        connection.execute(row.values(value=epoch.to_bytes(8, "big")))
+        return epoch
+
+    return _write(settings, bump)
+
+
+def _query(settings: Settings, function: Callable[[Connection], T]) -> T:
+    return _with_database(settings, lambda db: db.query(function))
+
+
+def _write(settings: Settings, function: Callable[[Connection], T]) -> T:
+    return _with_database(settings, lambda db: db.write(function))
+
+
+def _with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+    async def inner() -> T:
+        db = Database(settings.effective_database_url)
+        try:
+            await require_head(db)
+            return await work(db)
+        finally:
+            await db.close()
+
+    return asyncio.run(inner())

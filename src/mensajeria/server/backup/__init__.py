@@ -1,0 +1,1 @@
+"""Key backups: sealed rows that the server cannot tell apart, by backup version."""

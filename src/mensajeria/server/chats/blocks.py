@@ -1,0 +1,65 @@
+"""Who has blocked whom: rows, and what follows for direct chats and mailboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select
+
+from mensajeria.protocol import limits
+from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.server.db.engine import AnyRow
+from mensajeria.server.db.schema import account
+from mensajeria.server.db.schema_content import block
+
+PAGE = 200
+
+
+def is_blocked(connection: Connection, one: int, other: int) -> bool:
+    """True when one of two accounts has blocked the other."""
+    either = or_(
+        and_(block.c.account == one, block.c.blocked == other), and_(block.c.account == other, block.c.blocked == one)
+    )
+    return connection.execute(select(block.c.account).where(either).limit(1)).first() is not None
+
+
+def blockers_of(connection: Connection, blocked: int, among: Collection[int]) -> set[int]:
+    """Which of these accounts have blocked the account."""
+    query = select(block.c.account).where(block.c.account.in_(among), block.c.blocked == blocked)
+    return set(connection.execute(query).scalars())
+
+
+def add_block(connection: Connection, own: int, other: int, now_ms: int) -> None:
+    """Block an account. Again is no error.
+
+    Raises:
+        ProtocolError: QUOTA_EXCEEDED, too many blocks.
+    """
+    if connection.execute(_row(own, other)).first() is not None:
+        return
+    count = select(func.count()).select_from(block).where(block.c.account == own)
+    if connection.execute(count).scalar_one() >= limits.MAX_BLOCKS:
+        raise ProtocolError(Code.QUOTA_EXCEEDED, f"at most {limits.MAX_BLOCKS} blocks")
+    connection.execute(insert(block).values(account=own, blocked=other, created_ms=now_ms))
+
+
+def remove_block(connection: Connection, own: int, other: int) -> None:
+    """Take a block back; one that is not there is no error."""
+    connection.execute(delete(block).where(block.c.account == own, block.c.blocked == other))
+
+
+def blocks_after(connection: Connection, own: int, after: bytes) -> tuple[list[AnyRow], bool]:
+    """(uid, created_ms) of the blocked, by uid, and whether there are more."""
+    query = (
+        select(account.c.uid, block.c.created_ms)
+        .join(account, account.c.id == block.c.blocked)
+        .where(block.c.account == own, account.c.uid > after)
+        .order_by(account.c.uid)
+        .limit(PAGE + 1)
+    )
+    rows = list(connection.execute(query))
+    return rows[:PAGE], len(rows) > PAGE
+
+
+def _row(own: int, other: int) -> Select[tuple[int]]:
+    return select(block.c.account).where(block.c.account == own, block.c.blocked == other)

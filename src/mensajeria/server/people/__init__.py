@@ -1,0 +1,1 @@
+"""What people do about other people: blocks and reports."""
