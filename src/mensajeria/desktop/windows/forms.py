@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QPainter, QPaintEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -62,6 +62,31 @@ class CornerBar(QWidget):
         self._language.setAccessibleName(words)
 
 
+class _Form(QWidget):
+    """Exactly as high as its column is at the form's width.
+
+    Left to themselves, nested layouts keep an old height after a field's helper line appears, and squeeze the fields.
+    """
+
+    def __init__(self, column: QVBoxLayout) -> None:
+        super().__init__()
+        self._column = column
+        self.setFixedWidth(FORM_WIDTH)
+        self.setLayout(column)
+
+    def hasHeightForWidth(self) -> bool:
+        """The width is fixed."""
+        return False
+
+    def sizeHint(self) -> QSize:
+        """What the column needs."""
+        return QSize(FORM_WIDTH, self._column.totalHeightForWidth(FORM_WIDTH))
+
+    def minimumSizeHint(self) -> QSize:
+        """As much: the page scrolls instead."""
+        return self.sizeHint()
+
+
 class Page(QWidget):
     """A form of 380 px in the middle, scrolling when the window is too low."""
 
@@ -78,9 +103,7 @@ class Page(QWidget):
         heading.addWidget(self.subtitle)
         self.column.addLayout(heading)
         self.column.addSpacing(4)
-        form = QWidget()
-        form.setFixedWidth(FORM_WIDTH)
-        form.setLayout(self.column)
+        form = _Form(self.column)
         self.column.setContentsMargins(0, 0, 0, 0)
         middle = QWidget()
         outer = QVBoxLayout(middle)
