@@ -118,3 +118,10 @@ def test_a_restarting_server_spreads_its_clients() -> None:
     link.start()
     link.opened(0.0)
     assert link.lost(Close.DRAIN, now=1.0, chance=0.25, after_s=8.0) == Wait(2.0)
+
+
+def test_a_server_cannot_send_its_clients_away_for_long() -> None:
+    link = Link()
+    link.start()
+    link.opened(0.0)
+    assert wait_of(link.lost(Close.DRAIN, now=1.0, chance=0.999, after_s=4_294_967.0)) <= CAP_S

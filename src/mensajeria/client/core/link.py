@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mensajeria.client.api import ConnectionPhase
-from mensajeria.client.core.backoff import Backoff
+from mensajeria.client.core.backoff import CAP_S, Backoff
 from mensajeria.protocol.errors import CLOSE_MEANINGS, Close, Code
 
 STABLE_AFTER_S: Final = 30.0
@@ -98,7 +98,7 @@ class Link:
             self.phase = ConnectionPhase.ONLINE
 
     def lost(self, close: int, *, now: float, chance: float, code: str = "network", after_s: float = 0.0) -> Effect:
-        """The connection ended, or could not be made (`close` 1006). `after_s`: the server asked to wait this long."""
+        """The connection ended, or could not be made (`close` 1006). `after_s`: the server asked to wait up to this long."""
         self._forget_if_stable(now)
         meaning = CLOSE_MEANINGS.get(Close(close)) if close in _CLOSES else None
         if meaning is not None and not meaning.reconnect:
@@ -106,7 +106,7 @@ class Link:
         if meaning is not None and meaning.new_token and not self._just_renewed:
             self.phase = ConnectionPhase.CONNECTING
             return Renew()
-        return self._wait(code, after_s * chance if after_s else self._backoff.next_delay(chance))
+        return self._wait(code, min(after_s, CAP_S) * chance if after_s else self._backoff.next_delay(chance))
 
     def renewed(self) -> Effect:
         """There is a new access token."""
