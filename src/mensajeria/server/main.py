@@ -13,6 +13,7 @@ from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.protocol.api import MAC_HEADER
 from mensajeria.server import health
 from mensajeria.server.accounts import rest as accounts_rest
+from mensajeria.server.apidocs.routes import docs_router
 from mensajeria.server.backup import rest as backup_rest
 from mensajeria.server.caller import known_query
 from mensajeria.server.chats import groups_rest
@@ -93,6 +94,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     )
     for module in ROUTES:
         app.include_router(module.router)
+    if settings.api_docs:
+        app.include_router(docs_router())
     install_problem_handlers(app)
     _add_middleware(app, settings, clock, numbers)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
@@ -108,7 +111,7 @@ def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Num
             allow_origins=list(settings.allowed_origins),
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Range", "If-Range", "Upload-Offset", MAC_HEADER],
-            expose_headers=["Upload-Offset", "ETag", "Content-Range"],
+            expose_headers=["Upload-Offset", "ETag", "Content-Range", "Retry-After", "X-Request-Id"],
             max_age=600,
         )
     app.add_middleware(RequestContext, clock=clock, observe=numbers.request)

@@ -75,7 +75,10 @@ class _Request:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message.get("headers", ()), *HEADERS, (b"x-request-id", self.id.encode())]
+            own = list(message.get("headers", ()))
+            set_already = {name.lower() for name, _ in own}  # a page for people has a policy of its own
+            ours = (pair for pair in HEADERS if pair[0] not in set_already)
+            headers = [*own, *ours, (b"x-request-id", self.id.encode())]
             message = {**message, "headers": headers}
         await self._send(message)
 

@@ -1,0 +1,1 @@
+"""The API's description for people: a page whose every part comes from this server."""
