@@ -261,3 +261,18 @@ async def test_a_new_device_gets_keys_only_after_its_list_was_verified(phone_sta
     await ana.send(stage.chat_id, "a todos")
     await phone.shows(stage.chat_id, "ana: a todos")
     assert phone.client._context.me.did in stage.evil.seen.written_to(ana.uid)
+
+
+async def test_a_list_that_changed_while_one_was_away_is_fetched_before_the_first_message(phone_stage: Stage) -> None:
+    """The server announces nothing, and Bruno's new device is not there to ask."""
+    stage = phone_stage
+    ana = await stage.open("ana")
+    await ana.send(stage.chat_id, "a quien corresponda")
+    with stage.evil.database() as db:
+        dids = {
+            did
+            for (did,) in db.execute(
+                "SELECT did FROM device JOIN account ON account.id = account_id WHERE handle = 'bruno'"
+            )
+        }
+    assert len(dids & stage.evil.seen.written_to(ana.uid)) == 1

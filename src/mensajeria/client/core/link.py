@@ -98,7 +98,7 @@ class Link:
             self.phase = ConnectionPhase.ONLINE
 
     def lost(self, close: int, *, now: float, chance: float, code: str = "network", after_s: float = 0.0) -> Effect:
-        """The connection ended, or could not be made (`close` 1006). `after_s`: the server asked to wait up to this long."""
+        """The connection ended, or could not be made (`close` 1006). `after_s`: the server asked to wait up to this."""
         self._forget_if_stable(now)
         meaning = CLOSE_MEANINGS.get(Close(close)) if close in _CLOSES else None
         if meaning is not None and not meaning.reconnect:
