@@ -3,7 +3,7 @@
 # Arguments go to uv, e.g. `--upgrade` or `--upgrade-package NAME`.
 set -eu
 cd "$(dirname "$0")/.."
-for extra in server client desktop dev; do
+for extra in server client desktop build dev; do
     .venv/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
         --extra "$extra" --output-file "locks/$extra.txt" "$@" pyproject.toml
