@@ -93,7 +93,7 @@ class ServerDescription(Model):
     name: str
     version: str
     protocol: Number
-    registration: Literal["open", "invite", "closed"]
+    registration: Literal["open", "approval", "invite", "closed"]
     restore_epoch: Number
     password_suites: list[Number]
 
@@ -350,6 +350,52 @@ class DeviceInfos(Model):
     """`GET /v1/devices`."""
 
     devices: list[DeviceInfo]
+
+
+class DeviceRename(Model):
+    """`PUT /v1/devices/{did}/name`: what the owner calls it. The server knows it; nothing of it is signed."""
+
+    name: Annotated[str, Field(min_length=1, max_length=limits.DEVICE_NAME_MAX_CHARS)]
+
+
+class LogoutRequest(Model):
+    """`POST /v1/auth/logout`; without a body only the calling device's login ends."""
+
+    everywhere: bool = False
+
+
+class InviteRequest(Model):
+    """`POST /v1/invites`."""
+
+    uses: Annotated[int, Field(ge=1, le=limits.INVITE_USES_MAX)] = 1
+    days: Annotated[int, Field(ge=1, le=limits.INVITE_DAYS_MAX)] = 7
+
+
+class CreatedInviteInfo(Model):
+    """A new invite. The token is told once: the server keeps its hash."""
+
+    id: Number
+    token: B16
+    uses_left: Number
+    expires_ms: Number
+
+
+class InviteInfo(Model):
+    """An invite of the caller, and who registered with it."""
+
+    id: Number
+    uses_left: Number
+    created_ms: Number
+    expires_ms: Number
+    state: Literal["valid", "revoked", "expired", "used"]
+    joined: list[Handle]
+
+
+class InvitePage(Model):
+    """`GET /v1/invites?before=id`: newest first."""
+
+    invites: list[InviteInfo]
+    more: bool
 
 
 class RefreshRequest(Model):

@@ -6,7 +6,7 @@ The order is fixed, and everything of one login happens on one connection becaus
     login:    login_start / login_challenge -> login_finish / login_ok -> [device_add / device_added]
               -> device_login / logged_in
 
-The credential id of OPAQUE is the handle. The first message to the client is `server_info`, unasked.
+Changes of an account stand in `auth_changes`. The credential id of OPAQUE is the handle. The first message to the client is `server_info`, unasked.
 """
 
 from __future__ import annotations
@@ -16,61 +16,104 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from mensajeria.protocol import limits
+from mensajeria.protocol.auth_base import (
+    AuthMessage,
+    DeviceName,
+    Invite,
+    OpaqueBytes,
+    Prekeys,
+    RecordBytes,
+    Text,
+    WrapBytes,
+)
+from mensajeria.protocol.auth_changes import (
+    AccountDelete,
+    AccountDeleted,
+    Approval,
+    ClientChange,
+    DeviceRemove,
+    DeviceRemoved,
+    PasswordChangeChallenge,
+    PasswordChanged,
+    PasswordChangeFinish,
+    PasswordChangeStart,
+    Recovered,
+    RecoveryChallenge,
+    RecoveryFinish,
+    RecoveryStart,
+    ServerChange,
+)
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.ids import U32, U63, Bytes16, Bytes32
 from mensajeria.protocol.records import Handle, Signed
 
+__all__ = [
+    "SUITE_PASSWORD",
+    "AccountDelete",
+    "AccountDeleted",
+    "Approval",
+    "AuthError",
+    "CheckHandle",
+    "ClientAuth",
+    "DeviceAdd",
+    "DeviceAdded",
+    "DeviceLoginMessage",
+    "DeviceRemove",
+    "DeviceRemoved",
+    "HandleState",
+    "LoggedIn",
+    "LoginChallenge",
+    "LoginFinish",
+    "LoginOk",
+    "LoginStart",
+    "PasswordChangeChallenge",
+    "PasswordChangeFinish",
+    "PasswordChangeStart",
+    "PasswordChanged",
+    "Prekeys",
+    "Recovered",
+    "RecoveryChallenge",
+    "RecoveryFinish",
+    "RecoveryStart",
+    "RegisterChallenge",
+    "RegisterFinish",
+    "RegisterStart",
+    "Registered",
+    "ServerAuth",
+    "ServerInfo",
+    "decode_from_client",
+    "decode_from_server",
+    "encode_auth",
+]
 T = TypeVar("T")
 SUITE_PASSWORD: Final = 1
 """Argon2id pre-stretch (128 MiB, t=3, p=4) then OPAQUE (RFC 9807, ristretto255, Argon2id inside)."""
 
-OpaqueBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=1024)]
-WrapBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=512)]
-RecordBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
-Text = Annotated[str, msgspec.Meta(max_length=256)]
-Invite = Annotated[bytes, msgspec.Meta(max_length=limits.INVITE_TOKEN_BYTES)]
-DeviceName = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.DEVICE_NAME_MAX_CHARS)]
 
-
-class _Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """Base of the auth messages."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(…)"
-
-
-class Prekeys(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """A device's public prekeys: OneTimeKey bodies (ctx otk), one with ctx fallback, one PqPrekey (ctx pq-prekey)."""
-
-    one_time: Annotated[tuple[Signed, ...], msgspec.Meta(max_length=limits.OTK_UPLOAD_MAX)]
-    fallback: Signed | None
-    pq: Signed | None
-
-
-class ServerInfo(_Message, tag=0, frozen=True):
+class ServerInfo(AuthMessage, tag=0, frozen=True):
     """Sent by the server on connect. The client pins server_id at first use or compares it with its invite or store."""
 
     v: U32
     server_id: Bytes16
     restore_epoch: U63
-    registration: Annotated[str, msgspec.Meta(pattern="^(open|invite|closed)$")]
+    registration: Annotated[str, msgspec.Meta(pattern="^(open|approval|invite|closed)$")]
     password_suites: Annotated[tuple[U32, ...], msgspec.Meta(max_length=8)]
 
 
-class CheckHandle(_Message, tag=1, frozen=True):
+class CheckHandle(AuthMessage, tag=1, frozen=True):
     """Is the handle free? Limited; needs a valid invite where registration needs one."""
 
     handle: Handle
     invite: Invite = b""
 
 
-class HandleState(_Message, tag=2, frozen=True):
+class HandleState(AuthMessage, tag=2, frozen=True):
     """Answer to `CheckHandle`."""
 
     free: bool
 
 
-class RegisterStart(_Message, tag=3, frozen=True):
+class RegisterStart(AuthMessage, tag=3, frozen=True):
     """OPAQUE registration request for a handle."""
 
     suite: U32
@@ -79,7 +122,7 @@ class RegisterStart(_Message, tag=3, frozen=True):
     request: OpaqueBytes
 
 
-class RegisterChallenge(_Message, tag=4, frozen=True):
+class RegisterChallenge(AuthMessage, tag=4, frozen=True):
     """A single-use ticket that holds the handle and the new uid."""
 
     ticket: Bytes16
@@ -87,7 +130,7 @@ class RegisterChallenge(_Message, tag=4, frozen=True):
     response: OpaqueBytes
 
 
-class RegisterFinish(_Message, tag=5, frozen=True):
+class RegisterFinish(AuthMessage, tag=5, frozen=True):
     """Everything that makes an account, stored in one transaction."""
 
     ticket: Bytes16
@@ -101,13 +144,13 @@ class RegisterFinish(_Message, tag=5, frozen=True):
     prekeys: Prekeys
 
 
-class Registered(_Message, tag=6, frozen=True):
+class Registered(AuthMessage, tag=6, frozen=True):
     """The account exists (committed). A login on the same socket follows."""
 
     uid: Bytes16
 
 
-class LoginStart(_Message, tag=7, frozen=True):
+class LoginStart(AuthMessage, tag=7, frozen=True):
     """OPAQUE KE1. `known` = token of a device that logged in before (own rate bucket), or empty."""
 
     suite: U32
@@ -116,19 +159,19 @@ class LoginStart(_Message, tag=7, frozen=True):
     known: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
 
 
-class LoginChallenge(_Message, tag=8, frozen=True):
+class LoginChallenge(AuthMessage, tag=8, frozen=True):
     """OPAQUE KE2; the same shape and time whether or not the handle exists."""
 
     ke2: OpaqueBytes
 
 
-class LoginFinish(_Message, tag=9, frozen=True):
+class LoginFinish(AuthMessage, tag=9, frozen=True):
     """OPAQUE KE3: proves the password."""
 
     ke3: OpaqueBytes
 
 
-class LoginOk(_Message, tag=10, frozen=True):
+class LoginOk(AuthMessage, tag=10, frozen=True):
     """What a client with the password may have: the wraps, its identity record, the newest own list."""
 
     uid: Bytes16
@@ -139,7 +182,7 @@ class LoginOk(_Message, tag=10, frozen=True):
     device_list: Signed
 
 
-class DeviceAdd(_Message, tag=11, frozen=True):
+class DeviceAdd(AuthMessage, tag=11, frozen=True):
     """List version+1 (compare-and-swap) with the new device and its prekeys."""
 
     device_list: Signed
@@ -148,13 +191,13 @@ class DeviceAdd(_Message, tag=11, frozen=True):
     prekeys: Prekeys
 
 
-class DeviceAdded(_Message, tag=12, frozen=True):
+class DeviceAdded(AuthMessage, tag=12, frozen=True):
     """The list is committed."""
 
     ver: U63
 
 
-class DeviceLoginMessage(_Message, tag=13, frozen=True):
+class DeviceLoginMessage(AuthMessage, tag=13, frozen=True):
     """`signed` = DeviceLogin record under the device's key (ctx device-login): binds this login, and so CK, to it."""
 
     did: Bytes16
@@ -162,7 +205,7 @@ class DeviceLoginMessage(_Message, tag=13, frozen=True):
     gen: U63
 
 
-class LoggedIn(_Message, tag=14, frozen=True):
+class LoggedIn(AuthMessage, tag=14, frozen=True):
     """Tokens. CK = HKDF(SK, "channel") is known to both sides and never sent."""
 
     access_token: Annotated[str, msgspec.Meta(max_length=2048)]
@@ -171,7 +214,7 @@ class LoggedIn(_Message, tag=14, frozen=True):
     known: Bytes32
 
 
-class AuthError(_Message, tag=15, frozen=True):
+class AuthError(AuthMessage, tag=15, frozen=True):
     """The step failed with a protocol.errors.Code; the connection stays open for another try unless it closes."""
 
     code: Text
@@ -179,7 +222,16 @@ class AuthError(_Message, tag=15, frozen=True):
     retry_after_ms: U32 = 0
 
 
-ClientAuth = CheckHandle | RegisterStart | RegisterFinish | LoginStart | LoginFinish | DeviceAdd | DeviceLoginMessage
+ClientAuth = (
+    CheckHandle
+    | RegisterStart
+    | RegisterFinish
+    | LoginStart
+    | LoginFinish
+    | DeviceAdd
+    | DeviceLoginMessage
+    | ClientChange
+)
 ServerAuth = (
     ServerInfo
     | HandleState
@@ -190,6 +242,7 @@ ServerAuth = (
     | DeviceAdded
     | LoggedIn
     | AuthError
+    | ServerChange
 )
 
 _from_client: Final[msgspec.msgpack.Decoder[ClientAuth]] = msgspec.msgpack.Decoder(ClientAuth)

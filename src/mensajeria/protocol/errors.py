@@ -30,6 +30,10 @@ class Code(StrEnum):
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a code, not a secret
     LOGIN_REVOKED = "login_revoked"
     ACCOUNT_SUSPENDED = "account_suspended"
+    ACCOUNT_PENDING = "account_pending"
+    RECOVERY_INVALID = "recovery_invalid"
+    APPROVAL_NEEDED = "approval_needed"
+    LAST_DEVICE = "last_device"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     UNKNOWN_USER = "unknown_user"
@@ -81,6 +85,12 @@ MEANINGS: dict[Code, Meaning] = {
     Code.TOKEN_EXPIRED: Meaning(401, _N, retry=True, text="The access token has expired: refresh it."),
     Code.LOGIN_REVOKED: Meaning(401, _C, retry=False, text="This login was ended: log in again."),
     Code.ACCOUNT_SUSPENDED: Meaning(403, _C, retry=False, text="The account is suspended."),
+    Code.ACCOUNT_PENDING: Meaning(403, _N, retry=True, text="The account waits until the operator approves it."),
+    Code.RECOVERY_INVALID: Meaning(401, _C, retry=False, text="The user name or the recovery code is wrong."),
+    Code.APPROVAL_NEEDED: Meaning(
+        403, _C, retry=False, text="This device is less than a day old: the recovery code is needed for this."
+    ),
+    Code.LAST_DEVICE: Meaning(409, _C, retry=False, text="An account keeps one device: delete the account instead."),
     Code.FORBIDDEN: Meaning(403, _C, retry=False, text="Not allowed."),
     Code.NOT_FOUND: Meaning(404, _C, retry=False, text="There is nothing here."),
     Code.UNKNOWN_USER: Meaning(404, _C, retry=False, text="There is no such user."),

@@ -82,6 +82,14 @@ ACCESS_TOKEN_S: Final = 600
 REFRESH_TOKEN_S: Final = 30 * 24 * 3600
 REFRESH_RETRY_S: Final = 15
 TICKET_S: Final = 600
+YOUNG_DEVICE_MS: Final = 24 * 3600 * 1000
+"""A device younger than this needs the recovery code to remove older ones, change the password or delete the account."""
+
+# Invites by members
+INVITE_USES_MAX: Final = 100
+INVITE_DAYS_MAX: Final = 30
+INVITES_OPEN_MAX: Final = 20
+"""Usable invites of one account at a time."""
 
 # Requests
 PENDING_PER_SENDER_DAY: Final = 10

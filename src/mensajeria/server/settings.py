@@ -34,10 +34,10 @@ CLIENT_NAMES: Final = frozenset(
 )
 """Names that the client and the command line read."""
 TEST_PREFIX: Final = "MENSAJERIA_TEST_"
-SECRET_FIELDS: Final = ("database_url", "metrics_token", "s3_secret_key")
+SECRET_FIELDS: Final = ("database_url", "metrics_token", "redis_url", "s3_secret_key")
 """Settings that may come from a file named by `<NAME>_FILE` instead."""
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-REGISTRATION: Final = ("open", "invite", "closed")
+REGISTRATION: Final = ("open", "approval", "invite", "closed")
 
 
 class SettingsError(ValueError):
@@ -58,14 +58,21 @@ class Settings(BaseSettings):
         None, description="postgresql://user:password@host/name or sqlite:///path; unset: SQLite in the data folder."
     )
     redis_url: SecretStr | None = Field(
-        None, description="redis://:password@host/0, what several processes share; unset: one process alone."
+        None, description="redis://[user:password@]host[:port][/number] of Redis 7 or Valkey, rediss:// with TLS."
     )
     migrate: bool = Field(default=False, description="Migrate a PostgreSQL database at start; SQLite always is.")
-    workers: int = Field(1, ge=1, le=256, description="Processes. More than one needs PostgreSQL and a shared broker.")
+    workers: int = Field(1, ge=1, le=256, description="Processes. More than one needs PostgreSQL and Redis.")
     server_name: str = Field("MensajeriaApp", min_length=1, max_length=64, description="The name people see.")
-    registration: Literal["open", "invite", "closed"] | None = Field(
+    registration: Literal["open", "approval", "invite", "closed"] | None = Field(
         None, description="Who may register; unset: open when bound to loopback, otherwise invite."
     )
+    member_invites: bool = Field(default=False, description="Members may make invites, not only the operator.")
+    public_url: str | None = Field(
+        None,
+        description="The address people use, https://...; `admin doctor` tries it.",
+        pattern=r"^https?://[^/\s]+/?$",
+    )
+    audit_days: int = Field(90, ge=1, le=36_500, description="Days that the audit log is kept.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins of web pages that may call this server, separated by commas; native clients send none."
     )
@@ -124,14 +131,11 @@ class Settings(BaseSettings):
             normalise_url(value.get_secret_value())
         return value
 
-    @field_validator("workers")
+    @field_validator("redis_url")
     @classmethod
-    def _one_process(cls, value: int) -> int:
-        if value > 1:
-            raise ValueError(
-                "this version has no broker between processes yet: with more than one worker, messages would not reach "
-                "people connected to another one; use 1"
-            )
+    def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("redis://host, rediss://host or unix:///path")  # not the URL: it may hold a password
         return value
 
     @model_validator(mode="after")
@@ -140,13 +144,25 @@ class Settings(BaseSettings):
             raise ValueError("MENSAJERIA_METRICS_HOST is reachable from elsewhere: set MENSAJERIA_METRICS_TOKEN, too")
         return self
 
+    @model_validator(mode="after")
+    def _many_processes(self) -> Self:
+        if self.workers > 1:
+            if self.database_url is None or self.effective_database_url.startswith("sqlite"):
+                raise ValueError("more than one worker needs PostgreSQL: set MENSAJERIA_DATABASE_URL")
+            if self.redis_url is None:
+                raise ValueError(
+                    "more than one worker needs Redis or Valkey, or messages would not reach people connected to "
+                    "another one: set MENSAJERIA_REDIS_URL"
+                )
+        return self
+
     @property
     def is_loopback(self) -> bool:
         """True when only this machine can reach the server."""
         return _is_loopback(self.host)
 
     @property
-    def effective_registration(self) -> Literal["open", "invite", "closed"]:
+    def effective_registration(self) -> Literal["open", "approval", "invite", "closed"]:
         """Who may register, with the default resolved."""
         return self.registration or ("open" if self.is_loopback else "invite")
 

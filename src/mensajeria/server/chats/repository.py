@@ -63,6 +63,7 @@ def _heads(viewer: Viewer) -> Any:
         .join(chat, chat.c.id == chat_member.c.chat)
         .outerjoin(device_cursor, own_cursor)
         .where(chat_member.c.account == viewer.account_id, chat_member.c.declined.is_(False))
+        .where(chat.c.departed.is_(False))  # its id could not be checked any more: devices keep what they have
     )
 
 

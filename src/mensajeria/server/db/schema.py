@@ -35,6 +35,8 @@ Id: Final = BigInteger().with_variant(Integer, "sqlite")
 
 ACTIVE: Final = "active"
 SUSPENDED: Final = "suspended"
+PENDING: Final = "pending"
+"""Registered, and not yet approved by the operator."""
 
 # A row of facts about this server: server_id, restore_epoch, decoy record, log id. Small and read at start.
 server_state = Table(
@@ -60,7 +62,7 @@ account = Table(
     Column("identity", LargeBinary, nullable=False),
     Column("idfp", LargeBinary(32), nullable=False),
     Column("list_ver", BigInteger, nullable=False),
-    CheckConstraint("status in ('active', 'suspended')", name="status"),
+    CheckConstraint("status in ('active', 'suspended', 'pending')", name="status"),
     sqlite_autoincrement=True,
 )
 

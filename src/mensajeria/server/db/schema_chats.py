@@ -1,7 +1,7 @@
 """Chats, their logs and the mailboxes.
 
 `event` and `mailbox` have no foreign keys: every insert into them holds the lock of the chat's or device's row, which
-proves that it exists, and neither chats nor devices are ever deleted: a check for every row would only cost time.
+proves that it exists, and what is deleted takes its rows with it under the same lock: a check for every row would only cost time.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ chat: Final = Table(
     Column("member_seq", BigInteger, nullable=False, server_default=_ZERO),
     Column("member_hash", LargeBinary, nullable=True),
     Column("created_ms", BigInteger, nullable=False),
+    Column("departed", Boolean, nullable=False, server_default=false()),  # direct: the other account was deleted
     Column("kept_from", BigInteger, nullable=False, server_default=_ZERO),  # retention has erased the rows up to here
     postgresql_with={"fillfactor": 50},  # every message updates its chat's row: leave room for it on the same page
 )

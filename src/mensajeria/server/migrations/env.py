@@ -7,7 +7,7 @@ from typing import cast
 from alembic import context
 from sqlalchemy import Connection
 
-from mensajeria.server.db import schema_chats, schema_content  # noqa: F401 - their tables join the same MetaData
+from mensajeria.server.db import schema_access, schema_chats, schema_content  # noqa: F401 - their tables join the same MetaData
 from mensajeria.server.db.schema import metadata
 
 connection = cast("Connection", context.config.attributes["connection"])
