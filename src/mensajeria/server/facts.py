@@ -35,7 +35,7 @@ class Facts:
 
     @property
     def redis_prefix(self) -> str:
-        """What the keys of this server begin with in a Redis that others may share."""
+        """What the names of this server's keys and channels begin with: several servers may share a Redis."""
         return f"mensajeria:{self.server_id.hex()}:"
 
     def __repr__(self) -> str:

@@ -15,10 +15,14 @@ from mensajeria.server import health
 from mensajeria.server.accounts import rest as accounts_rest
 from mensajeria.server.apidocs.routes import docs_router
 from mensajeria.server.backup import rest as backup_rest
+from mensajeria.server.broker.broker import Broker
+from mensajeria.server.broker.memory import MemoryBroker
+from mensajeria.server.broker.redis import RedisBroker
 from mensajeria.server.caller import known_query
 from mensajeria.server.chats import groups_rest
 from mensajeria.server.chats import rest as chats_rest
 from mensajeria.server.devices import rest as devices_rest
+from mensajeria.server.facts import Facts
 from mensajeria.server.files import rest as files_rest
 from mensajeria.server.keys import rest as keys_rest
 from mensajeria.server.metrics.listener import metrics_listener
@@ -70,7 +74,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             app.state.start_failure = failure  # uvicorn would only log it: `serve` tells the operator
             raise
         app.state.server = server
-        app.state.gateway = gateway = Gateway(server, numbers=numbers)
+        app.state.gateway = gateway = Gateway(server, broker=broker_for(settings, server.facts), numbers=numbers)
         app.state.readiness = Readiness(server, lambda: gateway.draining)
         try:
             await gateway.start()
@@ -100,6 +104,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     _add_middleware(app, settings, clock, numbers)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
+
+
+def broker_for(settings: Settings, facts: Facts) -> Broker:
+    """Between processes when there is a Redis, else inside of this one."""
+    if settings.redis_url is None:
+        return MemoryBroker()
+    return RedisBroker(settings.redis_url.get_secret_value(), facts.redis_prefix)
 
 
 def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Numbers) -> None:

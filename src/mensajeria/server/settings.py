@@ -148,10 +148,10 @@ class Settings(BaseSettings):
     def _many_processes(self) -> Self:
         if self.workers > 1:
             if self.database_url is None or self.effective_database_url.startswith("sqlite"):
-                raise ValueError("more than one worker needs PostgreSQL: set MENSAJERIA_DATABASE_URL")
+                raise ValueError("MENSAJERIA_WORKERS above 1 needs PostgreSQL: set MENSAJERIA_DATABASE_URL")
             if self.redis_url is None:
                 raise ValueError(
-                    "more than one worker needs Redis or Valkey, or messages would not reach people connected to "
+                    "MENSAJERIA_WORKERS above 1 needs Redis or Valkey, or messages would not reach people connected to "
                     "another one: set MENSAJERIA_REDIS_URL"
                 )
         return self

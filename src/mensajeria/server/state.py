@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
 from mensajeria.server.accounts.auth_socket import AuthSession
+from mensajeria.server.accounts.change_socket import AccountChanges
 from mensajeria.server.accounts.login import LoginService
 from mensajeria.server.accounts.opaque import PasswordVerifier
 from mensajeria.server.accounts.refresh import RefreshService
 from mensajeria.server.accounts.registration import Registration
 from mensajeria.server.accounts.sessions import Authenticator
+from mensajeria.server.accounts.signals import SignalWatch
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
 from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.engine import Database
@@ -42,6 +44,8 @@ class Server:
     registration: Registration
     login: LoginService
     refresh: RefreshService
+    changes: AccountChanges
+    signals: SignalWatch
     key_log: KeyLog
     files: Files
     retention: Retention
@@ -50,11 +54,13 @@ class Server:
 
     def auth_session(self, network: str | None) -> AuthSession:
         """The conversation of one connection to `/auth/ws` from `network` (see `network.client_network`)."""
-        return AuthSession(self.settings, self.facts, self.registration, self.login, network)
+        return AuthSession(self.settings, self.facts, self.registration, self.login, self.changes, network)
 
     async def close(self) -> None:
         """Finish what was accepted, then give everything up."""
+        await self.signals.close()
         await self.files.close()
         await self.retention.close()
         await self.db.close()
+        await self.limiter.close()
         self.opaque.close()

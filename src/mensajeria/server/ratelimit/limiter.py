@@ -24,6 +24,10 @@ class BucketStore(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Give up what it holds."""
+        ...
+
 
 class MemoryBuckets:
     """Buckets of this process. A bucket is (tokens, moment); an absent one is full."""
@@ -42,6 +46,10 @@ class MemoryBuckets:
         wait = 0.0 if tokens >= cost else (cost - tokens) / per_second
         self._put((name, key), (tokens if wait else tokens - cost, now))
         return wait
+
+    async def close(self) -> None:
+        """See `BucketStore.close`."""
+        self._buckets.clear()
 
     def _put(self, key: tuple[str, bytes], value: tuple[float, float]) -> None:
         self._buckets[key] = value
@@ -73,6 +81,10 @@ class Limiter:
     async def allows(self, limit: Limit, key: bytes | str, *, cost: int = 1) -> bool:
         """As `check`, for limits that change the answer instead of refusing it."""
         return not await self._take(limit, key, cost)
+
+    async def close(self) -> None:
+        """Nothing is counted any more."""
+        await self._store.close()
 
     async def _take(self, limit: Limit, key: bytes | str, cost: int) -> float:
         try:

@@ -67,7 +67,14 @@ def event_log(db: Database) -> EventLog:
 class Gateway:
     """Everything behind `/ws`. `start` it in the event loop before the first connection, `drain` it at the end."""
 
-    def __init__(self, server: Server, *, broker: Broker | None = None, share: Share = DEFAULT_SHARE, numbers: Numbers | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        broker: Broker | None = None,
+        share: Share = DEFAULT_SHARE,
+        numbers: Numbers | None = None,
+    ) -> None:
         self.server = server
         self.share = share
         self.closes: Counter[str] = Counter()

@@ -26,8 +26,10 @@ class Hub:
         chat_changed: Callable[[ChatNote, Iterable[Connection]], None],
         logins_ended: Callable[[tuple[int, ...]], None],
     ) -> None:
-        """`chat_changed` is called for every ChatNote, with the connections of its accounts; `logins_ended` with the
-        devices of every EndNote.
+        """What else notes do.
+
+        `chat_changed` gets every ChatNote, with the connections of its accounts; `logins_ended` the devices of every
+        EndNote.
         """
         self._chat_changed = chat_changed
         self._logins_ended = logins_ended
@@ -72,7 +74,12 @@ class Hub:
         """The connections of these accounts."""
         return chain.from_iterable([self._accounts.get(account, _NONE) for account in accounts])
 
-    def deliver(self, note: Note) -> None:
+    def of_device(self, device: int) -> tuple[Connection, ...]:
+        """The device's connection, if it is here."""
+        one = self._devices.get(device)
+        return _NONE if one is None else (one,)
+
+    def deliver(self, note: Note) -> None:  # noqa: C901 - one table: a line or two for each kind
         """Give a note to the connections it concerns."""
         match note:
             case ItemNote():
@@ -82,8 +89,8 @@ class Hub:
                         if connection.device_id != skip:
                             connection.queue(item)
             case DeviceItemNote():
-                if (one := self._devices.get(note.device)) is not None:
-                    one.queue(note.item)
+                for connection in self.of_device(note.device):
+                    connection.queue(note.item)
             case FrameNote():
                 self._deliver_frame(note)
             case ChatNote():
@@ -91,8 +98,7 @@ class Hub:
             case EndNote():
                 self.end(note)
             case JoinNote():
-                if note.origin != self.origin and (one := self._devices.get(note.device)) is not None:
-                    one.close(Close.REPLACED)
+                self._replace(note)
 
     def flush(self) -> None:
         """Send everything that was queued."""
@@ -105,12 +111,17 @@ class Hub:
 
     def _deliver_frame(self, note: FrameNote) -> None:
         if note.device:
-            if (one := self._devices.get(note.device)) is not None:
-                one.send_body(note.kind, note.body)
+            for connection in self.of_device(note.device):
+                connection.send_body(note.kind, note.body)
             return
         for connection in list(self.of_accounts(note.accounts)):
             if connection.login is not None and connection.login.account_id != note.skip:
                 connection.send_body(note.kind, note.body)
+
+    def _replace(self, note: JoinNote) -> None:
+        if note.origin != self.origin:
+            for connection in self.of_device(note.device):
+                connection.close(Close.REPLACED)
 
     def joined(self) -> list[Connection]:
         """All connections whose hello has taken effect."""
