@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -58,7 +57,6 @@ class Dispatcher:
         self._cursors = cursors
         self._mailboxes = mailboxes
         self.draining = False
-        self.frames: Counter[type] = Counter()
         self.table: Final[dict[type, Callable[[Connection, Any, bytes], None]]] = {
             MessageOuter: self._message,
             frames.Sync: self._sync,
@@ -71,6 +69,8 @@ class Dispatcher:
             frames.Ping: self._ping,
             frames.Pong: self._pong,
         }
+        self.frames: Final = dict.fromkeys(self.table, 0)
+        """How many of each kind have come."""
 
     def handle(self, connection: Connection, frame: Any, body: bytes) -> None:
         """See `Host.handle`."""
