@@ -14,10 +14,13 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import RedisError
 
 TIMEOUT_S: Final = 2.0
 """How long one command may take."""
+_DRIVER: Final = DriverInfo()
+"""Made here, once: left to each connection, it would look for the version of the package on disk, in the event loop."""
 REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 
@@ -26,6 +29,7 @@ def redis_client(url: str, *, timeout_s: float = TIMEOUT_S) -> Redis:
     client: Redis = Redis.from_url(
         url,
         protocol=2,
+        driver_info=_DRIVER,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,

@@ -93,5 +93,5 @@ def decode_packet(data: bytes) -> tuple[bytes, list[Message]]:
     """
     try:
         return _decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PacketError(str(error)) from None
