@@ -19,6 +19,7 @@ from starlette.routing import Match
 from mensajeria.protocol.api import Problem
 from mensajeria.protocol.errors import MEANINGS, Code, ProtocolError
 
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 MEDIA_TYPE: Final = "application/problem+json"
 _BY_STATUS: Final = {
     400: Code.MALFORMED,
@@ -91,9 +92,14 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of this path: the framework knows only those of the first route that has it."""
-    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
+    """The methods of this path: the framework names only those of the first route that has it."""
+    routes = request.app.routes
+
+    def has(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return [method for method in METHODS if has(method)]
 
 
 async def _on_database_error(request: Request, error: Exception) -> JSONResponse:

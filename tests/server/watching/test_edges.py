@@ -1,0 +1,101 @@
+"""The edges of the HTTP side: problems of the framework itself, headers, origins, proxies, pages for people."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from mensajeria.kit.clock import FakeClock
+from mensajeria.server.apidocs.routes import ASSETS, REDOC
+from mensajeria.server.main import create_app
+from mensajeria.server.settings import Settings, SettingsError, load_settings
+from tests.server.fixtures import ON_SQLITE
+
+ORIGIN = "https://chat.example.org"
+REDOC_SHA256 = "dcaf76612bc4a3fbcc923a8966dee2f6146a5f32e5ce1b6f02dd60cbbf89500b"
+"""Of bundles/redoc.standalone.js in the package redoc 2.5.4."""
+
+
+@asynccontextmanager
+async def client(**settings: object) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application that is not started: nothing here asks for its database."""
+    app = await asyncio.to_thread(create_app, Settings.model_validate(settings), FakeClock())  # reads files
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://server") as http:
+        yield http
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("DELETE", "/version", 405), ("GET", "/v1/chats?x=1", 400), ("GET", "/v1/server", 503)],
+)
+async def test_every_refusal_is_a_problem_document(method: str, path: str, status: int) -> None:
+    async with client() as http:
+        answer = await http.request(method, path)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+async def test_every_method_of_a_path_is_named() -> None:
+    async with client() as http:
+        answer = await http.request("TRACE", "/v1/devices/me/prekeys")
+
+    assert answer.headers["allow"] == "GET, PUT"
+
+
+async def test_a_request_id_of_the_caller_is_not_believed() -> None:
+    async with client() as http:
+        answer = await http.get("/version", headers={"X-Request-Id": "mine"})
+
+    assert answer.headers.get_list("x-request-id") != ["mine"]
+    assert len(answer.headers.get_list("x-request-id")) == 1
+
+
+async def test_no_page_may_call_unless_its_origin_is_listed() -> None:
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
+    async with client() as http:
+        assert "access-control-allow-origin" not in (await http.get("/version", headers={"Origin": ORIGIN})).headers
+        assert (await http.options("/version", headers=asked)).status_code == 405
+    async with client(allowed_origins=ORIGIN) as http:
+        assert (await http.options("/version", headers=asked)).headers["access-control-allow-origin"] == ORIGIN
+        other = await http.get("/version", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("origin", ["*", "chat.example.org", "https://chat.example.org/", "https://Chat.example.org"])
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    with pytest.raises(SettingsError, match="MENSAJERIA_ALLOWED_ORIGINS"):
+        load_settings(allowed_origins=origin)
+
+
+async def test_pages_for_people_are_off_unless_wanted() -> None:
+    async with client() as http:
+        assert (await http.get("/docs")).status_code == 404
+        assert (await http.get("/version")).headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_pages_for_people_load_nothing_from_elsewhere() -> None:
+    async with client(api_docs=True) as http:
+        page = await http.get("/docs")
+        program = await http.get("/docs/redoc.js")
+        assert (await http.get("/docs/start.js")).is_success
+
+    assert page.headers.get_list("content-security-policy")[0].startswith("default-src 'none'; script-src 'self';")
+    assert len(page.headers.get_list("content-security-policy")) == 1
+    assert "http" not in page.text.replace("<!doctype html>", "")
+    assert hashlib.sha256(program.content).hexdigest() == REDOC_SHA256
+    assert hashlib.sha256(gzip.decompress((ASSETS / REDOC).read_bytes())).hexdigest() == REDOC_SHA256
+
+
+@ON_SQLITE
+async def test_metrics_are_not_on_the_public_port(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/metrics")).status_code == 404
