@@ -43,9 +43,9 @@ def known_query(request: Request) -> None:
         ProtocolError: MALFORMED.
     """
     route = request.scope.get("route")
-    if request.query_params and isinstance(route, APIRoute):
-        if set(request.query_params) - _query_names(route.dependant):
-            raise ProtocolError(Code.MALFORMED, "query: unknown parameter")
+    given = set(request.query_params)
+    if given and isinstance(route, APIRoute) and given - _query_names(route.dependant):
+        raise ProtocolError(Code.MALFORMED, "query: unknown parameter")
 
 
 def _query_names(dependant: Dependant) -> set[str]:

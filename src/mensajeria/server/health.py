@@ -38,9 +38,10 @@ async def is_alive() -> Health:
 
 @router.get("/readyz", responses=errors(Code.UNAVAILABLE))
 async def is_ready(request: Request, _server: TheServer) -> Health:
-    """Readiness: the database answers, takes writes and has the schema this program needs, the data folder has room,
-    and the process is not about to end. Otherwise `detail` names what is wrong: draining, disk, database, schema or
-    writer.
+    """Readiness: whether this process should be given work.
+
+    The database answers, takes writes and has the schema this program needs, the data folder has room, and the process
+    is not about to end. Otherwise `detail` names what is wrong: draining, disk, database, schema or writer.
     """
     readiness: Readiness = request.app.state.readiness
     if faults := await readiness.faults():
