@@ -39,7 +39,7 @@ class Mac(AuthBase):
         """Sign it, if it carries one of our tokens and no MAC of somebody's own making."""
         key = _keys.get(_text(request.headers.get("Authorization", "")))
         if key is not None and not request.headers.get(MAC_HEADER):
-            body = request.body or b""
+            body: Any = request.body or b""
             raw = body.encode() if isinstance(body, str) else bytes(body)
             with _lock:
                 count = next(_counter)
