@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.protocol.api import MAC_HEADER
 from mensajeria.server import health
+from mensajeria.server.accounts import invites_rest
 from mensajeria.server.accounts import rest as accounts_rest
 from mensajeria.server.apidocs.routes import docs_router
 from mensajeria.server.backup import rest as backup_rest
@@ -43,6 +44,7 @@ from mensajeria.server.version import VERSION
 ROUTES: Final = (
     health,
     accounts_rest,
+    invites_rest,
     devices_rest,
     keys_rest,
     chats_rest,
@@ -80,9 +82,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             await gateway.start()
             server.files.start()
             server.retention.start()
+            await server.signals.start()
             async with metrics_listener(server, Figures(gateway), numbers) as app.state.metrics_port:
                 yield
                 await gateway.drain()
+        except Exception as failure:
+            app.state.start_failure = failure
+            raise
         finally:
             await server.close()
 
