@@ -24,7 +24,17 @@ OPAQUE_SETUP: Final = "opaque.setup"
 CHANNEL_KEY: Final = "ck.key"
 TOKEN_KEY: Final = "jwt.key"  # noqa: S105 - a file's name
 LOG_KEY: Final = "log.key"
+PREVIOUS: Final = {TOKEN_KEY: "jwt.previous.key", CHANNEL_KEY: "ck.previous.key"}
+"""The key before the last rotation, and behind its 32 bytes when that was: milliseconds UTC, 8 bytes big-endian."""
 SIZES: Final = {OPAQUE_SETUP: 128, CHANNEL_KEY: 32, TOKEN_KEY: 32, LOG_KEY: 32}
+
+
+@dataclass(frozen=True, slots=True)
+class FormerKey:
+    """The key that was replaced at `at_ms`."""
+
+    key: Secret
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +45,16 @@ class KeyFiles:
     channel: Secret
     token: Secret
     log: Secret
+    former_token: FormerKey | None = None
+    former_channel: FormerKey | None = None
 
     @property
     def fingerprint(self) -> bytes:
-        """32 bytes that tell these secrets from others without revealing them, kept by the database."""
-        publics = [_public(self.token), _public(self.log)]
-        return H("server-keys", *publics, H("k", self.opaque_setup.reveal()), H("k", self.channel.reveal()))
+        """32 bytes that tell these secrets from others without revealing them, kept by the database.
+
+        Of those that never change: without them nobody could log in, or the key log could not go on. The others rotate.
+        """
+        return H("server-keys", _public(self.log), H("k", self.opaque_setup.reveal()))
 
 
 def _public(seed: Secret) -> bytes:
@@ -56,7 +70,47 @@ def load_key_files(folder: Path) -> KeyFiles | None:
     if not folder.exists():
         return None
     found = {name: _read(folder / name, size) for name, size in SIZES.items()}
-    return KeyFiles(found[OPAQUE_SETUP], found[CHANNEL_KEY], found[TOKEN_KEY], found[LOG_KEY])
+    former = {name: _read_former(folder / file) for name, file in PREVIOUS.items()}
+    return KeyFiles(
+        found[OPAQUE_SETUP],
+        found[CHANNEL_KEY],
+        found[TOKEN_KEY],
+        found[LOG_KEY],
+        former[TOKEN_KEY],
+        former[CHANNEL_KEY],
+    )
+
+
+def _read_former(path: Path) -> FormerKey | None:
+    if not path.exists():
+        return None
+    content = _read(path, 40).reveal()
+    return FormerKey(Secret(content[:32]), int.from_bytes(content[32:], "big"))
+
+
+def rotate_key_file(folder: Path, name: str, now_ms: int) -> None:
+    """Replace TOKEN_KEY or CHANNEL_KEY by a new one; the one before stays beside it. A kill in between harms nothing.
+
+    Raises:
+        StateError: the file there is cannot be read.
+    """
+    old = _read(folder / name, SIZES[name])
+    _replace(folder / PREVIOUS[name], old.reveal() + now_ms.to_bytes(8, "big"))
+    _replace(folder / name, secrets.token_bytes(SIZES[name]))
+
+
+def forget_former_key(folder: Path, name: str) -> None:
+    """Remove the key before the last rotation."""
+    (folder / PREVIOUS[name]).unlink(missing_ok=True)
+    _sync_folder(folder)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    _write(draft, content)
+    draft.replace(path)
+    _sync_folder(path.parent)
 
 
 def _read(path: Path, size: int) -> Secret:

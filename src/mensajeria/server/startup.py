@@ -11,16 +11,24 @@ from sqlalchemy.exc import IntegrityError
 
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.kit.secrets import Secret
+from mensajeria.server.accounts.change_socket import AccountChanges
+from mensajeria.server.accounts.decoys import Decoys
+from mensajeria.server.accounts.deletion import AccountDeletion
+from mensajeria.server.accounts.ended import EndedLogins
 from mensajeria.server.accounts.invites import DAY_MS, create_invite
 from mensajeria.server.accounts.login import LoginService
 from mensajeria.server.accounts.opaque import PasswordVerifier, make_decoy
+from mensajeria.server.accounts.password import PasswordChange
+from mensajeria.server.accounts.recovery import Recovery
 from mensajeria.server.accounts.refresh import RefreshService
 from mensajeria.server.accounts.registration import Registration
 from mensajeria.server.accounts.sessions import Authenticator
+from mensajeria.server.accounts.signals import SignalWatch
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
 from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import migrate, require_head
+from mensajeria.server.devices.removal import DeviceRemoval
 from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
 from mensajeria.server.files.service import Files
 from mensajeria.server.files.storage import FolderStorage, Storage
@@ -129,9 +137,18 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
     db, facts, hub = prepared.db, prepared.facts, Relay()
     limiter = Limiter(bucket_store(settings, clock, facts))
     opaque = PasswordVerifier(prepared.keys.opaque_setup)
-    tokens = AccessTokens(prepared.keys.token, facts.server_id, clock)
-    sealer = ChannelKeySealer(prepared.keys.channel)
+    keys = prepared.keys
+    tokens = AccessTokens(keys.token, facts.server_id, clock, keys.former_token)
+    sealer = ChannelKeySealer(keys.channel, None if keys.former_channel is None else keys.former_channel.key)
     authenticator = Authenticator(db, tokens, sealer, clock)
+    ends = EndedLogins(authenticator, hub)
+
+    async def reload_keys() -> None:
+        found = await asyncio.to_thread(load_key_files, settings.secrets_dir)
+        if found is not None:
+            tokens.use(found.token, found.former_token)
+            sealer.use(found.channel, None if found.former_channel is None else found.former_channel.key)
+
     return Server(
         settings=settings,
         clock=clock,
@@ -157,6 +174,21 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
             hub=hub,
         ),
         refresh=RefreshService(clock=clock, db=db, tokens=tokens, sealer=sealer, authenticator=authenticator, hub=hub),
+        changes=AccountChanges(
+            PasswordChange(clock=clock, db=db, facts=facts, limiter=limiter, opaque=opaque, ends=ends),
+            Recovery(
+                clock=clock,
+                db=db,
+                facts=facts,
+                limiter=limiter,
+                opaque=opaque,
+                decoys=Decoys(keys.opaque_setup),
+                ends=ends,
+            ),
+            DeviceRemoval(clock=clock, db=db, facts=facts, limiter=limiter, ends=ends, hub=hub),
+            AccountDeletion(clock=clock, db=db, facts=facts, ends=ends, hub=hub),
+        ),
+        signals=SignalWatch(clock=clock, db=db, ends=ends, hub=hub, reload_keys=reload_keys),
         key_log=KeyLog(db, clock, prepared.keys.log, facts.restore_epoch),
         files=Files(
             db,

@@ -16,6 +16,7 @@ from mensajeria.protocol import auth, limits
 from mensajeria.protocol.auth import ServerAuth, decode_from_client, encode_auth
 from mensajeria.protocol.encoding import MalformedError
 from mensajeria.protocol.errors import Close, Code, ProtocolError
+from mensajeria.server.accounts.change_socket import AccountChanges, ChangeTalk
 from mensajeria.server.accounts.login import LoginService, PendingLogin, ProvenLogin
 from mensajeria.server.accounts.registration import Registration, Ticket
 from mensajeria.server.db.failures import DATABASE_ERRORS
@@ -46,12 +47,19 @@ class AuthSession:
     """
 
     def __init__(
-        self, settings: Settings, facts: Facts, registration: Registration, login: LoginService, network: str | None
+        self,
+        settings: Settings,
+        facts: Facts,
+        registration: Registration,
+        login: LoginService,
+        changes: AccountChanges,
+        network: str | None,
     ) -> None:
         self._settings = settings
         self._facts = facts
         self._registration = registration
         self._login = login
+        self._changes = ChangeTalk(changes, network)
         self._network = network
         self._messages = 0
         self._ticket: Ticket | None = None
@@ -113,6 +121,11 @@ class AuthSession:
                 answer_to_device = await self._login.take(self._require_proven(), message)
                 self._proven = None  # one login, one device
                 return answer_to_device
+            case _:
+                answer_to_change = await self._changes.answer(message, self._require_proven)
+                if self._changes.ends_login:
+                    self._proven = self._pending = None
+                return answer_to_change
 
     def _require_proven(self) -> ProvenLogin:
         if self._proven is None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
-from mensajeria.server.db.schema import invite
+from mensajeria.server.db.schema import account, invite
+from mensajeria.server.db.schema_access import invitation
 
 DAY_MS = 24 * 3600 * 1000
 USES_MAX = 10_000
+InviteState = Literal["valid", "revoked", "expired", "used"]
+INVITE_COLUMNS = (invite.c.id, invite.c.uses_left, invite.c.created_ms, invite.c.expires_ms, invite.c.revoked_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,20 @@ class InviteRow:
     created_ms: int
     expires_ms: int
     revoked_ms: int | None
+    created_by: str | None = None
+    """The handle of the member who made it; None: the operator, or an account that is gone."""
 
     def is_usable(self, now_ms: int) -> bool:
         """True while somebody could register with it."""
-        return self.uses_left > 0 and self.expires_ms > now_ms and self.revoked_ms is None
+        return self.state(now_ms) == "valid"
+
+    def state(self, now_ms: int) -> InviteState:
+        """Why it can or cannot be used."""
+        if self.revoked_ms is not None:
+            return "revoked"
+        if self.uses_left <= 0:
+            return "used"
+        return "valid" if self.expires_ms > now_ms else "expired"
 
 
 def token_hash(token: bytes) -> bytes:
@@ -37,8 +51,10 @@ def token_hash(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def create_invite(connection: Connection, *, uses: int, expires_ms: int, now_ms: int) -> tuple[int, Secret]:
-    """Make an invite; its id and its token, which is told once.
+def create_invite(
+    connection: Connection, *, uses: int, expires_ms: int, now_ms: int, created_by: int | None = None
+) -> tuple[int, Secret]:
+    """Make an invite; its id and its token, which is told once. `created_by`: an account's row id, None = the operator.
 
     Raises:
         ValueError: no use, too many, or already expired.
@@ -49,7 +65,7 @@ def create_invite(connection: Connection, *, uses: int, expires_ms: int, now_ms:
         raise ValueError("an invite must expire in the future")
     token = secrets.token_bytes(limits.INVITE_TOKEN_BYTES)
     row = insert(invite).values(
-        token_hash=token_hash(token), uses_left=uses, created_ms=now_ms, expires_ms=expires_ms, created_by=None
+        token_hash=token_hash(token), uses_left=uses, created_ms=now_ms, expires_ms=expires_ms, created_by=created_by
     )
     created = connection.execute(row.returning(invite.c.id)).scalar_one()
     return created, Secret(token)
@@ -70,11 +86,24 @@ def check_invite(connection: Connection, token: bytes, now_ms: int) -> None:
         raise ProtocolError(Code.INVITE_INVALID)
 
 
-def use_invite(connection: Connection, token: bytes, now_ms: int) -> None:
-    """Take one use; raises ProtocolError INVITE_INVALID. Two who come at once for the last use: one gets it."""
+def use_invite(connection: Connection, token: bytes, now_ms: int) -> int:
+    """Take one use and return the invite's id. Two who come at once for the last use: one gets it.
+
+    Raises:
+        ProtocolError: INVITE_INVALID.
+    """
     used = update(invite).where(_usable(token, now_ms)).values(uses_left=invite.c.uses_left - 1)
-    if connection.execute(used).rowcount != 1:
+    found = connection.execute(used.returning(invite.c.id)).scalar_one_or_none()
+    if found is None:
         raise ProtocolError(Code.INVITE_INVALID)
+    return int(found)
+
+
+def note_invitation(connection: Connection, account_id: int, invite_id: int, now_ms: int) -> None:
+    """Remember by which invite an account came."""
+    inviter = select(invite.c.created_by).where(invite.c.id == invite_id).scalar_subquery()
+    row = {"account": account_id, "invite": invite_id, "invited_by": inviter, "created_ms": now_ms}
+    connection.execute(insert(invitation).values(row))
 
 
 def revoke_invite(connection: Connection, invite_id: int, now_ms: int) -> bool:
@@ -87,5 +116,5 @@ def revoke_invite(connection: Connection, invite_id: int, now_ms: int) -> bool:
 
 def list_invites(connection: Connection) -> list[InviteRow]:
     """Every invite, newest first."""
-    columns = (invite.c.id, invite.c.uses_left, invite.c.created_ms, invite.c.expires_ms, invite.c.revoked_ms)
-    return [InviteRow(*row) for row in connection.execute(select(*columns).order_by(invite.c.id.desc()))]
+    query = select(*INVITE_COLUMNS, account.c.handle).outerjoin(account, account.c.id == invite.c.created_by)
+    return [InviteRow(*row) for row in connection.execute(query.order_by(invite.c.id.desc()))]

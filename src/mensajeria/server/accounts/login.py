@@ -24,7 +24,7 @@ from mensajeria.server.accounts.refresh import start_family
 from mensajeria.server.accounts.sessions import Authenticator
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer, channel_key_id
 from mensajeria.server.db.engine import AnyRow, Database
-from mensajeria.server.db.schema import ACTIVE, account, device
+from mensajeria.server.db.schema import ACTIVE, PENDING, account, device
 from mensajeria.server.devices.audience import contacts_of
 from mensajeria.server.devices.lists import NewDevice, check_added, insert_device, newest_list, swap_list
 from mensajeria.server.facts import Facts
@@ -44,6 +44,7 @@ class PendingLogin:
     ke2: bytes
     state: ServerLoginState
     account_id: int | None
+    record_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class ProvenLogin:
     uid: bytes
     ck: Secret
     transcript: bytes
+    record_hash: bytes
+    """Of the OPAQUE record that it was proven with: after a change of the password the proof is worth nothing."""
 
 
 class LoginService:
@@ -95,7 +98,8 @@ class LoginService:
         await self._limit(message, network, known if is_known else None)
         record = self._facts.decoy_record if row is None else row.opaque_record
         ke2, state = self._opaque.challenge(message.ke1, message.handle, record)
-        return PendingLogin(message.ke1, ke2, state, None if row is None else row.id)
+        account_id = None if row is None else row.id
+        return PendingLogin(message.ke1, ke2, state, account_id, hashlib.sha256(record).digest())
 
     async def _limit(self, message: LoginStart, network: str | None, known: bytes | None) -> None:
         """A wrong guess never sends KE3, so KE1 is what counts. A device that logged in before cannot be locked out."""
@@ -111,7 +115,7 @@ class LoginService:
         """Check KE3.
 
         Raises:
-            ProtocolError: BAD_CREDENTIALS; ACCOUNT_SUSPENDED only to who knows the password.
+            ProtocolError: BAD_CREDENTIALS; ACCOUNT_SUSPENDED and ACCOUNT_PENDING only to who knows the password.
         """
         if pending is None:
             raise ProtocolError(Code.BAD_CREDENTIALS)
@@ -119,9 +123,11 @@ class LoginService:
         account_id = pending.account_id
         if account_id is None:
             raise ProtocolError(Code.BAD_CREDENTIALS)
-        row, newest = await self._db.query(lambda c: (_account(c, account_id), newest_list(c, account_id)))
+        row, newest = await self._db.query(
+            lambda c: (_account(c, account_id, pending.record_hash), newest_list(c, account_id))
+        )
         transcript = login_transcript(pending.ke1, pending.ke2, ke3)
-        proven = ProvenLogin(account_id, row.uid, channel_key(session_key), transcript)
+        proven = ProvenLogin(account_id, row.uid, channel_key(session_key), transcript, pending.record_hash)
         return proven, LoginOk(row.uid, row.root_ver, row.wrap_password, row.wrap_recovery, row.identity, newest)
 
     async def add_device(self, proven: ProvenLogin, message: DeviceAdd) -> int:
@@ -132,7 +138,7 @@ class LoginService:
         """
         await self._limiter.check(Limit.LIST_ACCOUNT, proven.uid)
         account_id, now_ms = proven.account_id, self._clock.now_ms()
-        row, newest = await self._db.query(lambda c: (_account(c, account_id), newest_list(c, account_id)))
+        row, newest = await self._db.query(lambda c: (proven_account(c, proven), newest_list(c, account_id)))
         verified = await asyncio.to_thread(check_added, newest.body, message.device_list, row.identity, message.did)
         listed = verified.find(message.did)
         assert listed is not None
@@ -140,6 +146,7 @@ class LoginService:
 
         def store(connection: Connection) -> list[int]:
             sig = message.device_list.sig
+            proven_account(connection, proven, lock=True)
             swap_list(connection, account_id, row.identity, verified, sig, now_ms)
             insert_device(connection, account_id, NewDevice(listed, message.device_name, prekeys), now_ms)
             return contacts_of(connection, account_id)
@@ -184,7 +191,7 @@ class LoginService:
         return row.id, start_family(connection, row.id, now_ms)
 
     def _lock_device(self, connection: Connection, proven: ProvenLogin, message: DeviceLoginMessage) -> AnyRow:
-        _account(connection, proven.account_id)
+        proven_account(connection, proven, lock=True)  # a change of the password comes before or after, not meanwhile
         query = select(device.c.id, device.c.did, device.c.ed25519, device.c.gen).where(
             device.c.did == message.did, device.c.account_id == proven.account_id, device.c.revoked_ms.is_(None)
         )
@@ -217,8 +224,27 @@ def _credentials(connection: Connection, handle: str, known: bytes) -> tuple[Any
     return row, connection.execute(is_known).first() is not None
 
 
-def _account(connection: Connection, account_id: int) -> AnyRow:
-    row = connection.execute(select(account).where(account.c.id == account_id)).one()
+def proven_account(connection: Connection, proven: ProvenLogin, *, lock: bool = False) -> AnyRow:
+    """The account of a login, if its password is still the one that was proven. `lock`: keep it so until the commit.
+
+    Raises:
+        ProtocolError: BAD_CREDENTIALS, ACCOUNT_SUSPENDED or ACCOUNT_PENDING.
+    """
+    return _account(connection, proven.account_id, proven.record_hash, lock=lock)
+
+
+def _account(connection: Connection, account_id: int, record_hash: bytes, *, lock: bool = False) -> AnyRow:
+    query = select(account).where(account.c.id == account_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None or hashlib.sha256(row.opaque_record).digest() != record_hash:
+        raise ProtocolError(Code.BAD_CREDENTIALS)
+    require_active(row)
+    return row
+
+
+def require_active(row: AnyRow) -> None:
+    """Raises ProtocolError ACCOUNT_SUSPENDED or ACCOUNT_PENDING."""
+    if row.status == PENDING:
+        raise ProtocolError(Code.ACCOUNT_PENDING)
     if row.status != ACTIVE:
         raise ProtocolError(Code.ACCOUNT_SUSPENDED)
-    return row

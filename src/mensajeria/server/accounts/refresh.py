@@ -19,6 +19,7 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.accounts.sessions import Authenticator, Login
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer, channel_key_id
+from mensajeria.server.admin.audit import Act, record
 from mensajeria.server.db.engine import AnyRow, Database
 from mensajeria.server.db.schema import device, refresh_family
 from mensajeria.server.push import Push
@@ -98,6 +99,23 @@ class RefreshService:
         now_ms = self._clock.now_ms()
         await self._db.write(lambda connection: end_login(connection, login.device_id, now_ms))
         await self._tell_ended(login)
+
+    async def logout_everywhere(self, login: Login) -> None:
+        """End the logins of all devices of the account, this one included."""
+        now_ms = self._clock.now_ms()
+
+        def end(connection: Connection) -> list[int]:
+            actor = login.uid.hex()
+            record(connection, Act.LOGGED_OUT_EVERYWHERE, actor=actor, target=actor, now_ms=now_ms)
+            query = select(device.c.id).where(device.c.account_id == login.account_id, device.c.revoked_ms.is_(None))
+            devices = list(connection.execute(query.order_by(device.c.id)).scalars())
+            for device_id in devices:
+                end_login(connection, device_id, now_ms)
+            return devices
+
+        ended = await self._db.write(end)
+        self._authenticator.forget_devices(ended)
+        await self._hub.end_login(ended, Code.LOGIN_REVOKED)
 
     async def _tell_ended(self, login: Login) -> None:
         self._authenticator.forget(login.did)

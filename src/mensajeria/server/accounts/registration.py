@@ -14,10 +14,11 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.auth import SUITE_PASSWORD, RegisterChallenge, RegisterFinish, RegisterStart
 from mensajeria.protocol.devices import VerifiedList
 from mensajeria.protocol.errors import Code, ProtocolError
-from mensajeria.server.accounts.invites import check_invite, use_invite
+from mensajeria.server.accounts.invites import check_invite, note_invitation, use_invite
 from mensajeria.server.accounts.opaque import PasswordVerifier
+from mensajeria.server.accounts.reserved import is_reserved
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.schema import ACTIVE, account
+from mensajeria.server.db.schema import ACTIVE, PENDING, account
 from mensajeria.server.devices.lists import NewDevice, check_first, insert_device, insert_list
 from mensajeria.server.facts import Facts
 from mensajeria.server.keys.prekeys import check_prekeys
@@ -68,14 +69,15 @@ class Registration:
         self._opaque = opaque
 
     async def is_free(self, handle: str, invite: bytes, network: str | None) -> bool:
-        """True when nobody has the handle.
+        """True when nobody has the handle, and nobody had it who deleted the account within the last year.
 
         Raises:
             ProtocolError: RATE_LIMITED, REGISTRATION_CLOSED, INVITE_REQUIRED or INVITE_INVALID.
         """
         await self._limit(Limit.CHECK_HANDLE_NETWORK, network)
         await self._admit(invite, network)
-        return not await self._db.query(lambda connection: _is_taken(connection, handle))
+        now_ms = self._clock.now_ms()
+        return not await self._db.query(lambda connection: _is_taken(connection, handle, now_ms))
 
     async def start(self, message: RegisterStart, network: str | None) -> tuple[Ticket, RegisterChallenge]:
         """Evaluate the OPAQUE request for the handle.
@@ -87,7 +89,8 @@ class Registration:
             raise ProtocolError(Code.NEWER_VERSION, "password suite")
         await self._limit(Limit.REGISTER_NETWORK, network)
         await self._admit(message.invite, network)
-        if await self._db.query(lambda connection: _is_taken(connection, message.handle)):
+        now_ms = self._clock.now_ms()
+        if await self._db.query(lambda connection: _is_taken(connection, message.handle, now_ms)):
             raise ProtocolError(Code.HANDLE_TAKEN)
         response = self._opaque.registration_response(message.request, message.handle)
         expires = self._clock.now_ms() + limits.TICKET_S * 1000
@@ -106,7 +109,8 @@ class Registration:
         try:
             await self._db.write(lambda connection: self._store(connection, enrolment))
         except IntegrityError as error:  # somebody was faster: the second look says with what
-            if await self._db.query(lambda connection: _is_taken(connection, ticket.handle)):
+            now_ms = self._clock.now_ms()
+            if await self._db.query(lambda connection: _is_taken(connection, ticket.handle, now_ms)):
                 raise ProtocolError(Code.HANDLE_TAKEN) from error
             raise ProtocolError(Code.LIST_INVALID, "a device id or key is already in use") from error
         return ticket.uid
@@ -126,7 +130,7 @@ class Registration:
                 await self._limit(Limit.INVITE_NETWORK, network)
                 now_ms = self._clock.now_ms()
                 await self._db.query(lambda connection: check_invite(connection, invite, now_ms))
-            case "open":
+            case "open" | "approval":
                 return
 
     def _check(self, ticket: Ticket, message: RegisterFinish) -> _Enrolment:
@@ -139,28 +143,33 @@ class Registration:
 
     def _store(self, connection: Connection, enrolment: _Enrolment) -> None:
         ticket, now_ms = enrolment.ticket, self._clock.now_ms()
-        if self._settings.effective_registration == "invite":
-            use_invite(connection, ticket.invite, now_ms)
-        if _is_taken(connection, ticket.handle):
+        mode = self._settings.effective_registration
+        invite_id = use_invite(connection, ticket.invite, now_ms) if mode == "invite" else None
+        if _is_taken(connection, ticket.handle, now_ms):
             raise ProtocolError(Code.HANDLE_TAKEN)
-        account_id = _insert_account(connection, enrolment, now_ms)
+        status = PENDING if mode == "approval" else ACTIVE
+        account_id = _insert_account(connection, enrolment, status, now_ms)
+        if invite_id is not None:
+            note_invitation(connection, account_id, invite_id, now_ms)
         message, verified = enrolment.message, enrolment.verified
         insert_list(connection, account_id, message.identity, verified, message.device_list.sig, now_ms)
         server_id, uid = self._facts.server_id, ticket.uid
-        record_handle(connection, server_id=server_id, handle=ticket.handle, uid=uid, ver=1, now_ms=now_ms)
+        record_handle(connection, server_id=server_id, handle=ticket.handle, uid=uid, now_ms=now_ms)
         insert_device(connection, account_id, enrolment.device, now_ms)
 
 
-def _is_taken(connection: Connection, handle: str) -> bool:
-    return connection.execute(select(account.c.id).where(account.c.handle == handle)).one_or_none() is not None
+def _is_taken(connection: Connection, handle: str, now_ms: int) -> bool:
+    if connection.execute(select(account.c.id).where(account.c.handle == handle)).one_or_none() is not None:
+        return True
+    return is_reserved(connection, handle, now_ms)
 
 
-def _insert_account(connection: Connection, enrolment: _Enrolment, now_ms: int) -> int:
+def _insert_account(connection: Connection, enrolment: _Enrolment, status: str, now_ms: int) -> int:
     ticket, message = enrolment.ticket, enrolment.message
     row = insert(account).values(
         uid=ticket.uid,
         handle=ticket.handle,
-        status=ACTIVE,
+        status=status,
         created_ms=now_ms,
         opaque_suite=ticket.suite,
         opaque_record=enrolment.record,

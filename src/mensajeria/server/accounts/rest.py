@@ -12,6 +12,7 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.api import (
     B16,
     ListBodies,
+    LogoutRequest,
     RefreshRequest,
     ServerDescription,
     SignedModel,
@@ -21,7 +22,7 @@ from mensajeria.protocol.api import (
 from mensajeria.protocol.auth import SUITE_PASSWORD
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.caller import Caller, Network, TheServer, prove
-from mensajeria.server.db.schema import account
+from mensajeria.server.db.schema import PENDING, account
 from mensajeria.server.devices.lists import list_bodies, newest_list
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
@@ -64,9 +65,12 @@ async def refresh(request: Request, body: RefreshRequest, server: TheServer, net
 
 
 @router.post("/auth/logout", tags=["auth"], status_code=204, responses=errors(*CALLER_CODES, *CHANGE_CODES))
-async def logout(login: Caller, server: TheServer) -> Response:
-    """End this device's login: its tokens, its channel key, its connection. The device stays in the list."""
-    await server.refresh.logout(login)
+async def logout(login: Caller, server: TheServer, body: LogoutRequest | None = None) -> Response:
+    """End this device's login, or that of every device: tokens, channel key, connection. Devices stay in the list."""
+    if body is not None and body.everywhere:
+        await server.refresh.logout_everywhere(login)
+    else:
+        await server.refresh.logout(login)
     return Response(status_code=204)
 
 
@@ -108,7 +112,8 @@ async def read_lists(
 
 def _user_keys(connection: Connection, which: ColumnElement[bool]) -> UserKeys:
     columns = (account.c.id, account.c.uid, account.c.identity)
-    row = connection.execute(select(*columns).where(which)).one_or_none()
+    there = (which, account.c.status != PENDING)  # who waits for approval is not here yet
+    row = connection.execute(select(*columns).where(*there)).one_or_none()
     if row is None:
         raise ProtocolError(Code.UNKNOWN_USER)
     newest = newest_list(connection, row.id)

@@ -14,7 +14,7 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.accounts.tokens import AccessClaims, AccessTokens, ChannelKeySealer
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.schema import ACTIVE, account, device
+from mensajeria.server.db.schema import ACTIVE, PENDING, account, device
 
 CACHE_SECONDS: Final = 10
 """How long a change by another process (an operator's command) may go unnoticed. Changes by this one count at once."""
@@ -111,6 +111,8 @@ class Authenticator:
         row = connection.execute(_by_did(did)).one_or_none()
         if row is None:
             raise ProtocolError(Code.UNAUTHORIZED)
+        if row.status == PENDING:
+            raise ProtocolError(Code.ACCOUNT_PENDING)
         if row.status != ACTIVE:
             raise ProtocolError(Code.ACCOUNT_SUSPENDED)
         if row.revoked_ms is not None or row.ck_sealed is None:

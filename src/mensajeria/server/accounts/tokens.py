@@ -6,6 +6,7 @@ One algorithm is accepted, whatever a token's header says; issuer, audience, exp
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,10 +23,14 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import H
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64, unb64
+from mensajeria.server.keyfiles import FormerKey
 
 ALGORITHM: Final = "EdDSA"
 AUDIENCE: Final = "mensajeria"
+ROLLOUT_MS: Final = 5000
+"""After a rotation: until every process has read the new key."""
 _NONCE: Final = 12
+_KID: Final = 8
 
 
 def channel_key_id(ck: Secret) -> bytes:
@@ -36,8 +41,13 @@ def channel_key_id(ck: Secret) -> bytes:
 class ChannelKeySealer:
     """Seals secrets at rest under `ck.key`: nonce ‖ ciphertext, bound to what they belong to."""
 
-    def __init__(self, key: Secret) -> None:
+    def __init__(self, key: Secret, former: Secret | None = None) -> None:
+        self.use(key, former)
+
+    def use(self, key: Secret, former: Secret | None) -> None:
+        """From now on seal under `key`, and open what is sealed under either."""
         self._aead = ChaCha20Poly1305(key.reveal())
+        self._former = None if former is None else ChaCha20Poly1305(former.reveal())
 
     def seal(self, label: str, owner: bytes, secret: Secret) -> bytes:
         """The bytes to store."""
@@ -50,10 +60,11 @@ class ChannelKeySealer:
         Raises:
             ProtocolError: LOGIN_REVOKED: the row was altered, moved, or sealed under a key that is gone.
         """
-        try:
-            return Secret(self._aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], H(label, owner)))
-        except (InvalidTag, ValueError) as error:
-            raise ProtocolError(Code.LOGIN_REVOKED) from error
+        for aead in (self._aead, self._former):
+            with contextlib.suppress(InvalidTag, ValueError):
+                if aead is not None:
+                    return Secret(aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], H(label, owner)))
+        raise ProtocolError(Code.LOGIN_REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +77,45 @@ class AccessClaims:
     expires_ms: int
 
 
-class AccessTokens:
-    """Makes and checks access tokens."""
+class _SigningKey:
+    """A key with the name (`kid`) that tokens give for it."""
 
-    def __init__(self, key: Secret, server_id: bytes, clock: Clock) -> None:
-        self._private = Ed25519PrivateKey.from_private_bytes(key.reveal())
-        self._public = self._private.public_key()
+    def __init__(self, seed: Secret) -> None:
+        self.private = Ed25519PrivateKey.from_private_bytes(seed.reveal())
+        self.public = self.private.public_key()
+        self.kid = b64(H("jwt-kid", self.public.public_bytes_raw())[:_KID])
+
+
+class AccessTokens:
+    """Makes and checks access tokens.
+
+    After a rotation every process takes the new key for its own tokens only when all of them must know it, and the
+    former key is good until the last token made with it has expired.
+    """
+
+    def __init__(self, key: Secret, server_id: bytes, clock: Clock, former: FormerKey | None = None) -> None:
         self._issuer = b64(server_id)
         self._clock = clock
+        self.use(key, former)
+
+    def use(self, key: Secret, former: FormerKey | None) -> None:
+        """These keys from now on."""
+        self._current = _SigningKey(key)
+        self._former = None if former is None else _SigningKey(former.key)
+        self._rotated_ms = 0 if former is None else former.at_ms
+
+    def _signing(self) -> _SigningKey:
+        if self._former is not None and self._clock.now_ms() < self._rotated_ms + ROLLOUT_MS:
+            return self._former
+        return self._current
+
+    def _verifying(self, token: str) -> _SigningKey:
+        kid = jwt.get_unverified_header(token).get("kid")
+        if self._former is not None and kid == self._former.kid and kid != self._current.kid:
+            if self._clock.now_ms() >= self._rotated_ms + ROLLOUT_MS + limits.ACCESS_TOKEN_S * 1000:
+                raise ProtocolError(Code.TOKEN_EXPIRED)
+            return self._former
+        return self._current
 
     def issue(self, *, uid: bytes, did: bytes, key_id: bytes) -> tuple[str, int]:
         """A token for one device, and when it expires (ms)."""
@@ -89,7 +131,9 @@ class AccessTokens:
             "iat": now,
             "exp": expires,
         }
-        return jwt.encode(claims, self._private, algorithm=ALGORITHM), expires * 1000
+        signing = self._signing()
+        token = jwt.encode(claims, signing.private, algorithm=ALGORITHM, headers={"kid": signing.kid})
+        return token, expires * 1000
 
     def check(self, token: str) -> AccessClaims:
         """The claims of an authentic token.
@@ -100,7 +144,7 @@ class AccessTokens:
         try:
             claims = jwt.decode(
                 token,
-                self._public,
+                self._verifying(token).public,
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=self._issuer,

@@ -61,6 +61,28 @@ def check_added(previous_body: bytes, signed: Signed, identity: bytes, did: byte
     return verified
 
 
+def check_removed(previous_body: bytes, signed: Signed, identity: bytes) -> tuple[VerifiedList, bytes]:
+    """The list that follows `previous_body` and leaves out one device, nothing else; and that device.
+
+    Raises:
+        ProtocolError: LIST_CONFLICT, LAST_DEVICE or LIST_INVALID.
+    """
+    before = {listed.did for listed in decode_device_list(previous_body).devices}
+    try:
+        verified = check_next_list(previous_body, signed, identity)
+    except ListConflictError as error:
+        raise ProtocolError(Code.LIST_CONFLICT) from error
+    except (DeviceListError, MalformedError) as error:
+        raise ProtocolError(Code.LIST_INVALID, str(error)) from error
+    now = {listed.did for listed in verified.list.devices}
+    if not now < before or len(before - now) != 1:
+        raise ProtocolError(Code.LIST_INVALID, "the list must leave out one device and change no other")
+    if not now:
+        raise ProtocolError(Code.LAST_DEVICE)
+    (gone,) = before - now
+    return verified, gone
+
+
 def newest_list(connection: Connection, account_id: int) -> Signed:
     """The newest list of an account."""
     query = (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter
-from sqlalchemy import select
+from fastapi import APIRouter, Response
+from sqlalchemy import Connection, select, update
 
-from mensajeria.protocol.api import DeviceInfo, DeviceInfos
+from mensajeria.protocol.api import B16, DeviceInfo, DeviceInfos, DeviceRename
+from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.db.schema import device
-from mensajeria.server.reference import CALLER_CODES, errors
+from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
 
 router: Final = APIRouter(prefix="/v1")
 
@@ -37,3 +38,21 @@ async def own_devices(login: Caller, server: TheServer) -> DeviceInfos:
             for row in rows
         ]
     )
+
+
+@router.put(
+    "/devices/{did}/name",
+    tags=["devices"],
+    status_code=204,
+    responses=errors(*CALLER_CODES, *CHANGE_CODES, Code.UNKNOWN_DEVICE),
+)
+async def rename_device(did: B16, body: DeviceRename, login: Caller, server: TheServer) -> Response:
+    """Give one of the caller's devices another name."""
+
+    def write(connection: Connection) -> int:
+        own = (device.c.did == did, device.c.account_id == login.account_id, device.c.revoked_ms.is_(None))
+        return connection.execute(update(device).where(*own).values(name=body.name)).rowcount
+
+    if not await server.db.write(write):
+        raise ProtocolError(Code.UNKNOWN_DEVICE)
+    return Response(status_code=204)

@@ -32,10 +32,10 @@ class Limit(Enum):
     REGISTER_NETWORK = Bucket(20, 20, fail_open=False)
     INVITE_NETWORK = Bucket(20, 60, fail_open=False)
     # A recovery code cannot be guessed: these bound the work, and how fast names can be tried.
-    RECOVERY_NETWORK = Bucket(30, 60, fail_open=False)
+    RECOVERY_NETWORK = Bucket(30, 90, fail_open=False)
     RECOVERY_HANDLE = Bucket(20, 30, fail_open=False)
-    CHANGE_ACCOUNT = Bucket(10, 20, fail_open=False)
-    INVITE_CREATE_ACCOUNT = Bucket(20, 20, fail_open=False)
+    CHANGE_ACCOUNT = Bucket(12, 30, fail_open=False)
+    INVITE_CREATE_ACCOUNT = Bucket(20, 40, fail_open=False)
     CHECK_HANDLE_NETWORK = Bucket(60, 240, fail_open=False)
     REFRESH_DEVICE = Bucket(30, 120, fail_open=False)
     REFRESH_NETWORK = Bucket(300, 3000, fail_open=True)

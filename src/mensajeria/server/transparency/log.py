@@ -19,9 +19,11 @@ def record_keys(
     append_leaf(connection, label=uid_label(uid), ver=ver, value_hash=uid_value(identity, list_body), now_ms=now_ms)
 
 
-def record_handle(connection: Connection, *, server_id: bytes, handle: str, uid: bytes, ver: int, now_ms: int) -> None:
-    """The leaf that says whose a handle is."""
+def record_handle(connection: Connection, *, server_id: bytes, handle: str, uid: bytes, now_ms: int) -> None:
+    """The leaf that says whose a handle is, from now on: it may have been a deleted account's before."""
     label = handle_label(server_id, handle)
+    newest = connection.execute(select(func.max(kt_leaf.c.ver)).where(kt_leaf.c.label == label)).scalar_one()
+    ver = 1 if newest is None else newest + 1
     append_leaf(connection, label=label, ver=ver, value_hash=handle_value(uid), now_ms=now_ms)
 
 

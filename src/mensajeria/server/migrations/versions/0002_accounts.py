@@ -66,9 +66,7 @@ def _invitation() -> None:
         sa.Column("invite", ID),
         sa.Column("invited_by", ID),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account"], ["account.id"], name=op.f("fk_invitation_account"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["account"], ["account.id"], name=op.f("fk_invitation_account"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["invite"], ["invite.id"], name=op.f("fk_invitation_invite"), ondelete="SET NULL"),
         sa.ForeignKeyConstraint(
             ["invited_by"], ["account.id"], name=op.f("fk_invitation_invited_by"), ondelete="SET NULL"
