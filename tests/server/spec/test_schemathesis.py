@@ -88,7 +88,9 @@ def run_schemathesis(process: ServerProcess, people: Path, folder: Path) -> subp
     command = [
         *(sys.executable, "-W", "ignore", "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"),
         f"http://127.0.0.1:{process.port}/openapi.json",
-        *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", EXAMPLES),
+        # POST /v1/files begins an upload: the file is there for GET and HEAD with its last byte, not before.
+        *("--checks", "all", "--exclude-checks", "ensure_resource_availability"),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", EXAMPLES),
         *("--continue-on-failure", "--suppress-health-check", "all", "--no-color"),
     ]
     environment = {
