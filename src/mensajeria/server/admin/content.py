@@ -58,17 +58,18 @@ def bump_restore_epoch(settings: Settings) -> int:
     Raises:
         StateError: the database was never used.
     """
+    return _write(settings, raise_restore_epoch)
 
-    def bump(connection: Connection) -> int:
-        facts = read_facts(connection)
-        if facts is None:
-            raise StateError("the database was never used: there is nothing to restore")
-        epoch = facts.restore_epoch + 1
-        row = update(server_state).where(server_state.c.key == RESTORE_EPOCH)
-        connection.execute(row.values(value=epoch.to_bytes(8, "big")))
-        return epoch
 
-    return _write(settings, bump)
+def raise_restore_epoch(connection: Connection) -> int:
+    """As `bump_restore_epoch`, in a transaction of the caller's."""
+    facts = read_facts(connection)
+    if facts is None:
+        raise StateError("the database was never used: there is nothing to restore")
+    epoch = facts.restore_epoch + 1
+    row = update(server_state).where(server_state.c.key == RESTORE_EPOCH)
+    connection.execute(row.values(value=epoch.to_bytes(8, "big")))
+    return epoch
 
 
 def _query(settings: Settings, function: Callable[[Connection], T]) -> T:

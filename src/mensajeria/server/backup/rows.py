@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, select, update
 
 from mensajeria.protocol import limits
 from mensajeria.protocol.devices import decode_device_list
@@ -95,9 +95,13 @@ def drop_versions(connection: Connection, account_id: int, below: int) -> bool:
         .limit(DROP_ROWS)
     ).all()
     if old:
-        keys = tuple_(backup_row.c.n, backup_row.c.row_id)
         connection.execute(
-            delete(backup_row).where(backup_row.c.account == account_id, keys.in_([(row.n, row.row_id) for row in old]))
+            delete(backup_row).where(
+                backup_row.c.account == account_id,
+                backup_row.c.n == bindparam("p_n"),
+                backup_row.c.row_id == bindparam("p_row"),
+            ),
+            [{"p_n": row.n, "p_row": row.row_id} for row in old],
         )
         _store_use(connection, account_id, used - sum(row.size for row in old))
     return len(old) == DROP_ROWS

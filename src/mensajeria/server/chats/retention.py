@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from mensajeria.kit.clock import Clock
 from mensajeria.protocol.frames import EventKind
@@ -124,7 +124,6 @@ def waiting(connection: Connection, now_ms: int) -> Waiting:
 
 def erase_due(connection: Connection, now_ms: int) -> int:
     """Erase rows whose timer has run out, up to ROWS; how many timers are settled."""
-    key = tuple_(event_due.c.due_ms, event_due.c.chat, event_due.c.seq)
     due = connection.execute(
         select(event_due)
         .where(event_due.c.due_ms <= now_ms)
@@ -138,7 +137,14 @@ def erase_due(connection: Connection, now_ms: int) -> int:
         rows = connection.execute(_messages(chat_row).where(event.c.seq.in_(seqs)).with_for_update()).all()
         bury(connection, chat_row, [(row, Why.TIMER) for row in rows])
     if due:
-        connection.execute(delete(event_due).where(key.in_([tuple(row) for row in due])))
+        connection.execute(
+            delete(event_due).where(
+                event_due.c.due_ms == bindparam("p_due"),
+                event_due.c.chat == bindparam("p_chat"),
+                event_due.c.seq == bindparam("p_seq"),
+            ),
+            [{"p_due": row.due_ms, "p_chat": row.chat, "p_seq": row.seq} for row in due],
+        )
     return len(due)
 
 
@@ -175,7 +181,7 @@ def _messages(chat_row: int) -> Any:
 
 def purge_step(connection: Connection) -> int:
     """Remove up to ROWS rows of a log that its last member has left; how many steps there were to do (0 or more)."""
-    found = connection.execute(select(chat_purge.c.chat).order_by(chat_purge.c.chat).limit(1)).scalar_one_or_none()
+    found = connection.execute(select(func.min(chat_purge.c.chat))).scalar_one()
     if found is None:
         return 0
     seqs = (

@@ -113,7 +113,7 @@ async def download(
     if part:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{row.size}"
     return StreamingResponse(
-        server.files.read(row.file_id, start, stop),
+        await _begun(server.files.read(row.file_id, start, stop)),
         206 if part else 200,
         headers,
         "application/octet-stream",
@@ -125,6 +125,18 @@ async def remove(file_id: B16, login: Caller, server: TheServer) -> Response:
     """Delete a file or an upload of the caller."""
     await server.files.delete(file_id, login.account_id)
     return Response(status_code=204)
+
+
+async def _begun(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes; the first ones are read already, so that a storage that fails is an error answer."""
+    first = await anext(body)
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in body:
+            yield chunk
+
+    return whole()
 
 
 def _part(wanted: str | None, size: int) -> tuple[int, int] | None:

@@ -39,6 +39,7 @@ class S3Storage:
                 "allow_http": endpoint is not None and endpoint.startswith("http://"),
                 "timeout": timedelta(seconds=60),
             },
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
         )
 
     def _folder(self, file_id: bytes) -> str:
@@ -54,7 +55,7 @@ class S3Storage:
         if step:
             try:
                 await obstore.put_async(self._store, f"{self._folder(file_id)}/{offset:0{_DIGITS}x}", bytes(step))
-            except obstore.exceptions.BaseError as error:
+            except (obstore.exceptions.BaseError, OSError) as error:
                 raise StorageError("the object store did not take a part") from error
         return len(step)
 
@@ -76,7 +77,7 @@ class S3Storage:
                 async for chunk in result.stream(min_chunk_size=READ_BYTES):
                     start += len(chunk)
                     yield bytes(chunk)
-        except obstore.exceptions.BaseError as error:
+        except (obstore.exceptions.BaseError, OSError) as error:
             raise StorageError("the object store did not give a part") from error
         if start < stop:
             raise StorageError("a part is missing")
@@ -91,7 +92,7 @@ class S3Storage:
                 await obstore.delete_async(self._store, keys)
         except FileNotFoundError:
             return
-        except obstore.exceptions.BaseError as error:
+        except (obstore.exceptions.BaseError, OSError) as error:
             raise StorageError("the object store did not delete") from error
 
     async def _parts(self, file_id: bytes) -> list[tuple[str, int, int]]:
