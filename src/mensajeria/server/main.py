@@ -83,6 +83,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             server.files.start()
             server.retention.start()
             await server.signals.start()
+            server.audit.start()
             async with metrics_listener(server, Figures(gateway), numbers) as app.state.metrics_port:
                 yield
                 await gateway.drain()

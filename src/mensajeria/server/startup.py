@@ -25,6 +25,7 @@ from mensajeria.server.accounts.registration import Registration
 from mensajeria.server.accounts.sessions import Authenticator
 from mensajeria.server.accounts.signals import SignalWatch
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
+from mensajeria.server.admin.audit import AuditSweep
 from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import migrate, require_head
@@ -189,6 +190,7 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
             AccountDeletion(clock=clock, db=db, facts=facts, ends=ends, hub=hub),
         ),
         signals=SignalWatch(clock=clock, db=db, ends=ends, hub=hub, reload_keys=reload_keys),
+        audit=AuditSweep(db, clock, settings.audit_days),
         key_log=KeyLog(db, clock, prepared.keys.log, facts.restore_epoch),
         files=Files(
             db,

@@ -16,6 +16,7 @@ from mensajeria.server.accounts.sessions import Authenticator
 from mensajeria.server.accounts.signals import SignalWatch
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
 from mensajeria.server.chats.retention import Retention
+from mensajeria.server.admin.audit import AuditSweep
 from mensajeria.server.db.engine import Database
 from mensajeria.server.facts import Facts
 from mensajeria.server.files.service import Files
@@ -46,6 +47,7 @@ class Server:
     refresh: RefreshService
     changes: AccountChanges
     signals: SignalWatch
+    audit: AuditSweep
     key_log: KeyLog
     files: Files
     retention: Retention
@@ -59,6 +61,7 @@ class Server:
     async def close(self) -> None:
         """Finish what was accepted, then give everything up."""
         await self.signals.close()
+        await self.audit.close()
         await self.files.close()
         await self.retention.close()
         await self.db.close()

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection, delete, insert, select
 
+from mensajeria.kit.clock import Clock
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.schema_access import audit
 
 DAY_MS: Final = 24 * 3600 * 1000
 PAGE: Final = 200
 OPERATOR: Final = "operator"
+SWEEP_S: Final = 3600.0
+_log = structlog.get_logger(__name__)
 
 
 class Act(StrEnum):
@@ -61,3 +68,36 @@ def entries(connection: Connection, *, before: int | None = None, limit: int = P
 def forget_old(connection: Connection, *, days: int, now_ms: int) -> int:
     """Remove lines older than `days`; how many."""
     return connection.execute(delete(audit).where(audit.c.ts < now_ms - days * DAY_MS)).rowcount
+
+
+class AuditSweep:
+    """Removes old lines of a running server's log, once an hour."""
+
+    def __init__(self, db: Database, clock: Clock, days: int) -> None:
+        self._db = db
+        self._clock = clock
+        self._days = days
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._sweep_for_ever(), name="audit")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def sweep(self) -> int:
+        """Remove what is too old now; how many lines."""
+        now_ms = self._clock.now_ms()
+        return await self._db.write(lambda connection: forget_old(connection, days=self._days, now_ms=now_ms))
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except DATABASE_ERRORS as error:
+                _log.warning("audit_not_swept", error=type(error).__name__)
+            await asyncio.sleep(SWEEP_S)

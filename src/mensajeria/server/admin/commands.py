@@ -16,7 +16,9 @@ from sqlalchemy import Connection, func, select
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.server.accounts import invites
 from mensajeria.server.accounts.invites import DAY_MS, InviteRow
+from mensajeria.server.admin.audit import PAGE, Act, AuditRow, entries, forget_old, record
 from mensajeria.server.admin.records import CreatedInvite, Initialised, Migrated, Setting, UserRow
+from mensajeria.server.admin.work import operator
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import migrate, require_head
 from mensajeria.server.db.schema import account, device
@@ -62,6 +64,7 @@ def create_invite(settings: Settings, *, uses: int = 1, days: int = 7, clock: Cl
 
     def store(connection: Connection) -> CreatedInvite:
         number, token = invites.create_invite(connection, uses=uses, expires_ms=expires_ms, now_ms=now_ms)
+        record(connection, Act.INVITE_CREATED, actor=operator(), target=str(number), now_ms=now_ms)
         return CreatedInvite(number, token, uses, expires_ms)
 
     return _run(settings, store)
@@ -75,8 +78,26 @@ def list_invites(settings: Settings) -> list[InviteRow]:
 def revoke_invite(settings: Settings, invite_id: int, clock: Clock | None = None) -> None:
     """End an invite; raises LookupError when there is none with this id."""
     now_ms = (clock or SystemClock()).now_ms()
-    if not _run(settings, lambda connection: invites.revoke_invite(connection, invite_id, now_ms)):
+
+    def revoke(connection: Connection) -> bool:
+        found = invites.revoke_invite(connection, invite_id, now_ms)
+        if found:
+            record(connection, Act.INVITE_REVOKED, actor=operator(), target=str(invite_id), now_ms=now_ms)
+        return found
+
+    if not _run(settings, revoke):
         raise LookupError(f"there is no invite {invite_id}")
+
+
+def list_audit(settings: Settings, *, before: int | None = None, limit: int = PAGE) -> list[AuditRow]:
+    """The audit log, newest first; `before` an id goes on from there. Old lines are removed on the way."""
+    now_ms = SystemClock().now_ms()
+
+    def read(connection: Connection) -> list[AuditRow]:
+        forget_old(connection, days=settings.audit_days, now_ms=now_ms)
+        return entries(connection, before=before, limit=limit)
+
+    return _run(settings, read)
 
 
 def list_users(settings: Settings) -> list[UserRow]:

@@ -60,3 +60,39 @@ class Setting:
     name: str
     value: str
     is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device of an account; `revoked_ms` None while it is listed, `mail_bytes` wait for it."""
+
+    did: bytes
+    name: str
+    created_ms: int
+    last_seen_ms: int
+    revoked_ms: int | None
+    logged_in: bool
+    mail_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserDetails:
+    """An account with its devices. `invited_by`: the handle of a member, None for the operator's invites."""
+
+    uid: bytes
+    handle: str
+    status: str
+    created_ms: int
+    list_ver: int
+    invited_by: str | None
+    chats: int
+    devices: tuple[DeviceRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that `doctor` looked at. `state`: ok, warning or failed; `detail` in English, without a secret."""
+
+    name: str
+    state: str
+    detail: str

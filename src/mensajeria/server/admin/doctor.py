@@ -1,0 +1,179 @@
+"""`admin doctor`: looks at what usually goes wrong on a server and says it in words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import ssl
+import stat
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.protocol import auth
+from mensajeria.protocol.encoding import MalformedError
+from mensajeria.server.admin.records import Check
+from mensajeria.server.db.engine import Database
+from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.db.migrate import SchemaError, require_head
+from mensajeria.server.facts import Facts, StateError, read_facts
+from mensajeria.server.keyfiles import load_key_files
+from mensajeria.server.settings import Settings
+
+OK: Final = "ok"
+WARNING: Final = "warning"
+FAILED: Final = "failed"
+CLOCK_MS: Final = 5000
+YEAR_2024_MS: Final = 1_704_067_200_000
+PUBLIC_S: Final = 10.0
+
+
+def doctor(settings: Settings, clock: Clock | None = None) -> list[Check]:
+    """Every check, in a fixed order. Changes nothing; a check that cannot be made is a warning."""
+    return asyncio.run(_doctor(settings, clock or SystemClock()))
+
+
+async def _doctor(settings: Settings, clock: Clock) -> list[Check]:
+    checks = [await asyncio.to_thread(_data_folder, settings), await asyncio.to_thread(_disk, settings)]
+    db = await asyncio.to_thread(Database, settings.effective_database_url)
+    try:
+        reachable = await _database(db)
+        checks.append(reachable)
+        facts = await _facts(db) if reachable.state == OK else None
+        if reachable.state == OK:
+            checks += [await _migrations(db), await _clock(db, clock)]
+    finally:
+        await db.close()
+    checks.append(await asyncio.to_thread(_secrets, settings, facts))
+    checks.append(await _public(settings, facts))
+    return checks
+
+
+def _data_folder(settings: Settings) -> Check:
+    folder = settings.data_dir
+    if not folder.is_dir():
+        return Check("data_folder", FAILED, f"{folder} does not exist: run `mensajeria admin init`")
+    if os.name == "posix" and folder.stat().st_mode & 0o077:
+        return Check("data_folder", WARNING, f"others may look into {folder}: chmod 700 it")
+    if not os.access(folder, os.W_OK):
+        return Check("data_folder", FAILED, f"{folder} cannot be written")
+    return Check("data_folder", OK, str(folder))
+
+
+def _disk(settings: Settings) -> Check:
+    where = settings.data_dir if settings.data_dir.is_dir() else Path()
+    usage = shutil.disk_usage(where)
+    free_mb = usage.free >> 20
+    said = f"{free_mb} MiB free of {usage.total >> 20}"
+    if free_mb < settings.min_free_mb:
+        return Check("disk", FAILED, said)
+    return Check("disk", WARNING if usage.free * 10 < usage.total else OK, said)
+
+
+async def _database(db: Database) -> Check:
+    if db.is_sqlite and not await asyncio.to_thread(Path(db.url.database or "").exists):
+        return Check("database", FAILED, "there is no database: run `mensajeria admin init`")
+    try:
+        await db.ping()
+    except DATABASE_ERRORS as error:
+        return Check("database", FAILED, f"it does not answer ({type(error).__name__})")
+    return Check("database", OK, db.url.get_backend_name())
+
+
+async def _migrations(db: Database) -> Check:
+    try:
+        await require_head(db)
+    except SchemaError as error:
+        return Check("migrations", FAILED, str(error))
+    return Check("migrations", OK, "at the newest revision")
+
+
+async def _facts(db: Database) -> Facts | None:
+    try:
+        return await db.query(read_facts)
+    except (SQLAlchemyError, StateError):
+        return None
+
+
+async def _clock(db: Database, clock: Clock) -> Check:
+    """Against PostgreSQL's, which may be another machine's; alone, only that it is not obviously wrong."""
+    now_ms = clock.now_ms()
+    if now_ms < YEAR_2024_MS:
+        return Check("clock", FAILED, "the clock is years behind: set it")
+    if db.is_sqlite:
+        return Check("clock", OK, "nothing to compare with")
+    theirs = await db.query(_database_ms)
+    off = abs(theirs - clock.now_ms())
+    if off > CLOCK_MS:
+        return Check("clock", FAILED, f"{off / 1000:.0f} s apart from the database's: set both by NTP")
+    return Check("clock", OK, f"{off} ms apart from the database's")
+
+
+def _database_ms(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT extract(epoch FROM clock_timestamp()) * 1000")).scalar_one())
+
+
+def _secrets(settings: Settings, facts: Facts | None) -> Check:
+    folder = settings.secrets_dir
+    try:
+        keys = load_key_files(folder)
+    except StateError as error:
+        return Check("secrets", FAILED, str(error))
+    if keys is None:
+        return Check("secrets", FAILED, f"there are none in {folder}: start the server once, or restore your backup")
+    if facts is not None and facts.keys != keys.fingerprint:
+        return Check("secrets", FAILED, f"those in {folder} belong to another database")
+    if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        return Check("secrets", WARNING, f"others may look into {folder}: chmod 700 it")
+    return Check("secrets", OK, "complete, and for nobody else to read")
+
+
+async def _public(settings: Settings, facts: Facts | None) -> Check:
+    """The way that clients take: TLS, proxy, WebSocket, and that this server is at its end."""
+    if settings.public_url is None:
+        return Check(
+            "public_address", WARNING, "MENSAJERIA_PUBLIC_URL is not set: the way of the clients was not tried"
+        )
+    url = settings.public_url.rstrip("/").replace("http", "ws", 1) + "/auth/ws"
+    try:
+        said = await asyncio.wait_for(_introduction(url), PUBLIC_S)
+    except (OSError, ssl.SSLError, TimeoutError, MalformedError, ValueError) as error:
+        return Check("public_address", FAILED, f"no WebSocket at {url} ({type(error).__name__})")
+    if facts is not None and said.server_id != facts.server_id:
+        return Check("public_address", FAILED, f"another server answers at {url}")
+    return Check("public_address", OK, url)
+
+
+class _Listening(WSListener):
+    """Waits for the first message."""
+
+    def __init__(self) -> None:
+        self.first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002 - of the library
+        """The server introduces itself."""
+        if frame.msg_type == WSMsgType.BINARY and not self.first.done():
+            self.first.set_result(frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - of the library
+        """Nothing will come."""
+        if not self.first.done():
+            self.first.set_exception(ConnectionError("closed"))
+
+
+async def _introduction(url: str) -> auth.ServerInfo:
+    connecting: Coroutine[Any, Any, tuple[WSTransport, Any]] = ws_connect(_Listening, url)
+    transport, listener = await connecting
+    try:
+        said = auth.decode_from_server(await listener.first)
+    finally:
+        transport.disconnect()
+    if not isinstance(said, auth.ServerInfo):
+        raise MalformedError("not an introduction")
+    return said
