@@ -34,7 +34,7 @@ class ChatInfo:
     accepted: set[int] = field(default_factory=set)
     declined: set[int] = field(default_factory=set)
     blocked: bool = False
-    """A direct chat in which one has blocked the other: nobody writes into it."""
+    """A direct chat in which one has blocked the other, or whose other account is gone: nobody writes into it."""
     audience: tuple[int, ...] = ()
     """Accounts whose devices are told about new rows: the members that have not declined."""
 
@@ -114,7 +114,9 @@ class ChatCache:
 
 def read_chat(connection: Connection, chat_id: bytes) -> ChatInfo | None:
     """Read one chat with its members."""
-    row = connection.execute(select(chat.c.id, chat.c.kind).where(chat.c.chat_id == chat_id)).one_or_none()
+    row = connection.execute(
+        select(chat.c.id, chat.c.kind, chat.c.departed).where(chat.c.chat_id == chat_id)
+    ).one_or_none()
     if row is None:
         return None
     info = ChatInfo(row.id, chat_id, row.kind, {})
@@ -130,7 +132,7 @@ def read_chat(connection: Connection, chat_id: bytes) -> ChatInfo | None:
             info.accepted.add(member.account)
         if member.declined:
             info.declined.add(member.account)
-    if row.kind == DIRECT and len(info.members) > 1 and is_blocked(connection, *info.members):
+    if row.departed or (row.kind == DIRECT and len(info.members) > 1 and is_blocked(connection, *info.members)):
         info.blocked = True
         info.accepted.clear()  # nor does either learn what the other does
     info.update_audience()

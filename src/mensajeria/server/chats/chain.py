@@ -28,7 +28,7 @@ class StoredChat:
 def read_state(connection: Connection, chat_id: bytes, server_id: bytes) -> StoredChat | None:
     """The chat's membership as of its last event; None when there is no such chat."""
     row = connection.execute(select(chat).where(chat.c.chat_id == chat_id)).one_or_none()
-    if row is None:
+    if row is None or row.departed:  # the id of a direct chat cannot be checked without both of its members
         return None
     if row.member_seq == 0 and row.kind == KIND_DIRECT:
         return StoredChat(row.id, _fresh_direct(connection, row.id, chat_id, server_id))
