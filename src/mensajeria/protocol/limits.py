@@ -83,7 +83,7 @@ REFRESH_TOKEN_S: Final = 30 * 24 * 3600
 REFRESH_RETRY_S: Final = 15
 TICKET_S: Final = 600
 YOUNG_DEVICE_MS: Final = 24 * 3600 * 1000
-"""A device younger than this needs the recovery code to remove older ones, change the password or delete the account."""
+"""A younger device needs the recovery code to remove older ones, change the password or delete the account."""
 
 # Invites by members
 INVITE_USES_MAX: Final = 100

@@ -53,6 +53,9 @@ async def test_store_away_opens_or_closes_as_the_table_says() -> None:
         async def take(self, name: str, key: bytes, bucket: Bucket, cost: int) -> float:
             raise ConnectionError
 
+        async def close(self) -> None:
+            pass
+
     limiter = Limiter(Away())
     assert await limiter.allows(Limit.REST_DEVICE, b"k")
     assert not await limiter.allows(Limit.LOGIN_HANDLE, b"k")

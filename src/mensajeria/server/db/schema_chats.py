@@ -1,7 +1,8 @@
 """Chats, their logs and the mailboxes.
 
 `event` and `mailbox` have no foreign keys: every insert into them holds the lock of the chat's or device's row, which
-proves that it exists, and what is deleted takes its rows with it under the same lock: a check for every row would only cost time.
+proves that it exists, and what is deleted takes its rows with it under the same lock: a check for every row would only
+cost time.
 """
 
 from __future__ import annotations
