@@ -6,8 +6,8 @@ The order is fixed, and everything of one login happens on one connection becaus
     login:    login_start / login_challenge -> login_finish / login_ok -> [device_add / device_added]
               -> device_login / logged_in
 
-Changes of an account stand in `auth_changes`. The credential id of OPAQUE is the handle. The first message to the client
-is `server_info`, unasked.
+Changes of an account stand in `auth_changes`. The credential id of OPAQUE is the handle. The first message to the
+client is `server_info`, unasked.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ async def fill(server: Server, ana: Person, bruno: Person) -> int:
         db.execute(insert(report).values(reporter=one, target=bruno.uid, text="spam", created_ms=now))
         token = {"token_hash": bytes(32), "created_by": one, "uses_left": 1, "created_ms": now, "expires_ms": now + 1}
         db.execute(insert(invite).values(token))
-        return shared
+        return int(shared)
 
     return await server.db.write(write)
 
