@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,13 @@ class ServerProcess:
         return keys
 
 
-def start_server_process(data: Path, database_url: str | None = None, *, log: IO[str] | None = None) -> ServerProcess:
+def start_server_process(
+    data: Path,
+    database_url: str | None = None,
+    *,
+    log: IO[str] | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> ServerProcess:
     """Start a server on a free port and wait until it listens. `log` gets its standard error, else this process'."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MENSAJERIA_")},
@@ -96,6 +102,7 @@ def start_server_process(data: Path, database_url: str | None = None, *, log: IO
         "MENSAJERIA_PORT": "0",
         "MENSAJERIA_MIGRATE": "true",
         **({"MENSAJERIA_DATABASE_URL": database_url} if database_url else {}),
+        **(settings or {}),
     }
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=log, text=True

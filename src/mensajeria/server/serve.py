@@ -1,7 +1,8 @@
-"""`mensajeria serve`: one process that listens until a signal, then drains."""
+"""`mensajeria serve`: listens until a signal, then drains; in one process, or in several under a supervisor."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import importlib.util
@@ -15,11 +16,15 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 
+from mensajeria.kit.clock import SystemClock
+from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import b64
 from mensajeria.server.logs import configure_logs
 from mensajeria.server.main import create_app
 from mensajeria.server.realtime.picows_front import websocket_protocol
 from mensajeria.server.settings import Settings
+from mensajeria.server.startup import prepare
+from mensajeria.server.supervisor import Supervisor
 
 BACKLOG: Final = 4096
 HTTP_GRACE_S: Final = 5
@@ -42,14 +47,42 @@ def serve(settings: Settings, *, say: Callable[[str], None] = print) -> None:
         Exception: what the start of the application raised, see `startup.prepare`.
     """
     configure_logs(settings.log_level, settings.log_format)
-    app = create_app(settings)
     listening = listen(settings.host, settings.port)
     try:
-        server = _Server(_config(app), lambda: _announce(app, listening, say))
-        with contextlib.suppress(SystemExit):  # uvicorn's own end when the application does not start
-            server.run(sockets=[listening])
+        if settings.workers > 1:
+            _serve_many(settings, listening, say)
+        else:
+            run_process(settings, listening, lambda app: _announce(app.state.server.first_invite, listening, say))
     finally:
         listening.close()
+
+
+def _serve_many(settings: Settings, listening: socket.socket, say: Callable[[str], None]) -> None:
+    """Make the server's data once, before there are processes that would do it at the same time."""
+
+    async def prepare_once() -> Secret | None:
+        prepared = await prepare(settings, SystemClock())
+        await prepared.db.close()
+        return prepared.first_invite
+
+    invite = asyncio.run(prepare_once())
+    supervisor = Supervisor(settings.workers, work, (settings.model_copy(update={"migrate": False}), listening))
+    if not supervisor.run(lambda: _announce(invite, listening, say)):
+        raise ServeError("a worker did not start; see the log")
+
+
+def work(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """One of several processes; see `supervisor.Work`."""
+    configure_logs(settings.log_level, settings.log_format)
+    run_process(settings, listening, lambda _app: ready())
+
+
+def run_process(settings: Settings, listening: socket.socket, ready: Callable[[FastAPI], None]) -> None:
+    """Serve in this process until a signal; raises as `serve`."""
+    app = create_app(settings)
+    server = _Server(_config(app), lambda: ready(app))
+    with contextlib.suppress(SystemExit):  # uvicorn's own end when the application does not start
+        server.run(sockets=[listening])
     failure = getattr(app.state, "start_failure", None)
     if failure is not None:
         raise failure
@@ -57,8 +90,7 @@ def serve(settings: Settings, *, say: Callable[[str], None] = print) -> None:
         raise ServeError("the server did not start; see the log")
 
 
-def _announce(app: FastAPI, listening: socket.socket, say: Callable[[str], None]) -> None:
-    invite = app.state.server.first_invite
+def _announce(invite: Secret | None, listening: socket.socket, say: Callable[[str], None]) -> None:
     if invite is not None:
         say(f"invite for the first account: {b64(invite.reveal())}")
     say(f"listening on {_url(listening)}")

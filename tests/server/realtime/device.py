@@ -112,9 +112,9 @@ class Device:
         """Send bytes as they are."""
         self.transport.send(WSMsgType.BINARY, data)
 
-    async def receive_raw(self) -> bytes:
+    async def receive_raw(self, within_s: float = TIMEOUT_S) -> bytes:
         """The next message; raises Closed."""
-        message = await asyncio.wait_for(self._socket.messages.get(), TIMEOUT_S)
+        message = await asyncio.wait_for(self._socket.messages.get(), within_s)
         if isinstance(message, Closed):
             raise message
         return message

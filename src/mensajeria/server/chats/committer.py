@@ -69,6 +69,9 @@ class EventCommitter:
                 return await self._append(events), attempt > 0
             except LogUnavailableError as error:
                 _log.warning("log_unavailable", error=repr(error.__cause__), batch=len(events))
+            except Exception:  # noqa: BLE001 - whatever it was, every sender gets an answer
+                _log.exception("log_failed", batch=len(events))
+                break
             if self._closing.is_set():
                 break
             await asyncio.sleep(pause)
