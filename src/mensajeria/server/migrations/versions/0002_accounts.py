@@ -48,15 +48,11 @@ def downgrade() -> None:
 
 
 def _allow_statuses(rule: str) -> None:
-    """SQLite alters a check by copying the table, which leaves the old check out."""
-    if op.get_bind().dialect.name == "sqlite":
-        check = sa.CheckConstraint(rule, name=op.f("ck_account_status"))
-        options = {"sqlite_autoincrement": True}
-        with op.batch_alter_table("account", recreate="always", table_args=(check,), table_kwargs=options):
-            pass
-        return
-    op.drop_constraint(op.f("ck_account_status"), "account", type_="check")
-    op.create_check_constraint(op.f("ck_account_status"), "account", rule)
+    """PostgreSQL alters the table, SQLite copies it."""
+    name = op.f("ck_account_status")
+    with op.batch_alter_table("account", table_kwargs={"sqlite_autoincrement": True}) as batch:
+        batch.drop_constraint(name, type_="check")
+        batch.create_check_constraint(name, sa.text(rule))
 
 
 def _invitation() -> None:
