@@ -52,10 +52,11 @@ class Account:
     device: DeviceKeys
     served: Served
     verified: VerifiedList
-    channel_key: Secret
+    channel_key: Secret | None
     settings_key: Secret
     backup_key: Secret
-    logged_in: auth.LoggedIn
+    logged_in: auth.LoggedIn | None
+    """None together with `channel_key`: the account waits for the operator's approval."""
     new_device: bool
     recovery_code: Secret | None = None
 
@@ -104,11 +105,11 @@ class AuthFlow:
         Raises RefusedError, NetworkError, SecurityError, InputError.
         """
         proof, stretched = await self._prepare(who)
-        start = await _in_thread(lambda: proof.start_registration(stretched))
+        start = await in_thread(lambda: proof.start_registration(stretched))
         challenge = await self._channel.ask(
             auth.RegisterStart(proof.suite, who.handle, invite, start.request), auth.RegisterChallenge
         )
-        finished = await _opaque(lambda: start.finish(challenge.response))
+        finished = await opaque_step(lambda: start.finish(challenge.response))
         root, code = AccountRoot.generate(), RecoveryCode.generate()
         identity = root.identity(challenge.uid, code.public)
         device, now = DeviceKeys.create(challenge.uid), self._clock.now_ms()
@@ -124,11 +125,19 @@ class AuthFlow:
         )
         await self._channel.ask(request, auth.Registered)
         device.mark_published()
-        login, ok = await self._prove(proof, stretched, who)
+        code_text = Secret.from_text(code.text)
+        try:
+            login, ok = await self._prove(proof, stretched, who)
+        except RefusedError as error:
+            if error.code != Code.ACCOUNT_PENDING:
+                raise
+            return self._waiting(
+                who, root, device, Served(challenge.uid, identity.record, request.device_list), code_text
+            )
         if ok.uid != challenge.uid or ok.identity != identity.record or ok.device_list != request.device_list:
             raise SecurityError("login_tampered", "the server does not serve what was registered")
         account = await self._enter(who, login, ok, device, gen=0)
-        return _with_code(account, Secret.from_text(code.text))
+        return replace(account, recovery_code=code_text)
 
     async def log_in(self, who: Credentials, device_name: str) -> Account:
         """Add this machine as a new device of the account. Raises as `register`."""
@@ -154,13 +163,33 @@ class AuthFlow:
 
     # --- steps ---
 
+    def _waiting(
+        self, who: Credentials, root: AccountRoot, device: DeviceKeys, served: Served, code: Secret
+    ) -> Account:
+        """The account exists and this device stands in its list, but the operator has not approved it yet."""
+        verified = verify_served(served, None)
+        return Account(
+            server_id=self._server_id,
+            uid=served.uid,
+            handle=who.handle,
+            device=device,
+            served=served,
+            verified=verified,
+            channel_key=None,
+            settings_key=root.settings_key(verified.list.backup_ver),
+            backup_key=root.backup_key(verified.list.backup_ver),
+            logged_in=None,
+            new_device=False,
+            recovery_code=code,
+        )
+
     async def _prepare(self, who: Credentials) -> tuple[PasswordProof, Secret]:
         suites = self._channel.info.password_suites
         if auth.SUITE_PASSWORD not in suites:
             raise SecurityError("weak_parameters", "the server does not offer a password suite known here")
         try:
             proof = password_proof(auth.SUITE_PASSWORD)
-            return proof, await _in_thread(lambda: prestretch(who.password, self._server_id, who.handle))
+            return proof, await in_thread(lambda: prestretch(who.password, self._server_id, who.handle))
         except UnknownSuiteError as error:
             raise ClientError("newer_version") from error
         except (EmptyPasswordError, UnicodeError) as error:
@@ -170,19 +199,19 @@ class AuthFlow:
         self, proof: PasswordProof, stretched: Secret, who: Credentials
     ) -> tuple[LoginProof, auth.LoginOk]:
         """Show the password without sending it."""
-        start = await _in_thread(lambda: proof.start_login(stretched))
+        start = await in_thread(lambda: proof.start_login(stretched))
         challenge = await self._channel.ask(
             auth.LoginStart(proof.suite, who.handle, start.ke1, who.known), auth.LoginChallenge
         )
-        login = await _opaque(lambda: start.finish(challenge.ke2))
+        login = await opaque_step(lambda: start.finish(challenge.ke2))
         return login, await self._channel.ask(auth.LoginFinish(login.ke3), auth.LoginOk)
 
     async def _add_device(
         self, who: Credentials, login: LoginProof, ok: auth.LoginOk, device_name: str
     ) -> tuple[DeviceKeys, auth.LoginOk]:
         """The list's next version with this device, signed by the identity that the password unwraps."""
-        current = _verify(ok, who.handle, None)
-        root, identity = _unwrap(login, ok)
+        current = verify_login(ok, who.handle, None)
+        root, identity = unwrap_root(login, ok)
         del root
         device, now = DeviceKeys.create(ok.uid), self._clock.now_ms()
         try:
@@ -206,10 +235,10 @@ class AuthFlow:
         new_device: bool = False,
     ) -> Account:
         """Take the login as this device, and derive what stays on it."""
-        verified = _verify(ok, who.handle, known)
+        verified = verify_login(ok, who.handle, known)
         if verified.find(device.did) is None:
             raise StateError("device_removed")
-        root, _ = _unwrap(login, ok)
+        root, _ = unwrap_root(login, ok)
         settings, backup = root.settings_key(verified.list.backup_ver), root.backup_key(verified.list.backup_ver)
         signed = device.login(self._server_id, login.transcript)
         logged_in = await self._channel.ask(auth.DeviceLoginMessage(device.did, signed, gen), auth.LoggedIn)
@@ -229,7 +258,7 @@ class AuthFlow:
         )
 
 
-def _verify(ok: auth.LoginOk, handle: str, known: Contact | None) -> VerifiedList:
+def verify_login(ok: auth.LoginOk, handle: str, known: Contact | None) -> VerifiedList:
     """The own list, judged like anybody's, and that it is this handle's."""
     served = Served(ok.uid, ok.identity, ok.device_list)
     try:
@@ -244,7 +273,7 @@ def _verify(ok: auth.LoginOk, handle: str, known: Contact | None) -> VerifiedLis
     return verified
 
 
-def _unwrap(login: LoginProof, ok: auth.LoginOk) -> tuple[AccountRoot, Identity]:
+def unwrap_root(login: LoginProof, ok: auth.LoginOk) -> tuple[AccountRoot, Identity]:
     """The account root that the server keeps sealed, and that it belongs to the identity the server shows."""
     try:
         root = AccountRoot.unwrap_password(ok.wrap_password, uid=ok.uid, export_key=login.export_key)
@@ -256,19 +285,16 @@ def _unwrap(login: LoginProof, ok: auth.LoginOk) -> tuple[AccountRoot, Identity]
     return root, identity
 
 
-async def _in_thread(function: Callable[[], T]) -> T:
+async def in_thread(function: Callable[[], T]) -> T:
     """Argon2 and OPAQUE hold their thread for a while."""
     return await asyncio.get_running_loop().run_in_executor(_executor, function)
 
 
-async def _opaque(function: Callable[[], T]) -> T:
+async def opaque_step(function: Callable[[], T]) -> T:
+    """A step of OPAQUE in that thread. Raises RefusedError (bad_credentials), SecurityError (login_tampered)."""
     try:
-        return await _in_thread(function)
+        return await in_thread(function)
     except WrongPasswordError as error:
         raise RefusedError(Code.BAD_CREDENTIALS) from error
     except PasswordProofError as error:
         raise SecurityError("login_tampered", str(error)) from error
-
-
-def _with_code(account: Account, code: Secret) -> Account:
-    return replace(account, recovery_code=code)

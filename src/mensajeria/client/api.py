@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mensajeria.kit.secrets import Secret
     from mensajeria.protocol.errors import Code
     from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
 
@@ -147,6 +148,28 @@ class DeviceView:
     created_ms: int
     last_seen_ms: int
     current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewInvite:
+    """An invite that was just made. `token` is what people pass on; it is told once."""
+
+    number: int
+    token: Secret
+    uses_left: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InviteView:
+    """An invite of this account. `state`: valid, revoked, expired or used. `joined`: who registered with it."""
+
+    number: int
+    uses_left: int
+    created_ms: int
+    expires_ms: int
+    state: str
+    joined: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

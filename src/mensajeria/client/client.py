@@ -18,15 +18,18 @@ from mensajeria.client.account import (
     check_handle_form,
     parse_invite,
 )
+from mensajeria.client.account_changes import ChangeFlow, parse_code
 from mensajeria.client.api import (
     ChatView,
     ConnectionChanged,
     ConnectionPhase,
     DeviceView,
     IdentityChanged,
+    InviteView,
     Message,
     MessageState,
     MessageStateChanged,
+    NewInvite,
     Person,
     SentMessage,
     ServerView,
@@ -41,13 +44,13 @@ from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import (
-    InputError,
     MessageFailedError,
     ProfileError,
     SecurityError,
     SendBlockedError,
     StateError,
 )
+from mensajeria.client.management import Management, require_strong
 from mensajeria.client.profiles import (
     ROLLED_BACK,
     Opened,
@@ -59,12 +62,12 @@ from mensajeria.client.profiles import (
     open_profile,
 )
 from mensajeria.client.store import Tx
-from mensajeria.client.strength import estimate
 from mensajeria.client.transport.address import ServerAddress, parse_address
 from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.client.transport.rest import RestApi, RestClient, describe
 from mensajeria.client.transport.tls import client_context
 from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import auth
@@ -105,6 +108,8 @@ class Client:
         self._clock = clock
         self.recovery_code = recovery_code
         """The account's recovery code, after `register` only: to be shown once and kept by the person."""
+        self.awaits_approval = False
+        """True after `register` on a server whose operator looks at each account first: `login_again` later."""
         self._emitter = Emitter()
         self._control = ControlServer(self._handed_over)
         self._closed = False
@@ -118,6 +123,10 @@ class Client:
         rest = RestApi(self._http, keeper)
         self._context = Context(me, self._opened.store, rest, self._emitter, self._opened.vault)
         self._engine = Engine(self._context, keeper, self._reach.address, self._reach.tls)
+        self._management = Management(self._opened, self._context, self._engine, self._open_channel)
+
+    async def _open_channel(self) -> AuthChannel:
+        return await AuthChannel.open(self._reach.address, self._reach.tls)
 
     # --- getting one ---
 
@@ -145,9 +154,7 @@ class Client:
         """
         handle, secret = check_handle_form(username), _secret(password)
         token, now = parse_invite(invite), clock or SystemClock()
-        strength = await asyncio.to_thread(estimate, secret, handle)
-        if not strength.accepted:
-            raise InputError("weak_password", strength.advice or "")
+        await require_strong(secret, handle)
         reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
         async with new_profile(
             Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
@@ -156,7 +163,63 @@ class Client:
                 who = Credentials(handle, secret)
                 account = await AuthFlow(channel, now).register(who, token, _device(device_name))
             await _keep(opened, account, reach, now)
-        return await cls._started(opened, reach, now, account.recovery_code)
+        client = await cls._started(opened, reach, now, account.recovery_code)
+        client.awaits_approval = account.logged_in is None
+        return client
+
+    @classmethod
+    async def recover(
+        cls,
+        server: str,
+        username: str,
+        code: Password,
+        new_password: Password,
+        *,
+        profile: Path | str,
+        device_name: str = DEFAULT_DEVICE,
+        passphrase: Password | None = None,
+        ca_file: Path | None = None,
+        insecure_http: bool = False,
+        insecure_key_file: bool = False,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Give the account a new password by its recovery code, then log in: every other login of it ends.
+
+        A folder without a profile becomes a new device, one with a profile the same again. Raises as `login`;
+        InputError recovery_code_invalid, RefusedError recovery_invalid (unknown name or another account's code).
+        """
+        handle, secret, recovery = check_handle_form(username), _secret(new_password), parse_code(code)
+        assert recovery is not None
+        folder, now = Path(profile), clock or SystemClock()
+        await require_strong(secret, handle)
+        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        if not await asyncio.to_thread((folder / "profile.json").exists):
+            async with new_profile(
+                folder, _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
+            ) as opened:
+                async with await AuthChannel.open(reach.address, reach.tls) as channel:
+                    flow = ChangeFlow(channel, now)
+                    await flow.reset_password(handle, recovery, secret)
+                    account = await flow.log_in(Credentials(handle, secret), _device(device_name))
+                await _keep(opened, account, reach, now)
+            return await cls._started(opened, reach, now, None)
+        client = await cls.open(folder, passphrase=passphrase, ca_file=ca_file, offline=True, clock=now)
+        try:
+            client._check_is(handle, reach.address.url)  # noqa: SLF001 - of this class
+            await client._recover_here(recovery, secret)  # noqa: SLF001 - of this class
+        except BaseException:
+            await client.close()
+            raise
+        return client
+
+    async def _recover_here(self, code: RecoveryCode, new_password: Secret) -> None:
+        me = self._context.me
+        known = await self._opened.store.read(me.contact)
+        async with await AuthChannel.open(self._reach.address, self._reach.tls) as channel:
+            if channel.info.server_id != me.server_id:
+                raise SecurityError("server_changed")
+            await ChangeFlow(channel, self._clock).reset_password(me.handle, code, new_password, known)
+        await self.login_again(new_password)
 
     @classmethod
     async def login(
@@ -279,6 +342,30 @@ class Client:
         await self._engine.directory.refresh(self._context.me.uid)
         me = self._context.me
         return await self._context.store.read(lambda tx: own_devices(me.verified(tx), me.did, names))
+
+    async def revoke_device(self, did: bytes, password: Password, *, recovery_code: Password | None = None) -> None:
+        """Remove a device: cut off at once and for good. The recovery code is needed on a device of less than a day.
+
+        Raises RefusedError (unknown_device, approval_needed, last_device, bad_credentials), NetworkError,
+        SecurityError, InputError.
+        """
+        await self._management.revoke_device(did, _secret(password), recovery_code)
+
+    async def rename_device(self, did: bytes, name: str) -> None:
+        """Give a device another name. Raises RefusedError (unknown_device), NetworkError."""
+        await self._management.rename_device(did, name)
+
+    async def create_invite(self, *, uses: int = 1, days: int = 7) -> NewInvite:
+        """Make an invite to register. Raises RefusedError (forbidden where only the operator may), NetworkError."""
+        return await self._management.create_invite(uses, days)
+
+    async def invites(self) -> tuple[InviteView, ...]:
+        """The invites of this account, newest first. Raises RefusedError, NetworkError."""
+        return await self._management.invites()
+
+    async def revoke_invite(self, number: int) -> None:
+        """End an invite. Raises RefusedError (not_found), NetworkError."""
+        await self._management.revoke_invite(number)
 
     def _check_is(self, handle: str, url: str) -> None:
         if self.me.handle != handle or self.server_url != url:
@@ -448,9 +535,23 @@ class Client:
         await asyncio.to_thread(self._opened.profile.save, info_of(account, self._reach.address))
         self._wire()
 
-    async def log_out(self) -> None:
-        """End the login on the server; the profile stays readable. Raises NetworkError, RefusedError."""
-        await self._context.rest.log_out()
+    async def change_password(self, old: Password, new: Password, *, recovery_code: Password | None = None) -> None:
+        """Replace the password. Every other device has to log in again; this one does so by itself.
+
+        Raises InputError (weak_password), RefusedError (bad_credentials, approval_needed), NetworkError, SecurityError.
+        """
+        await self._management.change_password(_secret(old), _secret(new), recovery_code)
+
+    async def delete_account(self, password: Password, *, recovery_code: Password | None = None) -> None:
+        """Delete the account on the server, for good; the profile stays readable. Raises as `change_password`."""
+        await self._management.delete_account(_secret(password), recovery_code)
+
+    async def log_out(self, *, everywhere: bool = False) -> None:
+        """End the login on the server, or those of all devices; the profile stays readable.
+
+        Raises NetworkError, RefusedError.
+        """
+        await self._context.rest.log_out(everywhere=everywhere)
         await self._opened.store.run(lambda tx: tx.own.clear_tokens())
         self._engine.retry_now()
 

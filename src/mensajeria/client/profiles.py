@@ -96,6 +96,8 @@ def keep_account(tx: Tx, account: Account, now_ms: int) -> None:
     tx.own.put_device(account.device.dump())
     tx.own.put(SETTINGS_KEY, account.settings_key)
     tx.own.put(BACKUP_KEY, account.backup_key)
+    if account.logged_in is None or account.channel_key is None:
+        return  # it waits for approval
     tokens = Tokens(
         Secret.from_text(account.logged_in.access_token),
         account.logged_in.access_expires_ms,

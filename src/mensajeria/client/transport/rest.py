@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -143,6 +143,14 @@ def _refusal(status: int, answer: bytes) -> RefusedError | NetworkError:
     return RefusedError(problem.code, problem.detail[:200], retry_after_ms=problem.retry_after_ms)
 
 
+def _checked(make: Callable[[], M]) -> M:
+    """A request whose values a person chose. Raises RefusedError (malformed) for what the server would refuse."""
+    try:
+        return make()
+    except ValueError as error:
+        raise RefusedError(Code.MALFORMED, "out of bounds") from error
+
+
 def parse(answer: bytes, model: type[M]) -> M:
     """The answer as its model. Raises NetworkError (not_a_server)."""
     try:
@@ -203,9 +211,34 @@ class RestApi:
         """The account's devices as the server shows them: names and times are the server's word."""
         return (await self._ask("GET", "/v1/devices", api.DeviceInfos)).devices
 
-    async def log_out(self) -> None:
-        """End this login on the server."""
-        await self._call("POST", "/v1/auth/logout")
+    async def log_out(self, *, everywhere: bool = False) -> None:
+        """End this login on the server, or those of all devices."""
+        body = api.LogoutRequest(everywhere=True).model_dump_json().encode() if everywhere else b""
+        await self._call("POST", "/v1/auth/logout", body)
+
+    async def rename_device(self, did: bytes, name: str) -> None:
+        """Give a device of the account another name."""
+        body = _checked(lambda: api.DeviceRename(name=name)).model_dump_json().encode()
+        await self._call("PUT", f"/v1/devices/{b64(did)}/name", body)
+
+    async def create_invite(self, uses: int, days: int) -> api.CreatedInviteInfo:
+        """Make an invite; forbidden where only the operator may."""
+        request = _checked(lambda: api.InviteRequest(uses=uses, days=days))
+        return await self._ask("POST", "/v1/invites", api.CreatedInviteInfo, request)
+
+    async def invites(self) -> list[api.InviteInfo]:
+        """The caller's invites, newest first, all pages."""
+        found: list[api.InviteInfo] = []
+        while True:
+            before = f"?before={found[-1].id}" if found else ""
+            page = await self._ask("GET", f"/v1/invites{before}", api.InvitePage)
+            found.extend(page.invites)
+            if not page.more or not page.invites:
+                return found
+
+    async def revoke_invite(self, number: int) -> None:
+        """End an invite."""
+        await self._call("DELETE", f"/v1/invites/{number}")
 
     async def _ask(self, method: str, target: str, model: type[M], request: api.Model | None = None) -> M:
         body = request.model_dump_json().encode() if request is not None else b""

@@ -1,0 +1,189 @@
+"""Changing an account on `/auth/ws`: password, recovery by code, removing a device, deleting everything.
+
+Each change but recovery is approved by this device (see `protocol.approval`); a device of less than a day also needs
+the recovery code wherever older devices lose something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mensajeria.client.account import (
+    MAX_LIST_TRIES,
+    Account,
+    AuthFlow,
+    Credentials,
+    in_thread,
+    opaque_step,
+    unwrap_root,
+    verify_login,
+)
+from mensajeria.client.errors import InputError, RefusedError, SecurityError
+from mensajeria.client.store.values import Contact
+from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.password import LoginProof
+from mensajeria.crypto.recovery import RecoveryCode, RecoveryCodeError
+from mensajeria.crypto.root import AccountRoot, WrapError
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol import auth
+from mensajeria.protocol.approval import (
+    Action,
+    Change,
+    approval_mac,
+    deletion_digest,
+    password_digest,
+    recovery_body,
+    removal_digest,
+)
+from mensajeria.protocol.devices import UnknownDeviceError, decode_identity
+from mensajeria.protocol.encoding import MalformedError
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.signing import BadSignatureError, Ctx
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The device that changes the account, and the identity that it has pinned."""
+
+    who: Credentials
+    device: DeviceKeys
+    known: Contact
+    code: RecoveryCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NextKeys:
+    """The keys that advance when a device is removed."""
+
+    settings: Secret
+    backup: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """A login up to its proof."""
+
+    login: LoginProof
+    ok: auth.LoginOk
+    root: AccountRoot
+
+
+def parse_code(text: Secret | str | None) -> RecoveryCode | None:
+    """A recovery code as a person typed it. Raises InputError (recovery_code_invalid)."""
+    if text is None:
+        return None
+    try:
+        return RecoveryCode.parse(text.reveal_text() if isinstance(text, Secret) else text)
+    except RecoveryCodeError as error:
+        raise InputError("recovery_code_invalid") from error
+
+
+class ChangeFlow(AuthFlow):
+    """The conversations, over one open channel. Each raises RefusedError, NetworkError, SecurityError, InputError."""
+
+    async def change_password(self, owner: Owner, new: Secret, gen: int) -> Account:
+        """Replace the password, then log in again with the new one: every login of the account has ended."""
+        proven = await self._proven(owner)
+        proof, stretched = await self._prepare(replace(owner.who, password=new))
+        start = await in_thread(lambda: proof.start_registration(stretched))
+        challenge = await self._channel.ask(
+            auth.PasswordChangeStart(proof.suite, start.request), auth.PasswordChangeChallenge
+        )
+        finished = await opaque_step(lambda: start.finish(challenge.response))
+        wrap = proven.root.wrap_password(proven.ok.uid, finished.export_key)
+        digest = password_digest(challenge.ticket, finished.upload, wrap)
+        approval = self._approve(owner, proven, Action.PASSWORD_CHANGE, digest)
+        finish = auth.PasswordChangeFinish(challenge.ticket, finished.upload, wrap, approval)
+        await self._channel.ask(finish, auth.PasswordChanged)
+        return await self.log_in_again(replace(owner.who, password=new), owner.device, owner.known, gen)
+
+    async def reset_password(self, handle: str, code: RecoveryCode, new: Secret, known: Contact | None = None) -> None:
+        """Give the account a new password by its recovery code. `known`: the identity that this device has pinned."""
+        proof, stretched = await self._prepare(Credentials(handle, new))
+        start = await in_thread(lambda: proof.start_registration(stretched))
+        challenge = await self._channel.ask(
+            auth.RecoveryStart(proof.suite, handle, start.request), auth.RecoveryChallenge
+        )
+        root = _recovered_root(challenge, code, known)
+        finished = await opaque_step(lambda: start.finish(challenge.response))
+        wraps = root.wrap_password(challenge.uid, finished.export_key), root.wrap_recovery(challenge.uid, code)
+        body = recovery_body(
+            server_id=self._server_id,
+            uid=challenge.uid,
+            nonce=challenge.nonce,
+            upload=finished.upload,
+            wrap_password=wraps[0],
+            wrap_recovery=wraps[1],
+        )
+        signature = code.sign(Ctx.RECOVERY_LOGIN, body)
+        finish = auth.RecoveryFinish(challenge.ticket, finished.upload, *wraps, signature)
+        await self._channel.ask(finish, auth.Recovered)
+
+    async def remove_device(self, owner: Owner, did: bytes) -> NextKeys:
+        """Remove a device of the account; RefusedError unknown_device when it is not listed."""
+        for _ in range(MAX_LIST_TRIES):
+            proven = await self._proven(owner)
+            try:
+                return await self._remove(owner, proven, did)
+            except RefusedError as error:
+                if error.code != Code.LIST_CONFLICT:
+                    raise
+        raise RefusedError(Code.LIST_CONFLICT)
+
+    async def delete_account(self, owner: Owner) -> None:
+        """Delete the account for good."""
+        proven = await self._proven(owner)
+        approval = self._approve(owner, proven, Action.ACCOUNT_DELETE, deletion_digest())
+        await self._channel.ask(auth.AccountDelete(approval), auth.AccountDeleted)
+
+    async def _remove(self, owner: Owner, proven: _Proven, did: bytes) -> NextKeys:
+        current = verify_login(proven.ok, owner.who.handle, owner.known)
+        identity = proven.root.identity(proven.ok.uid, current.record.recovery)
+        try:
+            following = identity.remove_device(current, did, self._clock.now_ms())
+        except UnknownDeviceError as error:
+            raise RefusedError(Code.UNKNOWN_DEVICE) from error
+        approval = self._approve(owner, proven, Action.DEVICE_REMOVE, removal_digest(following))
+        await self._channel.ask(auth.DeviceRemove(following, approval), auth.DeviceRemoved)
+        version = current.list.backup_ver + 1
+        return NextKeys(proven.root.settings_key(version), proven.root.backup_key(version))
+
+    async def _proven(self, owner: Owner) -> _Proven:
+        proof, stretched = await self._prepare(owner.who)
+        login, ok = await self._prove(proof, stretched, owner.who)
+        if ok.uid != owner.known.uid or ok.identity != owner.known.identity:
+            raise SecurityError("identity_swapped", params={"handle": owner.who.handle})
+        root, _ = unwrap_root(login, ok)
+        return _Proven(login, ok, root)
+
+    def _approve(self, owner: Owner, proven: _Proven, action: Action, digest: bytes) -> auth.Approval:
+        change = Change(action, self._server_id, proven.ok.uid, proven.login.transcript, digest)
+        return auth.Approval(
+            owner.device.did,
+            owner.device.login(self._server_id, proven.login.transcript),
+            approval_mac(proven.login.channel_key, change),
+            b"" if owner.code is None else owner.code.sign(Ctx.RECOVERY_LOGIN, change.body),
+        )
+
+
+def _recovered_root(challenge: auth.RecoveryChallenge, code: RecoveryCode, known: Contact | None) -> AccountRoot:
+    """The account root by the code, and that it is the root of the identity shown (and pinned).
+
+    The server answers for names that nobody has, too: there, as with another account's code, the authority differs.
+    """
+    if known is not None and (challenge.uid, challenge.identity) != (known.uid, known.identity):
+        raise SecurityError("identity_swapped", params={"handle": known.handle})
+    try:
+        if decode_identity(challenge.identity).recovery != code.public:
+            raise RefusedError(Code.RECOVERY_INVALID)
+        root = AccountRoot.unwrap_recovery(challenge.wrap_recovery, uid=challenge.uid, code=code)
+    except (WrapError, MalformedError, BadSignatureError) as error:
+        raise SecurityError("login_tampered", "the account root does not open") from error
+    if root.identity(challenge.uid, code.public).record != challenge.identity:
+        raise SecurityError("login_tampered", "the identity is not the account root's")
+    if root.root_ver != challenge.root_ver:
+        raise SecurityError("login_tampered", "the account root is of another version")
+    return root
+
+
+__all__ = ["ChangeFlow", "NextKeys", "Owner", "parse_code"]

@@ -1,0 +1,116 @@
+"""What the owner of an account does with it: password, devices, invites, logging out, deleting. Behind `Client`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from mensajeria.client.account import Account, Credentials
+from mensajeria.client.account_changes import ChangeFlow, Owner, parse_code
+from mensajeria.client.api import InviteView, NewInvite
+from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY
+from mensajeria.client.errors import InputError, SecurityError
+from mensajeria.client.profiles import Opened, keep_account
+from mensajeria.client.store import Tx
+from mensajeria.client.strength import estimate
+from mensajeria.client.transport.auth_channel import AuthChannel
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.ids import b64
+
+if TYPE_CHECKING:
+    from mensajeria.protocol import api
+
+T = TypeVar("T")
+OpenChannel = Callable[[], Awaitable[AuthChannel]]
+
+
+async def require_strong(password: Secret, handle: str) -> None:
+    """Raises InputError (weak_password) for a new password that is too easy to guess."""
+    strength = await asyncio.to_thread(estimate, password, handle)
+    if not strength.accepted:
+        raise InputError("weak_password", strength.advice or "")
+
+
+class Management:
+    """Over the running parts of one client. Methods raise RefusedError, NetworkError, SecurityError, InputError."""
+
+    def __init__(self, opened: Opened, context: Context, engine: Engine, open_channel: OpenChannel) -> None:
+        self._opened = opened
+        self._context = context
+        self._engine = engine
+        self._open_channel = open_channel
+
+    async def change_password(self, old: Secret, new: Secret, code: Secret | str | None) -> None:
+        """See `Client.change_password`."""
+        await require_strong(new, self._context.me.handle)
+        gen = await self._opened.store.read(lambda tx: tx.own.gen())
+
+        async def change(flow: ChangeFlow, owner: Owner) -> Account:
+            return await flow.change_password(owner, new, gen)
+
+        account = await self._with_flow(old, code, change)
+        now = self._context.me.clock.now_ms()
+        await self._opened.store.run(lambda tx: keep_account(tx, account, now))
+        self._engine.restart()
+
+    async def revoke_device(self, did: bytes, password: Secret, code: Secret | str | None) -> None:
+        """See `Client.revoke_device`."""
+        keys = await self._with_flow(password, code, lambda flow, owner: flow.remove_device(owner, did))
+
+        def step(tx: Tx) -> None:
+            tx.own.put(SETTINGS_KEY, keys.settings)
+            tx.own.put(BACKUP_KEY, keys.backup)
+
+        await self._opened.store.run(step)
+        if did != self._context.me.did:
+            await self._engine.directory.refresh(self._context.me.uid)
+
+    async def delete_account(self, password: Secret, code: Secret | str | None) -> None:
+        """See `Client.delete_account`."""
+        await self._with_flow(password, code, lambda flow, owner: flow.delete_account(owner))
+        await self._opened.store.run(lambda tx: tx.own.clear_tokens())
+        self._engine.retry_now()
+
+    async def rename_device(self, did: bytes, name: str) -> None:
+        """See `Client.rename_device`."""
+        await self._context.rest.rename_device(did, name)
+
+    async def create_invite(self, uses: int, days: int) -> NewInvite:
+        """See `Client.create_invite`."""
+        made = await self._context.rest.create_invite(uses, days)
+        return NewInvite(made.id, Secret.from_text(b64(made.token)), made.uses_left, made.expires_ms)
+
+    async def invites(self) -> tuple[InviteView, ...]:
+        """See `Client.invites`."""
+        return tuple(_view(row) for row in await self._context.rest.invites())
+
+    async def revoke_invite(self, number: int) -> None:
+        """See `Client.revoke_invite`."""
+        await self._context.rest.revoke_invite(number)
+
+    async def _with_flow(
+        self,
+        password: Secret,
+        code: Secret | str | None,
+        work: Callable[[ChangeFlow, Owner], Awaitable[T]],
+    ) -> T:
+        """Open a conversation with the server that this profile belongs to."""
+        me, recovery = self._context.me, parse_code(code)
+
+        def read(tx: Tx) -> Owner:
+            known = tx.own.known()
+            who = Credentials(me.handle, password, b"" if known is None else known.reveal())
+            return Owner(who, me.device(tx), me.contact(tx), recovery)
+
+        owner = await self._opened.store.read(read)
+        async with await self._open_channel() as channel:
+            if channel.info.server_id != me.server_id:
+                raise SecurityError("server_changed")
+            return await work(ChangeFlow(channel, me.clock), owner)
+
+
+def _view(row: api.InviteInfo) -> InviteView:
+    return InviteView(row.id, row.uses_left, row.created_ms, row.expires_ms, row.state, tuple(row.joined))
