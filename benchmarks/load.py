@@ -117,11 +117,14 @@ class OurSession(WSListener):
 
 
 async def connect_ours(
-    world: World, pairs: Sequence[tuple[Person, Person, bytes]], arrived: Callable[[int], None]
+    world: World,
+    pairs: Sequence[tuple[Person, Person, bytes]],
+    arrived: Callable[[int], None],
+    receivers: World | None = None,
 ) -> list[OurSession]:
-    """The senders of the pairs; the receivers are connected too."""
+    """The senders of the pairs; the receivers are connected too, to another process of the server if one is given."""
 
-    async def one(person: Person, chat_id: bytes) -> OurSession:
+    async def one(world: World, person: Person, chat_id: bytes) -> OurSession:
         channel = ClientConnection(
             person.ck,
             did=person.did,
@@ -137,8 +140,8 @@ async def connect_ours(
 
     senders = []
     for sender, receiver, chat_id in pairs:
-        senders.append(await one(sender, chat_id))
-        await one(receiver, chat_id)
+        senders.append(await one(world, sender, chat_id))
+        await one(receivers or world, receiver, chat_id)
     return senders
 
 

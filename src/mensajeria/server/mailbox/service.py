@@ -115,25 +115,40 @@ class Mailboxes:
         self._queue.submit(_AckJob(device_id, ids))
 
     async def _flush(self, jobs: list[_PutJob | _AckJob]) -> None:
-        puts = [one for job in jobs if isinstance(job, _PutJob) for one in job.puts]
+        """Puts and acks apart.
+
+        Each locks its devices in the order of their ids; both together would not, and two processes could wait for each
+        other.
+        """
+        puts = [job for job in jobs if isinstance(job, _PutJob)]
         acks = [job for job in jobs if isinstance(job, _AckJob)]
-        waiting = [job.done for job in jobs if isinstance(job, _PutJob)]
+        if puts:
+            await self._flush_puts(puts)
+        if acks:
+            await self._flush_acks(sorted(acks, key=lambda job: job.device))
+
+    async def _flush_puts(self, jobs: list[_PutJob]) -> None:
+        puts = [one for job in jobs for one in job.puts]
+        waiting = [job.done for job in jobs]
         now = self._clock.now_ms()
-
-        def write(connection: Connection) -> None:
-            if puts:
-                store.put(connection, puts, now)
-            for job in acks:
-                store.ack(connection, job.device, job.ids)
-
         try:
-            await self._db.write(write)
+            await self._db.write(lambda connection: store.put(connection, puts, now))
         except DATABASE_ERRORS as error:
             _log.warning("mailbox_unavailable", error=type(error).__name__, batch=len(jobs))
             _settle(waiting, ProtocolError(Code.UNAVAILABLE, retry_after_ms=1000))
             return
         self._arrived([one for one in puts if one.outcome is PutOutcome.OK])
         _settle(waiting, None)
+
+    async def _flush_acks(self, jobs: list[_AckJob]) -> None:
+        def write(connection: Connection) -> None:
+            for job in jobs:
+                store.ack(connection, job.device, job.ids)
+
+        try:
+            await self._db.write(write)
+        except DATABASE_ERRORS as error:  # what stays is delivered again and acked again
+            _log.warning("mailbox_acks_lost", error=type(error).__name__, batch=len(jobs))
 
     async def _sweep(self) -> None:
         while True:
