@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 START_S = 30.0
@@ -31,6 +31,7 @@ class RunningServer:
     folder: Path
     port: int = 0
     process: subprocess.Popen[str] | None = None
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -47,7 +48,7 @@ class RunningServer:
             "--data-dir",
             str(self.folder),
         ]
-        environment = clean_environment(MENSAJERIA_LOG_LEVEL="warning")
+        environment = clean_environment(MENSAJERIA_LOG_LEVEL="warning", **self.settings)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         self.port = int(self._ready_line().rsplit(":", 1)[1])
 
@@ -81,9 +82,9 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running_server(folder: Path) -> Iterator[RunningServer]:
+def running_server(folder: Path, **settings: str) -> Iterator[RunningServer]:
     """A server in an empty folder; ends with the block."""
-    server = RunningServer(folder)
+    server = RunningServer(folder, settings=settings)
     server.start()
     try:
         yield server

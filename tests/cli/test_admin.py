@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,105 @@ def test_a_database_that_was_not_made_is_said_in_one_line(tmp_path: Path, capsys
     (tmp_path / "data").mkdir()
     status, error = Admin(tmp_path / "data", capsys).fail("user", "list")
     assert (status, error["code"]) == (Exit.CONFIG, "config")
+
+
+def test_accounts_are_shown_suspended_and_deleted(admin: Admin) -> None:
+    insert_account(admin, "ana")
+
+    [shown] = admin("user", "show", "ana")
+    assert (shown["handle"], shown["status"], shown["devices"]) == ("ana", "active", [])
+    admin("user", "suspend", "@ANA")
+    assert admin("user", "show", shown["uid"])[0]["status"] == "suspended"
+    assert admin.fail("user", "suspend", "ana")[1]["code"] == "user_state"
+    admin("user", "unsuspend", "ana")
+    admin("user", "logout", "ana")
+    assert admin.fail("user", "delete", "ana")[0] == Exit.USAGE
+    admin("user", "delete", "ana", "--yes")
+    assert admin.fail("user", "show", "ana") == (
+        Exit.NOT_FOUND,
+        {"type": "error", "code": "unknown_user", "message": "Nobody on the server has this name.", "exit": 10},
+    )
+    acts = [line["action"] for line in admin("audit")]
+    assert acts == [
+        "account_deleted",
+        "logged_out_everywhere",
+        "account_restored",
+        "account_suspended",
+    ]
+    assert {line["actor"].partition(":")[0] for line in admin("audit")} == {"operator"}
+    [newest] = admin("audit", "--limit", "1")
+    assert admin("audit", "--before", str(newest["id"]))[0]["id"] < newest["id"]
+
+
+def test_accounts_that_wait_are_approved_or_rejected(admin: Admin) -> None:
+    insert_account(admin, "ana", status="pending")
+    insert_account(admin, "bruno", status="pending")
+
+    admin("user", "approve", "ana")
+    admin("user", "reject", "bruno")
+
+    assert [row["handle"] for row in admin("user", "list")] == ["ana"]
+    assert admin.fail("user", "approve", "ana")[1]["code"] == "user_state"
+    assert admin.fail("user", "reject", "ana")[1]["code"] == "user_state"
+    insert_account(admin, "bruno")  # the name was free again
+
+
+def test_statistics_and_who_made_an_invite(admin: Admin) -> None:
+    insert_account(admin, "ana")
+    admin("invite", "create")
+
+    [stats] = admin("stats")
+    assert (stats["accounts_active"], stats["invites_usable"], stats["events"]) == (1, 1, 0)
+    assert stats["database_bytes"] > 0
+    assert admin("invite", "list")[0]["created_by"] is None
+    assert "accounts_active" in admin.say("stats")
+
+
+def test_doctor_of_a_good_server_and_of_one_whose_secrets_others_read(admin: Admin) -> None:
+    states = {check["name"]: check["state"] for check in admin("doctor")}
+    assert states == {
+        "data_folder": "ok",
+        "disk": states["disk"],
+        "database": "ok",
+        "migrations": "ok",
+        "clock": "ok",
+        "secrets": "ok",
+        "public_address": "warning",
+    }
+    (admin.folder / "secrets" / "jwt.key").chmod(0o644)
+    status, error = admin.fail("doctor")
+    assert (status, error["code"]) == (Exit.CONFIG, "doctor")
+    assert "secrets" in error["message"]
+
+
+def test_doctor_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, error = Admin(tmp_path / "nothing", capsys).fail("doctor")
+
+    assert status == Exit.CONFIG
+    assert "database" in error["message"]
+
+
+def test_keys_rotate_once_in_ten_minutes(admin: Admin) -> None:
+    secrets = admin.folder / "secrets"
+    before = (secrets / "jwt.key").read_bytes(), (secrets / "ck.key").read_bytes()
+
+    assert admin("keys", "rotate")[0]["key"] == "token"
+    assert admin("keys", "rotate", "--channel")[0] == {"type": "keys_rotated", "key": "channel", "sealed": 0}
+
+    assert (secrets / "jwt.previous.key").read_bytes()[:32] == before[0]
+    assert (secrets / "jwt.key").read_bytes() != before[0]
+    assert (secrets / "ck.key").read_bytes() != before[1]
+    assert not (secrets / "ck.previous.key").exists()
+    assert admin.fail("keys", "rotate")[0] == Exit.CONFIG
+    assert admin("init")[0]["created"] is False  # the database and the secrets still belong together
+
+
+def insert_account(admin: Admin, handle: str, *, status: str = "active") -> None:
+    """An account straight in the database: the command line's own way to one is tested elsewhere."""
+    blobs = {"opaque_record": b"", "wrap_password": b"", "wrap_recovery": b"", "identity": b"", "idfp": bytes(32)}
+    row = {"uid": handle.encode().ljust(16), "handle": handle, "status": status, "created_ms": 1, "opaque_suite": 1}
+    row |= {"root_ver": 1, "list_ver": 1} | blobs
+    with sqlite3.connect(admin.folder / "mensajeria.db") as connection:
+        names = ",".join(row)
+        connection.execute(f"INSERT INTO account ({names}) VALUES ({','.join('?' * len(row))})", tuple(row.values()))
+    connection.close()

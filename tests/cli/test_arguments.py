@@ -15,7 +15,24 @@ from mensajeria.cli.parser import build
 from mensajeria.client.i18n import Translator
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("serve", "register", "login", "devices", "send", "listen", "history", "chats", "desktop", "demo", "admin")
+COMMANDS = (
+    "serve",
+    "register",
+    "login",
+    "recover",
+    "devices",
+    "password",
+    "logout",
+    "delete-account",
+    "invite",
+    "send",
+    "listen",
+    "history",
+    "chats",
+    "desktop",
+    "demo",
+    "admin",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +102,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_documented_commands_are_the_commands() -> None:
     table = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition("## Exit codes")[0]
     rows = [row for row in table.splitlines() if row.startswith("| `")]
-    documented = {name for row in rows for name in re.findall(r"`([a-z]+)", row.split("|")[1])}
+    documented = {name for row in rows for name in re.findall(r"`([a-z-]+)", row.split("|")[1])}
     assert documented == set(COMMANDS)
 
 
@@ -93,8 +110,8 @@ def test_every_documented_option_exists(capsys: pytest.CaptureFixture[str]) -> N
     table = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition("## Exit codes")[0]
     for row in (row for row in table.splitlines() if row.startswith("| `") and "admin" not in row):
         usage = row.split("|")[1] if "\\|" not in row else row
-        command = re.findall(r"`([a-z]+)", usage)[0]
-        main([command, "--help"])
+        command = re.findall(r"`([a-z-]+(?: [a-z]+)*)", usage)[0].split()
+        main([*command, "--help"])
         shown = capsys.readouterr().out
         assert all(option in shown for option in re.findall(r"--[a-z-]+", usage)), row
 

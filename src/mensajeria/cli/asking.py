@@ -33,6 +33,30 @@ def ask_password(console: Console, file: Path | None, *, new: bool) -> Secret:
     return Secret.from_text(password)
 
 
+def ask_new_password(console: Console, file: Path | None) -> Secret:
+    """The password that replaces the old one: from a file, or typed twice. Raises CommandError."""
+    if file is not None:
+        return read_secret(file)
+    _need_terminal("new_password_source")
+    password = getpass.getpass(console.tr("ask.new_password"))
+    if getpass.getpass(console.tr("ask.password_again")) != password:
+        raise UsageError("passwords_differ")
+    return Secret.from_text(password)
+
+
+def given_code(file: Path | None) -> Secret | None:
+    """The recovery code from a file, if one is named. Raises CommandError."""
+    return None if file is None else read_secret(file)
+
+
+def ask_code(console: Console, file: Path | None) -> Secret:
+    """The recovery code from a file, or typed: it is shown on paper, not on the screen. Raises CommandError."""
+    if file is not None:
+        return read_secret(file)
+    _need_terminal("code_source")
+    return Secret.from_text(getpass.getpass(console.tr("ask.code")))
+
+
 def given_passphrase(file: Path | None) -> Secret | None:
     """The passphrase of the profile's key from a file or MENSAJERIA_PASSPHRASE, if there is one."""
     return _given("MENSAJERIA_PASSPHRASE", file)

@@ -54,7 +54,7 @@ class Exit(IntEnum):
 
 _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
     Exit.INTERNAL: ("bug", "closed"),
-    Exit.USAGE: ("bad_address", "insecure_address", "empty_text"),
+    Exit.USAGE: ("bad_address", "insecure_address", "empty_text", "recovery_code_invalid"),
     Exit.BAD_CREDENTIALS: ("bad_credentials", "recovery_invalid"),
     Exit.NAME_NOT_AVAILABLE: ("handle_taken", "handle_invalid"),
     Exit.INVITE: ("invite_required", "invite_invalid", "registration_closed"),
@@ -77,6 +77,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "account_pending",
         "approval_needed",
         "last_device",
+        "user_state",
     ),
     Exit.IDENTITY_CHANGED: ("identity_changed",),
     Exit.NOT_FOUND: ("not_found", "unknown_user", "unknown_chat", "unknown_device", "unknown_message"),
@@ -110,7 +111,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "other_account",
     ),
     Exit.LOCKED: ("passphrase_needed", "passphrase_wrong", "keyring_failed", "key_lost"),
-    Exit.CONFIG: ("config",),
+    Exit.CONFIG: ("config", "doctor"),
     Exit.NOT_INSTALLED: ("not_installed", "no_display"),
     Exit.TOO_LARGE: ("too_large",),
     Exit.NEWER_VERSION: ("newer_version",),

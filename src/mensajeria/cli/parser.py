@@ -6,12 +6,12 @@ Nothing heavy is imported here: a command's module is loaded when that command r
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from mensajeria.cli.argument_types import count, path_from, port, seconds
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.terminal import one_line
 
@@ -73,7 +73,7 @@ class _Formatter(argparse.HelpFormatter):
         super().add_usage(usage, actions, groups, prefix or Parser.translator.tr("cli.help.usage") + " ")
 
 
-class _Builder:
+class Builder:
     """Adds the commands one by one."""
 
     def __init__(self, translator: Translator) -> None:
@@ -94,9 +94,9 @@ class _Builder:
             dest=name, metavar=self._help(name), title=self._help(title), prog=parser.prog, required=required
         )
 
-    def command(self, name: str, module: str) -> Parser:
+    def command(self, name: str, module: str, *, key: str = "") -> Parser:
         """A command that is run by `mensajeria.cli.commands.<module>.run`."""
-        text = self._help(name)
+        text = self._help(key or name)
         parser: Parser = self._commands.add_parser(name, help=text, description=text)
         parser.set_defaults(module=module)
         return parser
@@ -113,8 +113,8 @@ class _Builder:
 
     def profile(self, parser: Parser, *, network: bool = True) -> None:
         """The options of every command that opens a profile."""
-        self.option(parser, "--profile", type=Path, default=_path_from("MENSAJERIA_PROFILE"), metavar="DIR")
-        default = _path_from("MENSAJERIA_PASSPHRASE_FILE")
+        self.option(parser, "--profile", type=Path, default=path_from("MENSAJERIA_PROFILE"), metavar="DIR")
+        default = path_from("MENSAJERIA_PASSPHRASE_FILE")
         self.option(parser, "--passphrase-file", type=Path, default=default, metavar="FILE")
         if network:
             self.option(parser, "--ca-file", type=Path, metavar="FILE")
@@ -125,53 +125,34 @@ class _Builder:
 
     def waiting(self, parser: Parser) -> None:
         """`--timeout`."""
-        self.option(parser, "--timeout", type=_seconds, default=30.0, metavar="S")
+        self.option(parser, "--timeout", type=seconds, default=30.0, metavar="S")
 
 
 def build(translator: Translator) -> Parser:
     """The whole command line. Not for use from several threads: argparse keeps the language on a class."""
-    builder = _Builder(translator)
+    # They need this module's classes.
+    from mensajeria.cli.parser_account import add_account_commands  # noqa: PLC0415
+    from mensajeria.cli.parser_admin import add_admin_commands  # noqa: PLC0415
+
+    builder = Builder(translator)
     _server_commands(builder)
-    _account_commands(builder)
+    add_account_commands(builder)
     _message_commands(builder)
     _window_commands(builder)
-    _admin_commands(builder)
+    add_admin_commands(builder)
     return builder.parser
 
 
-def _server_commands(builder: _Builder) -> None:
+def _server_commands(builder: Builder) -> None:
     serve = builder.command("serve", "serve")
     builder.option(serve, "--host", metavar="H")
-    builder.option(serve, "--port", type=_port, metavar="N")
+    builder.option(serve, "--port", type=port, metavar="N")
     builder.option(serve, "--data-dir", type=Path, metavar="DIR")
-    builder.option(serve, "--workers", type=_count, metavar="N")
+    builder.option(serve, "--workers", type=count, metavar="N")
     builder.option(serve, "--migrate", action="store_true", key="serve_migrate")
 
 
-def _account_commands(builder: _Builder) -> None:
-    for name in ("register", "login"):
-        parser = builder.command(name, "account")
-        builder.option(parser, "--server", metavar="URL", required=name == "register")
-        builder.option(parser, "--username", metavar="NAME", required=name == "register")
-        builder.profile(parser)
-        builder.option(
-            parser, "--password-file", type=Path, default=_path_from("MENSAJERIA_PASSWORD_FILE"), metavar="FILE"
-        )
-        builder.option(parser, "--device-name", metavar="NAME")
-        builder.option(
-            parser, "--insecure-http", action="store_true", default=os.environ.get("MENSAJERIA_INSECURE_HTTP") == "1"
-        )
-        if name == "register":
-            builder.option(parser, "--invite", metavar="TOKEN")
-            builder.option(parser, "--recovery-file", type=Path, metavar="FILE")
-        builder.json(parser)
-    devices = builder.command("devices", "devices")
-    builder.profile(devices)
-    builder.waiting(devices)
-    builder.json(devices)
-
-
-def _message_commands(builder: _Builder) -> None:
+def _message_commands(builder: Builder) -> None:
     send = builder.command("send", "send")
     builder.profile(send)
     builder.option(send, "--to", required=True, metavar="USER_OR_CHAT")
@@ -186,14 +167,14 @@ def _message_commands(builder: _Builder) -> None:
     history = builder.command("history", "history")
     builder.profile(history)
     builder.option(history, "--with", required=True, metavar="USER_OR_CHAT", dest="peer")
-    builder.option(history, "--limit", type=_count, default=50, metavar="N")
+    builder.option(history, "--limit", type=count, default=50, metavar="N")
     builder.option(history, "--offline", action="store_true")
     builder.waiting(history)
     builder.json(history)
     _chats_command(builder)
 
 
-def _chats_command(builder: _Builder) -> None:
+def _chats_command(builder: Builder) -> None:
     chats = builder.command("chats", "chats")
     builder.profile(chats)
     builder.option(chats, "--offline", action="store_true")
@@ -205,7 +186,7 @@ def _chats_command(builder: _Builder) -> None:
     builder.option(chats, "chat", nargs="?", metavar="USER_OR_CHAT", key="chats_chat")
 
 
-def _window_commands(builder: _Builder) -> None:
+def _window_commands(builder: Builder) -> None:
     desktop = builder.command("desktop", "desktop")
     builder.profile(desktop)
     builder.option(desktop, "--place", choices=("left", "right"))
@@ -213,55 +194,3 @@ def _window_commands(builder: _Builder) -> None:
     demo = builder.command("demo", "demo")
     builder.option(demo, "--terminal", action="store_true")
     builder.option(demo, "--keep", type=Path, metavar="DIR")
-
-
-def _admin_commands(builder: _Builder) -> None:
-    admin = builder.command("admin", "admin")
-    tasks = builder.family(admin, "action", "admin", ("init", "migrate", "invite", "user", "config"))
-    for name in ("init", "migrate"):
-        _admin_options(builder, tasks[name])
-    for name, verbs in (("invite", ("create", "list", "revoke")), ("user", ("list",)), ("config", ("check", "show"))):
-        for verb, parser in builder.family(tasks[name], "verb", name, verbs).items():
-            _admin_options(builder, parser)
-            _admin_verb_options(builder, name, verb, parser)
-
-
-def _admin_options(builder: _Builder, parser: Parser) -> None:
-    builder.option(parser, "--data-dir", type=Path, metavar="DIR")
-    builder.json(parser)
-
-
-def _admin_verb_options(builder: _Builder, name: str, verb: str, parser: Parser) -> None:
-    if (name, verb) == ("invite", "create"):
-        builder.option(parser, "--uses", type=_count, default=1, metavar="N")
-        builder.option(parser, "--days", type=_count, default=7, metavar="N")
-    elif (name, verb) == ("invite", "revoke"):
-        builder.option(parser, "invite", metavar="ID", key="invite_id")
-    elif (name, verb) == ("config", "show"):
-        builder.option(parser, "--redacted", action="store_true")
-
-
-def _path_from(variable: str) -> Path | None:
-    value = os.environ.get(variable)
-    return Path(value) if value else None
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1_000_000:  # noqa: PLR2004 - far above any use, far below any harm
-        raise ValueError(text)
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 0xFFFF:  # noqa: PLR2004 - TCP
-        raise ValueError(text)
-    return number
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:  # noqa: PLR2004 - a day
-        raise ValueError(text)
-    return seconds

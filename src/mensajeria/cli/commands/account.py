@@ -1,11 +1,11 @@
-"""`mensajeria register` and `mensajeria login`."""
+"""`mensajeria register`, `login` and `recover`."""
 
 from __future__ import annotations
 
 import platform
 from typing import TYPE_CHECKING
 
-from mensajeria.cli.asking import ask_passphrase, ask_password, given_passphrase, write_private
+from mensajeria.cli.asking import ask_code, ask_passphrase, ask_password, given_passphrase, write_private
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import UsageError
 from mensajeria.cli.profile import folder_of, foreseen, opened
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Create an account or log in, with the profile as this device."""
-    command = _register if args.command == "register" else _login
+    commands = {"register": _register, "login": _login, "recover": _recover}
     with foreseen():
-        run_until_stopped(command(args, console))
+        run_until_stopped(commands[args.command](args, console))
     return Exit.OK
 
 
@@ -76,6 +76,28 @@ async def _login(args: argparse.Namespace, console: Console) -> None:
         _show_account(client, args, console, "account.logged_in", None)
 
 
+async def _recover(args: argparse.Namespace, console: Console) -> None:
+    code = ask_code(console, args.code_file)
+    password = ask_password(console, args.password_file, new=True)
+    client = await _with_passphrase(
+        args,
+        console,
+        lambda passphrase: Client.recover(
+            args.server,
+            args.username,
+            code,
+            password,
+            profile=folder_of(args),
+            device_name=args.device_name or platform.node(),
+            passphrase=passphrase,
+            ca_file=args.ca_file,
+            insecure_http=args.insecure_http,
+        ),
+    )
+    async with client:
+        _show_account(client, args, console, "account.recovered", None)
+
+
 async def _login_again(args: argparse.Namespace, console: Console) -> None:
     try:
         async with opened(args, console, offline=True) as client:
@@ -120,9 +142,12 @@ def _show_account(client: Client, args: argparse.Namespace, console: Console, ke
             server=client.server_url,
             profile=str(folder_of(args)),
             recovery_code=code,
+            awaits_approval=client.awaits_approval,
         )
         return
     console.say(key, handle=client.me.handle, server=client.server_url)
+    if client.awaits_approval:
+        console.say("account.awaits_approval")
     if code is not None:
         console.say("account.recovery_title")
         console.line(f"\n    {console.ink.bold(code)}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mensajeria.cli.commands import admin_care, admin_users
 from mensajeria.cli.display import moment
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
@@ -78,6 +79,7 @@ def _list_invites(settings: Settings, _args: argparse.Namespace, console: Consol
                 created_ms=invite.created_ms,
                 expires_ms=invite.expires_ms,
                 state=_state(invite),
+                created_by=invite.created_by,
             )
         else:
             state = console.tr(f"admin.invite_{_state(invite)}")
@@ -88,12 +90,7 @@ def _list_invites(settings: Settings, _args: argparse.Namespace, console: Consol
 
 
 def _state(invite: InviteRow) -> str:
-    now_ms = SystemClock().now_ms()
-    if invite.is_usable(now_ms):
-        return "valid"
-    if invite.revoked_ms is not None:
-        return "revoked"
-    return "expired" if invite.expires_ms <= now_ms else "used"
+    return invite.state(SystemClock().now_ms())
 
 
 def _revoke_invite(settings: Settings, args: argparse.Namespace, console: Console) -> None:
@@ -156,6 +153,12 @@ _TASKS: Final[dict[tuple[str, str | None], Callable[[Settings, argparse.Namespac
     ("invite", "list"): _list_invites,
     ("invite", "revoke"): _revoke_invite,
     ("user", "list"): _list_users,
+    ("user", "show"): admin_users.show,
+    **{("user", verb): admin_users.act for verb in ("suspend", "unsuspend", "approve", "reject", "delete", "logout")},
+    ("keys", "rotate"): admin_care.rotate_keys,
+    ("stats", None): admin_care.stats,
+    ("doctor", None): admin_care.doctor,
+    ("audit", None): admin_care.audit,
     ("config", "check"): _check_config,
     ("config", "show"): _show_config,
 }

@@ -1,0 +1,93 @@
+"""The arguments of the commands about an account: registering, logging in, its password, devices and invites."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mensajeria.cli.argument_types import count, number, path_from
+
+if TYPE_CHECKING:
+    from mensajeria.cli.parser import Builder, Parser
+
+
+def add_account_commands(builder: Builder) -> None:
+    """Add them."""
+    for name in ("register", "login", "recover"):
+        _entrance(builder, name)
+    _devices(builder)
+    _password(builder)
+    _leaving(builder)
+    _invites(builder)
+
+
+def _entrance(builder: Builder, name: str) -> None:
+    """A command that gives a profile its account."""
+    parser = builder.command(name, "account")
+    builder.option(parser, "--server", metavar="URL", required=name != "login")
+    builder.option(parser, "--username", metavar="NAME", required=name != "login")
+    builder.profile(parser)
+    _password_file(builder, parser)
+    builder.option(parser, "--device-name", metavar="NAME")
+    insecure = os.environ.get("MENSAJERIA_INSECURE_HTTP") == "1"
+    builder.option(parser, "--insecure-http", action="store_true", default=insecure)
+    if name == "register":
+        builder.option(parser, "--invite", metavar="TOKEN")
+        builder.option(parser, "--recovery-file", type=Path, metavar="FILE")
+    if name == "recover":
+        builder.option(parser, "--code-file", type=Path, metavar="FILE")
+    builder.json(parser)
+
+
+def _password_file(builder: Builder, parser: Parser) -> None:
+    default = path_from("MENSAJERIA_PASSWORD_FILE")
+    builder.option(parser, "--password-file", type=Path, default=default, metavar="FILE")
+
+
+def _approved(builder: Builder, parser: Parser) -> None:
+    """What a change of the account needs: the password, and on a new device the recovery code."""
+    builder.profile(parser)
+    _password_file(builder, parser)
+    builder.option(parser, "--code-file", type=Path, metavar="FILE")
+    builder.waiting(parser)
+    builder.json(parser)
+
+
+def _devices(builder: Builder) -> None:
+    devices = builder.command("devices", "devices")
+    _approved(builder, devices)
+    actions = ("list", "revoke", "rename")
+    builder.option(devices, "action", nargs="?", choices=actions, default="list", key="devices_action")
+    builder.option(devices, "device", nargs="?", metavar="DEVICE", key="devices_device")
+    builder.option(devices, "name", nargs="?", metavar="NAME", key="devices_name")
+
+
+def _password(builder: Builder) -> None:
+    password = builder.command("password", "ownership")
+    _approved(builder, password)
+    builder.option(password, "--new-password-file", type=Path, metavar="FILE")
+
+
+def _leaving(builder: Builder) -> None:
+    logout = builder.command("logout", "ownership")
+    builder.profile(logout)
+    builder.option(logout, "--everywhere", action="store_true")
+    builder.waiting(logout)
+    builder.json(logout)
+    deletion = builder.command("delete-account", "ownership")
+    _approved(builder, deletion)
+    builder.option(deletion, "--confirm", metavar="NAME", required=True)
+
+
+def _invites(builder: Builder) -> None:
+    invite = builder.command("invite", "invites", key="invite_command")
+    for verb, parser in builder.family(invite, "verb", "invite", ("create", "list", "revoke")).items():
+        builder.profile(parser)
+        if verb == "create":
+            builder.option(parser, "--uses", type=count, default=1, metavar="N")
+            builder.option(parser, "--days", type=count, default=7, metavar="N")
+        elif verb == "revoke":
+            builder.option(parser, "invite", type=number, metavar="ID", key="invite_id")
+        builder.waiting(parser)
+        builder.json(parser)

@@ -1,0 +1,59 @@
+"""The arguments of `mensajeria admin`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mensajeria.cli.argument_types import count, number
+
+if TYPE_CHECKING:
+    from mensajeria.cli.parser import Builder, Parser
+
+_PLAIN: Final = ("init", "migrate", "stats", "doctor", "audit")
+_FAMILIES: Final = {
+    "invite": ("create", "list", "revoke"),
+    "user": ("list", "show", "suspend", "unsuspend", "approve", "reject", "delete", "logout"),
+    "keys": ("rotate",),
+    "config": ("check", "show"),
+}
+
+
+def add_admin_commands(builder: Builder) -> None:
+    """Add them."""
+    admin = builder.command("admin", "admin")
+    tasks = builder.family(admin, "action", "admin", (*_PLAIN[:2], *_FAMILIES, *_PLAIN[2:]))
+    for name in _PLAIN:
+        _options(builder, tasks[name])
+    builder.option(tasks["audit"], "--limit", type=count, default=50, metavar="N", key="audit_limit")
+    builder.option(tasks["audit"], "--before", type=number, metavar="ID")
+    for name, verbs in _FAMILIES.items():
+        for verb, parser in builder.family(tasks[name], "verb", name, verbs).items():
+            _options(builder, parser)
+            _verb_options(builder, name, verb, parser)
+
+
+def _options(builder: Builder, parser: Parser) -> None:
+    builder.option(parser, "--data-dir", type=Path, metavar="DIR")
+    builder.json(parser)
+
+
+def _verb_options(builder: Builder, name: str, verb: str, parser: Parser) -> None:
+    match name, verb:
+        case "invite", "create":
+            builder.option(parser, "--uses", type=count, default=1, metavar="N")
+            builder.option(parser, "--days", type=count, default=7, metavar="N")
+        case "invite", "revoke":
+            builder.option(parser, "invite", metavar="ID", key="invite_id")
+        case "config", "show":
+            builder.option(parser, "--redacted", action="store_true")
+        case "user", "list":
+            return
+        case "user", _:
+            builder.option(parser, "user", metavar="USER", key="user_who")
+            if verb == "delete":
+                builder.option(parser, "--yes", action="store_true")
+        case "keys", _:
+            builder.option(parser, "--channel", action="store_true")
+        case _:
+            return

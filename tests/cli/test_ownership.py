@@ -1,0 +1,147 @@
+"""The owner's commands against a real server, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mensajeria.cli.exit_codes import Exit
+from tests.cli.servers import RunningServer, running_server
+from tests.cli.test_exchange import lines, mensajeria
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+NEW = "una frase nueva 55 lapiz"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("owner") / "data") as running:
+        yield running
+
+
+def register(server: RunningServer, name: str, profile: Path, *more: str) -> dict[str, Any]:
+    done = mensajeria(
+        "register", "--server", server.url, "--username", name, "--profile", str(profile), "--json", *more
+    )
+    [account] = lines(done)
+    return account
+
+
+def failure(done: Any) -> tuple[int, str]:
+    return done.returncode, json.loads(done.stderr.decode().splitlines()[-1])["code"]
+
+
+def secret(path: Path, text: str) -> str:
+    path.write_text(text + "\n")
+    return str(path)
+
+
+def test_password_recovery_devices_and_the_end(server: RunningServer, tmp_path: Path) -> None:
+    first, second, third = (str(tmp_path / name) for name in ("one", "two", "three"))
+    account = register(server, "lucia", Path(first), "--device-name", "laptop")
+    code = secret(tmp_path / "code", account["recovery_code"])
+    new = secret(tmp_path / "new", NEW)
+    login = ("login", "--server", server.url, "--username", "lucia", "--profile", second, "--device-name", "phone")
+    lines(mensajeria(*login, "--json"))
+
+    renamed = mensajeria("devices", "rename", "phone", "old phone", "--profile", first, "--json")
+    assert lines(renamed)[0]["name"] == "old phone"
+    young = mensajeria("devices", "revoke", "laptop", "--profile", second, "--json")
+    assert failure(young) == (Exit.REFUSED, "approval_needed")
+    [gone] = lines(mensajeria("devices", "revoke", "old phone", "--profile", first, "--json"))
+    assert gone["type"] == "device_revoked"
+    assert [row["name"] for row in lines(mensajeria("devices", "--profile", first, "--json"))] == ["laptop"]
+    assert failure(mensajeria("devices", "--profile", second, "--json"))[0] == Exit.LOGIN_ENDED
+
+    changed = mensajeria("password", "--new-password-file", new, "--profile", first, "--json")
+    assert lines(changed) == [{"type": "password_changed"}]
+    assert failure(mensajeria("login", "--profile", first, "--json")) == (Exit.BAD_CREDENTIALS, "bad_credentials")
+
+    recover = ("recover", "--server", server.url, "--username", "lucia", "--profile", third, "--code-file", code)
+    [back] = lines(mensajeria(*recover, "--json"))  # the environment has the old password: it is good again
+    assert back["uid"] == account["uid"]
+    lines(mensajeria("login", "--profile", first, "--json"))
+
+    wrong = mensajeria("delete-account", "--confirm", "bruno", "--profile", first, "--json")
+    assert wrong.returncode == Exit.USAGE
+    deleted = mensajeria("delete-account", "--confirm", "lucia", "--profile", first, "--json")
+    assert lines(deleted) == [{"type": "account_deleted"}]
+    assert failure(mensajeria(*recover[:-4], "--profile", str(tmp_path / "x"), "--code-file", code, "--json")) == (
+        Exit.BAD_CREDENTIALS,
+        "recovery_invalid",
+    )
+
+
+def test_logging_out_everywhere(server: RunningServer, tmp_path: Path) -> None:
+    register(server, "marta", tmp_path / "one")
+
+    done = mensajeria("logout", "--everywhere", "--profile", str(tmp_path / "one"), "--json")
+
+    assert lines(done) == [{"type": "logged_out_everywhere"}]
+    assert failure(mensajeria("devices", "--profile", str(tmp_path / "one"), "--json"))[0] == Exit.LOGIN_ENDED
+    lines(mensajeria("login", "--profile", str(tmp_path / "one"), "--json"))
+
+
+def test_invites_by_members(tmp_path: Path) -> None:
+    ana = ("--profile", str(tmp_path / "ana"), "--json")
+    settings = {"MENSAJERIA_REGISTRATION": "invite", "MENSAJERIA_MEMBER_INVITES": "true"}
+    with running_server(tmp_path / "data", **settings) as server:
+        operator = ("admin", "invite", "create", "--data-dir", str(tmp_path / "data"), "--json")
+        [first] = lines(mensajeria(*operator))
+        register(server, "ana", tmp_path / "ana", "--invite", first["token"])
+
+        [made] = lines(mensajeria("invite", "create", "--uses", "2", *ana))
+        register(server, "bruno", tmp_path / "bruno", "--invite", made["token"])
+        [row] = lines(mensajeria("invite", "list", *ana))
+        assert (row["uses_left"], row["joined"], row["state"]) == (1, ["bruno"], "valid")
+        assert lines(mensajeria("invite", "revoke", str(made["id"]), *ana)) == [{"type": "revoked", "id": made["id"]}]
+        missing = mensajeria("invite", "revoke", "9999", *ana)
+        assert failure(missing) == (Exit.NOT_FOUND, "not_found")
+        [shown] = lines(mensajeria("admin", "user", "show", "bruno", "--data-dir", str(tmp_path / "data"), "--json"))
+        assert shown["invited_by"] == "ana"
+
+
+def test_members_make_no_invites_elsewhere(server: RunningServer, tmp_path: Path) -> None:
+    register(server, "eva", tmp_path / "eva")
+
+    done = mensajeria("invite", "create", "--profile", str(tmp_path / "eva"), "--json")
+
+    assert failure(done) == (Exit.REFUSED, "forbidden")
+
+
+def test_account_that_waits(tmp_path: Path) -> None:
+    data = ("--data-dir", str(tmp_path / "data"), "--json")
+    with running_server(tmp_path / "data", MENSAJERIA_REGISTRATION="approval") as server:
+        account = register(server, "ana", tmp_path / "ana")
+        assert account["awaits_approval"] is True
+        assert account["recovery_code"]
+        login = ("login", "--profile", str(tmp_path / "ana"), "--json")
+        assert failure(mensajeria(*login)) == (Exit.REFUSED, "account_pending")
+
+        lines(mensajeria("admin", "user", "approve", "ana", *data))
+
+        lines(mensajeria(*login))
+        assert len(lines(mensajeria("devices", "--profile", str(tmp_path / "ana"), "--json"))) == 1
+
+
+def test_doctor_tries_the_public_address(server: RunningServer, tmp_path: Path) -> None:
+    doctor = ("admin", "doctor", "--data-dir", str(server.folder), "--json")
+
+    good = lines(mensajeria(*doctor, MENSAJERIA_PUBLIC_URL=server.url))
+    assert {row["name"]: row["state"] for row in good}["public_address"] == "ok"
+    nobody = mensajeria(*doctor, MENSAJERIA_PUBLIC_URL="http://127.0.0.1:9")
+    assert failure(nobody) == (Exit.CONFIG, "doctor")
+    with running_server(tmp_path / "other") as other:
+        another = mensajeria(*doctor, MENSAJERIA_PUBLIC_URL=other.url)
+        assert failure(another) == (Exit.CONFIG, "doctor")
+        assert b"another server" in another.stdout
+
+
+def test_arguments_of_devices() -> None:
+    for wrong in (("revoke",), ("rename", "phone"), ("list", "phone")):
+        done = mensajeria("devices", *wrong, "--json")
+        assert done.returncode == Exit.USAGE, wrong
