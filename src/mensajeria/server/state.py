@@ -15,8 +15,8 @@ from mensajeria.server.accounts.registration import Registration
 from mensajeria.server.accounts.sessions import Authenticator
 from mensajeria.server.accounts.signals import SignalWatch
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
-from mensajeria.server.chats.retention import Retention
 from mensajeria.server.admin.audit import AuditSweep
+from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.engine import Database
 from mensajeria.server.facts import Facts
 from mensajeria.server.files.service import Files
