@@ -35,7 +35,10 @@ _AUTH: Final = (
     "Registration, login (OPAQUE) and adding a device, each on one connection; no header, the first element of a "
     "message is its tag. The server begins with ServerInfo. register: CheckHandle* RegisterStart/RegisterChallenge "
     "RegisterFinish/Registered, then login: LoginStart/LoginChallenge LoginFinish/LoginOk [DeviceAdd/DeviceAdded] "
-    f"DeviceLoginMessage/LoggedIn. At most {limits.MAX_AUTH_FRAME} bytes a message."
+    "DeviceLoginMessage/LoggedIn. After LoginOk an account can be changed, approved by a device: PasswordChangeStart/"
+    "PasswordChangeChallenge PasswordChangeFinish/PasswordChanged, DeviceRemove/DeviceRemoved, AccountDelete/"
+    "AccountDeleted. Without a login: RecoveryStart/RecoveryChallenge RecoveryFinish/Recovered. A failed step answers "
+    f"AuthError. At most {limits.MAX_AUTH_FRAME} bytes a message."
 )
 
 

@@ -16,8 +16,9 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64
-from mensajeria.server.accounts.tokens import AUDIENCE, AccessTokens, ChannelKeySealer
+from mensajeria.server.accounts.tokens import AUDIENCE, ROLLOUT_MS, AccessTokens, ChannelKeySealer
 from mensajeria.server.db.schema import SUSPENDED, account, device
+from mensajeria.server.keyfiles import FormerKey
 from mensajeria.server.state import Server
 from tests.server.enrol import log_in, register, talk
 
@@ -193,3 +194,52 @@ async def test_channel_key_is_not_in_the_database_in_the_clear(server: Server) -
         row = (await connection.execute(device.select())).one()
 
     assert all(ana.ck.reveal() not in value for value in row if isinstance(value, bytes))
+
+
+def rotated(clock: FakeClock) -> tuple[AccessTokens, AccessTokens]:
+    """One process with the key before a rotation and one with both."""
+    new, old = Secret(b"n" * 32), KEY
+    return AccessTokens(old, SERVER, clock), AccessTokens(new, SERVER, clock, FormerKey(old, clock.now_ms()))
+
+
+def test_former_key_signs_until_all_know_the_new_one_and_is_good_until_its_tokens_expire() -> None:
+    clock = FakeClock()
+    before, after = rotated(clock)
+    ids = {"uid": b"u" * 16, "did": b"d" * 16, "key_id": b"k" * 32}
+
+    early, _ = after.issue(**ids)
+    assert before.check(early).uid == b"u" * 16  # a process that has not read the new key yet understands it
+    clock.advance(ROLLOUT_MS / 1000)
+    late, _ = after.issue(**ids)
+    assert jwt.get_unverified_header(late)["kid"] != jwt.get_unverified_header(early)["kid"]
+    assert after.check(early).did == after.check(late).did == b"d" * 16
+    with pytest.raises(ProtocolError) as caught:
+        before.check(late)
+    assert caught.value.code is Code.TOKEN_EXPIRED  # refreshed, not ended
+    clock.advance(limits.ACCESS_TOKEN_S - ROLLOUT_MS / 1000 - 1)
+    after.check(early)
+
+
+def test_stolen_former_key_makes_no_tokens_after_its_time() -> None:
+    clock = FakeClock()
+    before, after = rotated(clock)
+    clock.advance(ROLLOUT_MS / 1000 + limits.ACCESS_TOKEN_S)
+
+    forged, _ = before.issue(uid=b"u" * 16, did=b"d" * 16, key_id=b"k" * 32)
+
+    with pytest.raises(ProtocolError) as caught:
+        after.check(forged)
+    assert caught.value.code is Code.TOKEN_EXPIRED
+
+
+def test_sealer_opens_what_the_former_key_sealed_and_seals_with_the_new_one() -> None:
+    old, new = Secret(b"o" * 32), Secret(b"n" * 32)
+    sealed = ChannelKeySealer(old).seal("ck", b"did", Secret(b"x" * 32))
+    both = ChannelKeySealer(new, old)
+
+    assert both.unseal("ck", b"did", sealed) == Secret(b"x" * 32)
+    again = both.seal("ck", b"did", Secret(b"x" * 32))
+    assert ChannelKeySealer(new).unseal("ck", b"did", again) == Secret(b"x" * 32)
+    for label, owner in (("refresh", b"did"), ("ck", b"other")):
+        with pytest.raises(ProtocolError):
+            both.unseal(label, owner, sealed)

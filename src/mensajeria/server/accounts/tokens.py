@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ ROLLOUT_MS: Final = 5000
 """After a rotation: until every process has read the new key."""
 _NONCE: Final = 12
 _KID: Final = 8
+_KID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
 def channel_key_id(ck: Secret) -> bytes:
@@ -86,6 +88,10 @@ class _SigningKey:
         self.kid = b64(H("jwt-kid", self.public.public_bytes_raw())[:_KID])
 
 
+def _is_kid(kid: object) -> bool:
+    return isinstance(kid, str) and _KID_FORM.fullmatch(kid) is not None
+
+
 class AccessTokens:
     """Makes and checks access tokens.
 
@@ -115,6 +121,8 @@ class AccessTokens:
             if self._clock.now_ms() >= self._rotated_ms + ROLLOUT_MS + limits.ACCESS_TOKEN_S * 1000:
                 raise ProtocolError(Code.TOKEN_EXPIRED)
             return self._former
+        if _is_kid(kid) and kid != self._current.kid:  # made by a process that has a newer key than this one
+            raise ProtocolError(Code.TOKEN_EXPIRED)
         return self._current
 
     def issue(self, *, uid: bytes, did: bytes, key_id: bytes) -> tuple[str, int]:

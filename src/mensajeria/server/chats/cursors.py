@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mensajeria.server.db.schema import device
 from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor
 
 FLUSH_PAUSE_S: Final = 0.02
@@ -39,6 +40,13 @@ def newest(steps: Sequence[Step]) -> list[Step]:
         if known is None or known.seq < step.seq:
             best[key] = step
     return [best[key] for key in sorted(best)]
+
+
+def of_living(connection: Connection, steps: Sequence[Step]) -> list[Step]:
+    """The steps of devices that still exist: an account may be deleted while a step of it waits for its flush."""
+    found = connection.execute(select(device.c.id).where(device.c.id.in_({step.device for step in steps})))
+    living = set(found.scalars())
+    return [step for step in steps if step.device in living]
 
 
 def store(connection: Connection, steps: Sequence[Step]) -> list[Step]:

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from mensajeria.protocol import frames
 from mensajeria.protocol.errors import Close, Code, ProtocolError
@@ -216,7 +217,10 @@ class Gateway:
     async def _store_cursors(self, steps: list[Step]) -> None:
         newest = cursors.newest(steps)
         try:
-            moved = await self.server.db.write(lambda db: cursors.store(db, newest))
+            try:
+                moved = await self.server.db.write(lambda db: cursors.store(db, newest))
+            except IntegrityError:  # a device in it was deleted: the others' steps count
+                moved = await self.server.db.write(lambda db: cursors.store(db, cursors.of_living(db, newest)))
             await self._fanout.cursors(moved)
         except DATABASE_ERRORS as error:
             # The next step of the device says the same and more.
