@@ -89,8 +89,8 @@ async def test_recovery_code_gives_a_new_password_on_a_new_device_and_on_the_old
         await until(heard, lambda e: isinstance(e, ConnectionChanged) and e.phase is ConnectionPhase.LOGIN_ENDED)
         assert await refused(ana.login_again(PASSWORDS["ana"])) == "bad_credentials"
         # A device of less than a day needs the code to remove an older one.
-        assert await refused(back.revoke_device(ana._context.me.did, NEW)) == "approval_needed"  # noqa: SLF001
-        await back.revoke_device(ana._context.me.did, NEW, recovery_code=code)  # noqa: SLF001
+        assert await refused(back.revoke_device(ana._context.me.did, NEW)) == "approval_needed"
+        await back.revoke_device(ana._context.me.did, NEW, recovery_code=code)
         assert [device.current for device in await back.devices()] == [True]
         with pytest.raises(StateError):
             await ana.login_again(NEW)
@@ -130,7 +130,7 @@ async def test_removed_device_is_cut_off_at_once_and_the_others_see_it(
             await other.login_again(PASSWORDS["ana"])
         assert caught.value.code == "device_removed"
     assert await refused(ana.revoke_device(did, PASSWORDS["ana"])) == "unknown_device"
-    own = ana._context.me.did  # noqa: SLF001 - what a person reads from the list
+    own = ana._context.me.did
     assert await refused(ana.revoke_device(own, PASSWORDS["ana"])) == "last_device"
 
 
