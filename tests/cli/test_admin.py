@@ -240,7 +240,13 @@ def test_keys_rotate_once_in_ten_minutes(admin: Admin) -> None:
 def insert_account(admin: Admin, handle: str, *, status: str = "active") -> None:
     """An account straight in the database: the command line's own way to one is tested elsewhere."""
     blobs = {"opaque_record": b"", "wrap_password": b"", "wrap_recovery": b"", "identity": b"", "idfp": bytes(32)}
-    row = {"uid": handle.encode().ljust(16), "handle": handle, "status": status, "created_ms": 1, "opaque_suite": 1}
+    row: dict[str, object] = {
+        "uid": handle.encode().ljust(16),
+        "handle": handle,
+        "status": status,
+        "created_ms": 1,
+        "opaque_suite": 1,
+    }
     row |= {"root_ver": 1, "list_ver": 1} | blobs
     with sqlite3.connect(admin.folder / "mensajeria.db") as connection:
         names = ",".join(row)
