@@ -247,7 +247,8 @@ def insert_account(admin: Admin, handle: str, *, status: str = "active") -> None
         "created_ms": 1,
         "opaque_suite": 1,
     }
-    row |= {"root_ver": 1, "list_ver": 1} | blobs
+    row |= {"root_ver": 1, "list_ver": 1}
+    row |= blobs
     with sqlite3.connect(admin.folder / "mensajeria.db") as connection:
         names = ",".join(row)
         connection.execute(f"INSERT INTO account ({names}) VALUES ({','.join('?' * len(row))})", tuple(row.values()))
