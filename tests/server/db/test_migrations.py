@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.server.db import schema_chats
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.migrate import SchemaError, current_revision, head_revision, migrate, require_head
+from mensajeria.server.db.migrate import SCRIPTS, SchemaError, current_revision, head_revision, migrate, require_head
 from mensajeria.server.db.schema import metadata
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import prepare
@@ -122,3 +125,35 @@ def test_postgres_is_refused_unless_migrated_or_told_to(postgres_url: str, tmp_p
         start(allowed=False)
     start(allowed=True)
     start(allowed=False)
+
+
+def test_accounts_of_the_first_schema_are_kept_and_may_wait_afterwards(tmp_path: Path) -> None:
+    """SQLite changes the rule for an account's status by copying the table: what points at its rows still must."""
+    path = tmp_path / "m.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(SCRIPTS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        columns = "uid, handle, status, created_ms, opaque_suite, opaque_record, root_ver, wrap_password, wrap_recovery"
+        values = "zeroblob(16), 'ana', 'active', 1, 1, x'00', 1, x'00', x'00', x'00', zeroblob(32), 1"
+        connection.execute(text(f"INSERT INTO account ({columns}, identity, idfp, list_ver) VALUES ({values})"))
+        connection.execute(text("INSERT INTO device_list VALUES (1, 1, x'00', x'00', 1)"))
+        connection.commit()
+    engine.dispose()
+
+    migrate(f"sqlite:///{path}")
+
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA foreign_keys = ON")
+        assert raw.execute("SELECT handle FROM account JOIN device_list ON account_id = id").fetchall() == [("ana",)]
+        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+        raw.execute("UPDATE account SET status = 'pending'")
+        with pytest.raises(sqlite3.IntegrityError):
+            raw.execute("UPDATE account SET status = 'else'")
+        raw.execute("DELETE FROM account")
+        assert raw.execute("SELECT count(*) FROM device_list").fetchone() == (0,)
+        assert raw.execute("SELECT seq FROM sqlite_sequence WHERE name = 'account'").fetchone() == (1,)
+    raw.close()
