@@ -14,9 +14,12 @@ import pytest
 from tests.server.faults.members import Member
 from tests.server.faults.servers import Cluster
 from tests.server.fixtures import migrate_in_a_process
+from tests.server.realtime.device import no_socket_left
 from tests.support.lifeline import Lifeline, Run
 from tests.support.postgres import PostgresServer, postgres_is_available, start_postgres
 from tests.support.valkey import OVERRIDE, ValkeyServer, start_valkey, valkey_is_available
+
+__all__ = ["no_socket_left"]
 
 
 @pytest.fixture(scope="session")

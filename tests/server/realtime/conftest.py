@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.server.process import ServerProcess, World, start_server_process
-from tests.server.realtime.device import Device
+from tests.server.realtime.device import no_socket_left
 from tests.support.postgres import PostgresServer, postgres_is_available
+
+__all__ = ["no_socket_left"]
 
 _KINDS = ["sqlite", "postgresql"] if os.name == "posix" and postgres_is_available() else ["sqlite"]
 
 
-@pytest.fixture(scope="session", params=_KINDS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A running server."""
+@contextlib.contextmanager
+def _running(request: pytest.FixtureRequest, folder: Path, database: str) -> Iterator[ServerProcess]:
+    """A server of the wanted kind; it must end well and log no error."""
     url = None
     if request.param == "postgresql":
         postgres: PostgresServer = request.getfixturevalue("postgres_server")
-        url = postgres.create_database(f"gateway_{os.getpid()}")
-    folder = tmp_path_factory.mktemp("server")
+        url = postgres.create_database(database)
     with (folder / "log").open("w") as log:
         running = start_server_process(folder / "data", url, log=log)
         yield running
@@ -33,19 +36,24 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     assert "[error" not in text, text
 
 
+@pytest.fixture(scope="session", params=_KINDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A running server."""
+    with _running(request, tmp_path_factory.mktemp("server"), f"gateway_{os.getpid()}") as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def world(server: ServerProcess) -> World:
     """Its people."""
     return asyncio.run(World.of(server))
 
 
-@pytest.fixture(autouse=True)
-async def no_socket_left() -> AsyncIterator[None]:
-    """Close what the test has opened."""
-    yield
-    while Device.opened:
-        await Device.opened.pop().disconnect()
-    await asyncio.sleep(0)
+@pytest.fixture(params=_KINDS)
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server for one test that changes what the others' people rely on, such as its keys."""
+    with _running(request, tmp_path, f"own_{os.getpid()}_{secrets.token_hex(4)}") as running:
+        yield running
 
 
 @pytest.fixture

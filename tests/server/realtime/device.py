@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
+import pytest
 from picows import WSFrame, WSListener, WSMsgType, WSProtocolError, WSTransport, ws_connect
 
 from mensajeria.protocol import frames, limits
@@ -163,3 +164,12 @@ def outer(chat_id: bytes, mid: int | bytes, ct: bytes = b"c" * 100, *, epoch: in
         bytes(32),
         0,
     )
+
+
+@pytest.fixture(autouse=True)
+async def no_socket_left() -> AsyncIterator[None]:
+    """Close what the test has opened, in the loop it was opened in: for the conftest of every folder with devices."""
+    yield
+    while Device.opened:
+        await Device.opened.pop().disconnect()
+    await asyncio.sleep(0)

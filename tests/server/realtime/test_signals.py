@@ -38,16 +38,17 @@ async def test_connection_ends(server: ServerProcess, world: World, act: Callabl
     assert (await again.closed()).code == Close.LOGIN_ENDED
 
 
-async def test_rotated_keys_are_taken_up_and_former_ones_still_accepted(server: ServerProcess, world: World) -> None:
+async def test_rotated_keys_are_taken_up_and_former_ones_still_accepted(own_server: ServerProcess) -> None:
+    world = await World.of(own_server)
     [ana, bruno] = await world.people(2)
     connected = await Device.online(world, ana)
 
-    await asyncio.to_thread(keys.rotate_token_key, settings_of(server))
-    count = await asyncio.to_thread(keys.rotate_channel_key, settings_of(server))
+    await asyncio.to_thread(keys.rotate_token_key, settings_of(own_server))
+    count = await asyncio.to_thread(keys.rotate_channel_key, settings_of(own_server))
 
     assert count >= 2
     await connected.ping()
     later = await Device.online(world, bruno)  # a token of the former key, a channel key sealed anew
     await later.ping()
     with pytest.raises(StateError, match="less than ten minutes"):
-        await asyncio.to_thread(keys.rotate_token_key, settings_of(server))
+        await asyncio.to_thread(keys.rotate_token_key, settings_of(own_server))
