@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,12 +53,35 @@ class _NeedsListError(Exception):
         self.uid = uid
 
 
+Handler = Callable[[Tx, Mail, Uid, Did, ToDevice], None]
+"""Acts on the content of a verified envelope from the device (uid, did), in the transaction that decides it.
+
+May raise MalformedError or BindingError: then nothing of the content is used and the person is warned. It must not have
+written anything before it raises.
+"""
+
+
+def _asked(_tx: Tx, out: Mail, uid: Uid, did: Did, letter: ToDevice) -> None:
+    out.asked.append((uid, did, decode_record(KeyRequest, letter.c)))
+
+
 class EnvelopeReader:
     """Runs in the store's thread, inside transactions."""
 
     def __init__(self, me: Me, rows: RowReader) -> None:
         self._me = me
         self._rows = rows
+        self._handlers: dict[str, Handler] = {
+            ROOM_KEY: lambda tx, out, _uid, _did, letter: self._room_key(tx, out, decode_room_key(letter.c)),
+            READ: lambda tx, out, uid, _did, letter: self._read(tx, out, uid, decode_record(ReadReceipts, letter.c)),
+            KEY_REQUEST: _asked,
+            ACK: lambda *_: None,
+        }
+
+    def register(self, type_: str, handler: Handler) -> None:
+        """Who acts on envelopes of a type: once, when the client is put together. See `Handler`."""
+        assert type_ not in self._handlers, type_
+        self._handlers[type_] = handler
 
     def receive(self, tx: Tx, out: Mail, envelopes: Sequence[Envelope]) -> None:
         """Decide envelopes from the mailbox. Afterwards every one of them may be acked."""
@@ -148,15 +171,12 @@ class EnvelopeReader:
     # --- what they say ---
 
     def _apply(self, tx: Tx, out: Mail, uid: Uid, did: Did, message: ToDevice) -> None:
+        handler = self._handlers.get(message.t)
+        if handler is None:
+            _log.info("to-device type of a newer version ignored")
+            return
         try:
-            if message.t == ROOM_KEY:
-                self._room_key(tx, out, decode_room_key(message.c))
-            elif message.t == READ:
-                self._read(tx, out, uid, decode_record(ReadReceipts, message.c))
-            elif message.t == KEY_REQUEST:
-                out.asked.append((uid, did, decode_record(KeyRequest, message.c)))
-            elif message.t != ACK:
-                _log.info("to-device type of a newer version ignored")
+            handler(tx, out, uid, did, message)
         except (MalformedError, BindingError) as error:
             _log.warning("content of an envelope refused: %s", error)
             out.warn(tx, "key_refused", self._me.clock.now_ms())

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mensajeria.client.store.schema_v2 import V2
+
 APPLICATION_ID: Final = 0x4D534A41
 """PRAGMA application_id: "MSJA"."""
 
@@ -124,7 +126,7 @@ CREATE TABLE warnings(
   id INTEGER PRIMARY KEY, code TEXT NOT NULL, chat_id BLOB, params TEXT NOT NULL, at_ms INTEGER NOT NULL);
 """
 
-MIGRATIONS: Final = (_V1,)
+MIGRATIONS: Final = (_V1, V2)
 """`MIGRATIONS[n]` brings a file from version n to n + 1."""
 
 VERSION: Final = len(MIGRATIONS)

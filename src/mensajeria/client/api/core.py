@@ -1,4 +1,4 @@
-"""The values of the client's public face: what `Client` and `Chat` return and what `Client.events()` yields.
+"""Messages, chats, people, the link and their events.
 
 Frozen and plain. Times are milliseconds since the Unix epoch, UTC. Nothing here was taken from an unverified field.
 """
