@@ -1,7 +1,7 @@
 """The values of the client's public face: what `Client` and `Chat` return and what `Client.events()` yields.
 
-Frozen and plain. Times are milliseconds since the Unix epoch, UTC. Each module of this folder holds one subject; whoever
-uses the client imports from here.
+Frozen and plain. Times are milliseconds since the Unix epoch, UTC. Each module of this folder holds one subject;
+whoever uses the client imports from here.
 """
 
 from mensajeria.client.api.core import (
