@@ -26,6 +26,7 @@ EVENTS = [
     api.MessageReceived(TEXT),
     api.MessageChanged(TEXT, 9),
     api.MessageStateChanged(TEXT, 9),
+    api.MessageRemoved(CHAT, TEXT.mid, 7),
     api.ChatChanged(replace(VIEW, accepted=False)),
     api.TypingChanged(CHAT, BRUNO, typing=True),
     api.ConnectionChanged(api.ConnectionPhase.OFFLINE, 12, Code.UNAVAILABLE, 3),

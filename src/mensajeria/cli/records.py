@@ -65,13 +65,15 @@ def device_record(device: DeviceView) -> dict[str, Any]:
     }
 
 
-def event_record(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911 - one line for each kind
+def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one line for each kind
     """A line of `listen`; None for what is no news there (a chat's view, unless it is a request)."""
     match event:
         case api.MessageReceived(message):
             return message_record(message)
         case api.MessageChanged(message):
             return {"type": "changed", "message": message_record(message)}
+        case api.MessageRemoved(chat_id, mid, order):
+            return {"type": "removed", "chat": chat_id.hex(), "mid": mid.hex(), "order": order}
         case api.ChatChanged(chat):
             is_request = not chat.accepted
             return {"type": "request", "chat": chat.chat_id.hex(), "from": chat.peer.handle} if is_request else None

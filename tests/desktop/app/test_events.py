@@ -74,7 +74,12 @@ def test_a_message_and_its_change_are_rows_of_their_chat(mapper: EventMapper) ->
 
 def test_a_discarded_message_is_gone(mapper: EventMapper) -> None:
     [update] = mapper.updates(api.MessageDiscarded(CHAT, TEXT.mid, 7))
-    assert update == up.MessagesPut(CHAT.hex(), (), (f"m{TEXT.mid.hex()}",))
+    assert update == up.MessagesPut(CHAT.hex(), (), (f"m{TEXT.mid.hex()}", "n7"))
+
+
+def test_a_removed_row_is_gone_whatever_its_key_was(mapper: EventMapper) -> None:
+    [update] = mapper.updates(api.MessageRemoved(CHAT, TEXT.mid, 3 << 16))
+    assert update == up.MessagesPut(CHAT.hex(), (), (f"m{TEXT.mid.hex()}", f"n{3 << 16}", "s3"))
 
 
 def test_a_chat_that_is_no_more_is_gone_after_a_reload(mapper: EventMapper) -> None:

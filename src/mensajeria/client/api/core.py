@@ -221,12 +221,17 @@ class MessageStateChanged(MessageChanged):
 
 
 @dataclass(frozen=True, slots=True)
-class MessageDiscarded(Event):
-    """A failed message was discarded by its author."""
+class MessageRemoved(Event):
+    """A place of the timeline is gone: deleted for oneself, expired, or it turned out to be no message of its own."""
 
     chat_id: ChatId
     mid: Mid
     order: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDiscarded(MessageRemoved):
+    """A failed message was discarded by its author."""
 
 
 @dataclass(frozen=True, slots=True)

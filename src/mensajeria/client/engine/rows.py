@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mensajeria.client.api import Cause, MessageChanged, MessageKind, MessageReceived, MessageState
+from mensajeria.client.api import (
+    Cause,
+    MessageChanged,
+    MessageKind,
+    MessageReceived,
+    MessageRemoved,
+    MessageState,
+)
 from mensajeria.client.engine.acks import acknowledge
+from mensajeria.client.engine.kinds import Arrival, known_kinds
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Chain, Memberships
 from mensajeria.client.engine.outcome import Outcome
@@ -21,21 +29,13 @@ from mensajeria.client.store.values import (
     RowOutcome,
 )
 from mensajeria.crypto.inbound import InboundSession
-from mensajeria.crypto.message import (
-    TEXT,
-    MessageCause,
-    OpenedMessage,
-    RefusedMessage,
-    decode_outer,
-    open_message,
-    parse_text,
-)
+from mensajeria.crypto.message import MessageCause, OpenedMessage, RefusedMessage, decode_outer, open_message
 from mensajeria.protocol import limits
 from mensajeria.protocol.decoding import decode_array
 from mensajeria.protocol.encoding import H, MalformedError, NewerVersionError, u64
 from mensajeria.protocol.frames import Event, EventKind, Tombstone
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
-from mensajeria.protocol.membership import Pending, Valid
+from mensajeria.protocol.membership import Pending, Role, Valid
 from mensajeria.protocol.records import MessageInner, MessageOuter, Signed
 
 _WAITS: Final = {MessageCause.UNKNOWN_INDEX: RowOutcome.WAITING, MessageCause.UNKNOWN_HEAD: RowOutcome.HELD}
@@ -49,6 +49,7 @@ class RowReader:
     def __init__(self, me: Me, memberships: Memberships) -> None:
         self._me = me
         self._memberships = memberships
+        self.kinds = known_kinds()
         self._sessions: dict[tuple[ChatId, SessionId], list[tuple[Inbound, InboundSession]]] = {}
         self._expected: dict[InboundKey, int] = {}
         """The index that each author's next message should have; written once, at the end of a step."""
@@ -144,7 +145,8 @@ class RowReader:
         result = self._try(tx, row, outer)
         if isinstance(result, OpenedMessage):
             message = self._accept(tx, out, row, result)
-            out.events.append(MessageReceived(tx.messages.add(message)))
+            if message is not None:
+                out.events.append(MessageReceived(tx.messages.add(message)))
         elif result is None or result.cause in _WAITS:
             cause = MessageCause.UNKNOWN_INDEX if result is None else result.cause
             self._wait(tx, out, row, outer, _WAITS[cause])
@@ -190,8 +192,8 @@ class RowReader:
 
     # --- what becomes of it ---
 
-    def _accept(self, tx: Tx, out: Outcome, row: RawRow, opened: OpenedMessage) -> NewMessage:
-        """Note what the message uses up and what it tells, and make its place in the timeline."""
+    def _accept(self, tx: Tx, out: Outcome, row: RawRow, opened: OpenedMessage) -> NewMessage | None:
+        """Note what the message uses up and what it tells, and do what its type says; its place in the timeline."""
         inner = opened.inner
         key = InboundKey(row.chat_id, SessionId(inner.session_id), Uid(inner.uid), Did(inner.did))
         self._note_voids(tx, key, inner)
@@ -202,27 +204,11 @@ class RowReader:
             self._notice_missing(tx, out, row, key.uid, missing)
         if opened.unrotated:
             out.warn(tx, "not_rotated", self._me.clock.now_ms(), row.chat_id)
-        return self._place(row, opened)
+        return self.kinds.read(tx, out, Arrival(row, opened, key.uid == self._me.uid, self._role(tx, inner)))
 
-    def _place(self, row: RawRow, opened: OpenedMessage) -> NewMessage:
-        inner = opened.inner
-        outgoing = inner.uid == self._me.uid
-        text, unknown = _text_of(inner, opened.body)
-        return NewMessage(
-            chat_id=row.chat_id,
-            mid=Mid(inner.mid),
-            sender=Uid(inner.uid),
-            outgoing=outgoing,
-            kind=MessageKind.UNKNOWN if unknown is not None else MessageKind.TEXT,
-            state=MessageState.SENT if outgoing else MessageState.RECEIVED,
-            sent_ms=inner.ts,
-            seq=row.seq,
-            server_ms=row.server_ms,
-            text=text,
-            counted=not outgoing,
-            clock_off=opened.clock_off,
-            inner=unknown,
-        )
+    def _role(self, tx: Tx, inner: MessageInner) -> Role | None:
+        """The author's role at the message's head, which the checks have found in the chain."""
+        return self._memberships.of(tx, ChatId(inner.chat_id)).states[inner.mhead.seq].role(inner.uid)
 
     def _note_voids(self, tx: Tx, key: InboundKey, inner: MessageInner) -> None:
         """Believe an author about the own sessions only."""
@@ -335,13 +321,25 @@ class RowReader:
         out.events.append(MessageChanged(change.message, change.previous_order))
         out.touched.add(message.chat_id)
 
+    @staticmethod
+    def _vanish(tx: Tx, out: Outcome, row: RawRow) -> None:
+        """What waited was no message of its own but a change to one: its place goes."""
+        removed = tx.messages.remove(row.chat_id, row.seq << ORDER_SHIFT)
+        if removed is not None:
+            out.events.append(MessageRemoved(row.chat_id, removed, row.seq << ORDER_SHIFT))
+            out.touched.add(row.chat_id)
+
     def _reopen_row(self, tx: Tx, out: Outcome, row: RawRow) -> None:
         try:
             result = self._try(tx, row, decode_outer(row.body))
         except NewerVersionError:
             return
         if isinstance(result, OpenedMessage):
-            self._show_again(tx, out, self._accept(tx, out, row, result))
+            message = self._accept(tx, out, row, result)
+            if message is None:
+                self._vanish(tx, out, row)
+            else:
+                self._show_again(tx, out, message)
             tx.rows.remove(row.chat_id, row.seq)
         elif result is not None and not result.cause.may_open_later:
             params = {"reason": result.cause.value}
@@ -404,16 +402,6 @@ def _kept(row: RawRow, why: RowOutcome, session_id: SessionId | None = None) -> 
 def _place_id(chat_id: ChatId, seq: int, what: bytes) -> Mid:
     """An id for what stands in the timeline and is no verified message."""
     return Mid(H("place", chat_id, u64(seq), what)[:16])
-
-
-def _text_of(inner: MessageInner, body: bytes) -> tuple[str, bytes | None]:
-    """The text, or the type's name and the bytes of what this version cannot show."""
-    if inner.t == TEXT:
-        try:
-            return parse_text(body), None
-        except MalformedError:
-            pass
-    return inner.t, body
 
 
 def _epochs(chain: Chain) -> Callable[[int], int]:

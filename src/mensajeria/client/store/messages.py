@@ -229,6 +229,18 @@ class Messages:
         order: int = row[1]
         return order
 
+    def remove(self, chat_id: ChatId, order: int) -> Mid | None:
+        """Take a place out of the timeline, and its text out of the index; what stood there, None when nothing did."""
+        key = chat_key(self._db, chat_id)
+        row = self._db.one("SELECT id, mid, counted FROM messages WHERE chat = ? AND ord = ?", key, order)
+        if row is None:
+            return None
+        forget_text(self._db, row[0])
+        self._db.execute("DELETE FROM messages WHERE id = ?", row[0])
+        if row[2]:
+            recount(self._db, key)
+        return Mid(row[1])
+
     # --- inside ---
 
     def _shown(self, new: NewMessage, order: int) -> Message:

@@ -50,8 +50,8 @@ class EventMapper:
                 yield from self._chat(message.chat_id)
             case api.MessageChanged(message):
                 yield _rows(message)
-            case api.MessageDiscarded(chat_id, mid):
-                yield MessagesPut(chat_id.hex(), (), (mapping.own_key(mid),))
+            case api.MessageRemoved(chat_id, mid, order):
+                yield MessagesPut(chat_id.hex(), (), mapping.keys_at(mid, order))
             case api.ChatChanged(view):
                 self._views[view.chat_id] = view
                 yield ChatsPut((self._row(view),))

@@ -34,6 +34,10 @@ ENCRYPTED_KEY: Final = "encrypted"
 """Key of the notice that stands at the start of every chat."""
 _ENCRYPTED_POSITION: Final = -1
 
+_ORDER_SHIFT: Final = 16
+_BESIDE_A_ROW: Final = (1 << _ORDER_SHIFT) - 1
+"""The part of an order in which a notice behind a row of the log differs from the row."""
+
 _STATES: Final = {
     ClientState.QUEUED: MessageState.SENDING,
     ClientState.SENT: MessageState.SENT,
@@ -95,6 +99,13 @@ def key_of(message: Message) -> str:
 def own_key(mid: bytes) -> str:
     """The key of an own message's row."""
     return f"m{mid.hex()}"
+
+
+def keys_at(mid: bytes, order: int) -> tuple[str, ...]:
+    """Every key that the row of a removed message can have."""
+    keys = (own_key(mid), f"n{order}")
+    is_row = not order & _BESIDE_A_ROW
+    return (*keys, f"s{order >> _ORDER_SHIFT}") if is_row else keys
 
 
 def mid_of(key: str) -> Mid:
