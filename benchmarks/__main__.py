@@ -25,8 +25,14 @@ MODULES: Final = {
 }
 
 
+PROGRAMS: Final = {"peers": "benchmarks.peers.run"}
+"""Programs with arguments of their own."""
+
+
 def main() -> int:
     """Run the chosen parts and print their tables."""
+    if sys.argv[1:] and sys.argv[1] in PROGRAMS:
+        return int(importlib.import_module(PROGRAMS[sys.argv[1]]).main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each measurement of the server")

@@ -1,7 +1,8 @@
 """The bare server: what the same stack does with nothing but the hot path, as the limit to compare ours with.
 
 Message in, group commit with a sequence number per chat, ack, push; no MAC, no accounts, no authorisation, no
-idempotency. `--database echo` sends every message back and stores nothing.
+idempotency, no receipts. User n of the first half writes to user n of the second in chat n; chat GROUP is everybody's.
+`--database none` numbers messages in memory and stores nothing.
 """
 
 from __future__ import annotations
@@ -10,25 +11,23 @@ import argparse
 import asyncio
 import sqlite3
 import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final, Protocol
 
+import asyncpg
 import msgspec
 import uvicorn
 from fastapi import FastAPI
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
-from benchmarks.load import BareAck, BareEvent, BareMessage
 from mensajeria.server.db.sqlite_writer import PRAGMAS
 from mensajeria.server.realtime.picows_front import protocol_class
 from mensajeria.server.serve import tune_collector
 
-PAIRS: Final = 50
+GROUP: Final = 1_000_000
 MAX_BATCH: Final = 1024
-_decoder: Final = msgspec.msgpack.Decoder(BareMessage)
-_encoder: Final = msgspec.msgpack.Encoder()
-
 _POSTGRES: Final = """
 CREATE TABLE bare_chat (id int PRIMARY KEY, last_seq bigint NOT NULL) WITH (fillfactor = 50);
 CREATE TABLE bare_message (chat int NOT NULL, seq bigint NOT NULL, mid bytea NOT NULL, ts bigint NOT NULL,
@@ -51,45 +50,86 @@ CREATE TABLE bare_message (chat INTEGER NOT NULL, seq INTEGER NOT NULL, mid BLOB
 CREATE UNIQUE INDEX bare_mid ON bare_message (chat, mid);
 """
 
-Entry = tuple["Socket", BareMessage, int]
+
+class Message(msgspec.Struct, array_like=True, gc=False):
+    """From a client."""
+
+    chat: int
+    mid: bytes
+    body: bytes
+
+
+class Ack(msgspec.Struct, array_like=True, gc=False, tag=1):
+    """To its sender."""
+
+    mid: bytes
+    seq: int
+
+
+class Event(msgspec.Struct, array_like=True, gc=False, tag=2):
+    """To the others."""
+
+    chat: int
+    seq: int
+    body: bytes
+
+
+encoder: Final = msgspec.msgpack.Encoder()
+items_decoder: Final = msgspec.msgpack.Decoder(list[Ack | Event])
+_message_decoder: Final = msgspec.msgpack.Decoder(Message)
+Entry = tuple["Socket", Message, int]
+
+
+class Store(Protocol):
+    """Where messages are kept."""
+
+    async def open(self, chats: list[int]) -> None:
+        """Make the tables."""
+        ...
+
+    async def flush(self, batch: list[Entry]) -> dict[bytes, int]:
+        """Store a batch; the sequence numbers by mid."""
+        ...
 
 
 class PostgresStore:
+    """One statement per batch."""
+
     def __init__(self, address: str) -> None:
         self._address = address
 
-    async def open(self) -> None:
-        import asyncpg  # noqa: PLC0415 - only this store needs it
-
+    async def open(self, chats: list[int]) -> None:
         self._connection = await asyncpg.connect(self._address)
         await self._connection.execute(_POSTGRES)
-        await self._connection.executemany("INSERT INTO bare_chat VALUES ($1, 0)", [(n,) for n in range(PAIRS)])
+        await self._connection.executemany("INSERT INTO bare_chat VALUES ($1, 0)", [(number,) for number in chats])
         self._append = await self._connection.prepare(_APPEND)
 
     async def flush(self, batch: list[Entry]) -> dict[bytes, int]:
         rows = await self._append.fetch(
-            [m.chat for _, m, _ in batch],
-            [m.mid for _, m, _ in batch],
+            [message.chat for _, message, _ in batch],
+            [message.mid for _, message, _ in batch],
             [ts for _, _, ts in batch],
-            [m.body for _, m, _ in batch],
+            [message.body for _, message, _ in batch],
         )
         return {row[0]: row[1] for row in rows}
 
 
 class SqliteStore:
+    """A batch whole in one thread."""
+
     def __init__(self, path: str) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1)
 
-    async def open(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+    async def open(self, chats: list[int]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._open, chats)
 
-    def _open(self) -> None:
+    def _open(self, chats: list[int]) -> None:
         self._connection = sqlite3.connect(self._path, isolation_level=None)
         for pragma in PRAGMAS:
             self._connection.execute(pragma)
         self._connection.executescript(_SQLITE)
-        self._connection.executemany("INSERT INTO bare_chat VALUES (?, 0)", [(n,) for n in range(PAIRS)])
+        self._connection.executemany("INSERT INTO bare_chat VALUES (?, 0)", [(number,) for number in chats])
 
     async def flush(self, batch: list[Entry]) -> dict[bytes, int]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, batch)
@@ -101,8 +141,8 @@ class SqliteStore:
         self._connection.execute("BEGIN IMMEDIATE")
         advance = "UPDATE bare_chat SET last_seq = last_seq + ? WHERE id = ? RETURNING last_seq"
         last = {
-            chat: self._connection.execute(advance, (count, chat)).fetchone()[0] - count
-            for chat, count in counts.items()
+            chat: self._connection.execute(advance, (number, chat)).fetchone()[0] - number
+            for chat, number in counts.items()
         }
         rows = []
         for _, message, ts in batch:
@@ -113,48 +153,75 @@ class SqliteStore:
         return {mid: seq for _, seq, mid, _, _ in rows}
 
 
+class NoStore:
+    """Numbers only."""
+
+    def __init__(self, _address: str) -> None:
+        self._last: dict[int, int] = {}
+
+    async def open(self, chats: list[int]) -> None:
+        self._last = dict.fromkeys(chats, 0)
+
+    async def flush(self, batch: list[Entry]) -> dict[bytes, int]:
+        await asyncio.sleep(0)
+        seqs = {}
+        for _, message, _ in batch:
+            self._last[message.chat] += 1
+            seqs[message.mid] = self._last[message.chat]
+        return seqs
+
+
+STORES: Final[dict[str, Callable[[str], Store]]] = {"postgresql": PostgresStore, "sqlite": SqliteStore, "none": NoStore}
+
+
 class Hub:
     """The whole server."""
 
-    def __init__(self, store: PostgresStore | SqliteStore | None) -> None:
+    def __init__(self, store: Store, users: int) -> None:
+        half = users // 2
         self.store = store
         self.users: dict[int, Socket] = {}
+        self._members = {number: (number, number + half) for number in range(half)} | {GROUP: tuple(range(users))}
         self._queue: list[Entry] = []
         self._wake = asyncio.Event()
 
     async def start(self) -> None:
-        if self.store is not None:
-            await self.store.open()
-            self._task = asyncio.create_task(self._run(self.store))
+        await self.store.open(list(self._members))
+        self._task = asyncio.create_task(self._run())
 
     def message(self, socket: Socket, data: memoryview) -> None:
-        if self.store is None:
-            socket.send(bytes(data))
-            return
-        self._queue.append((socket, _decoder.decode(data), time.time_ns() // 1_000_000))
+        self._queue.append((socket, _message_decoder.decode(data), time.time_ns() // 1_000_000))
         self._wake.set()
 
-    async def _run(self, store: PostgresStore | SqliteStore) -> None:
+    async def _run(self) -> None:
         while True:
             await self._wake.wait()
             batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
             if not self._queue:
                 self._wake.clear()
-            self._deliver(batch, await store.flush(batch))
+            self._deliver(batch, await self.store.flush(batch))
 
     def _deliver(self, batch: list[Entry], seqs: dict[bytes, int]) -> None:
-        out: dict[Socket, list[BareAck | BareEvent]] = {}
+        out: dict[Socket, list[Ack | msgspec.Raw]] = {}
         for socket, message, _ in batch:
             seq = seqs[message.mid]
-            out.setdefault(socket, []).append(BareAck(message.mid, seq))
-            peer = self.users.get(socket.user ^ 1)
-            if peer is not None:
-                out.setdefault(peer, []).append(BareEvent(message.chat, seq, message.body))
+            out.setdefault(socket, []).append(Ack(message.mid, seq))
+            event = msgspec.Raw(encoder.encode(Event(message.chat, seq, message.body)))
+            for user in self._members[message.chat]:
+                if user != socket.user and (other := self.users.get(user)) is not None:
+                    out.setdefault(other, []).append(event)
+        same: dict[tuple[int, ...], bytes] = {}
         for socket, items in out.items():
-            socket.send(_encoder.encode(items))
+            key = tuple(map(id, items))
+            data = same.get(key)
+            if data is None:
+                data = same[key] = encoder.encode(items)
+            socket.send(data)
 
 
 class Socket(WSListener):
+    """One user."""
+
     def __init__(self, hub: Hub, user: int) -> None:
         super().__init__()
         self._hub = hub
@@ -178,25 +245,24 @@ class Socket(WSListener):
 
 
 def main() -> None:
+    """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("echo", "sqlite", "postgresql"), required=True)
+    parser.add_argument("--database", choices=STORES, required=True)
     parser.add_argument("--address", default="", help="a file for SQLite, an address for PostgreSQL")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--users", type=int, default=100)
     given = parser.parse_args()
-    stores: dict[str, Any] = {"sqlite": SqliteStore, "postgresql": PostgresStore}
-    store = stores[given.database](given.address) if given.database in stores else None
-    hub: list[Hub] = []
+    hubs: list[Hub] = []
 
     @asynccontextmanager
-    async def life(_app: FastAPI) -> Any:
-        hub.append(Hub(store))
-        await hub[0].start()
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        hubs.append(Hub(STORES[given.database](given.address), given.users))
+        await hubs[0].start()
         tune_collector()
-        print("listening", flush=True)
         yield
 
     def accept(_peer: str, request: WSUpgradeRequest) -> WSListener:
-        return Socket(hub[0], int(request.path.rpartition(b"=")[2]))
+        return Socket(hubs[0], int(request.path.rpartition(b"=")[2]))
 
     uvicorn.run(
         FastAPI(lifespan=life),

@@ -1,0 +1,251 @@
+"""This project's server with everything on: MAC both ways, authorisation, idempotency, receipts, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, cast
+
+import msgspec
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from sqlalchemy import Connection, insert
+
+from benchmarks.lib.peer import OnBody, Peer, Session, count
+from mensajeria.protocol import frames
+from mensajeria.protocol.connection import ClientConnection
+from mensajeria.protocol.records import MessageOuter
+from mensajeria.server.chats.repository import KIND_GROUP
+from mensajeria.server.db.schema_chats import chat, chat_member
+from mensajeria.server.version import VERSION
+from tests.server.fixtures import migrate_in_a_process
+from tests.server.people import NOW_MS, Person, insert_direct_chat
+from tests.server.process import ServerProcess, World, start_server_process
+from tests.support.lifeline import Run
+from tests.support.valkey import ValkeyServer, start_valkey
+
+_outer: Final = msgspec.msgpack.Decoder(MessageOuter)
+_ZERO32: Final = bytes(32)
+SETTINGS: Final = {"MENSAJERIA_LOG_LEVEL": "warning", "MENSAJERIA_METRICS_PORT": "0"}
+RECEIPT_S: Final = 0.02
+"""How long after a message its receiver says how far it is: a client stores first, and says it once for several."""
+
+
+class OurSession(WSListener):
+    """A device. What it gets is checked: the MACs, and that no chat's numbers have a gap."""
+
+    def __init__(self, channel: ClientConnection, on_body: OnBody, *, receipts: bool) -> None:
+        super().__init__()
+        self._channel = channel
+        self._on_body = on_body
+        self._receipts = receipts
+        self._seqs: dict[bytes, int] = {}
+        self._unsaid: set[bytes] = set()
+        self._number = 0
+        self.chats: dict[int, bytes] = {}
+        self.group = b""
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gone = asyncio.Event()
+        self._transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        transport.send(WSMsgType.BINARY, self._channel.hello())
+
+    def on_ws_disconnected(self, _transport: WSTransport) -> None:
+        self._gone.set()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type != WSMsgType.BINARY:
+            raise RuntimeError(f"closed: {frame}")
+        received: Any = self._channel.receive(frame.get_payload_as_bytes())
+        if type(received) is frames.Batch:
+            for item in received.items:
+                self._item(item)
+        elif not self.ready.done():
+            if isinstance(received, frames.Pong):
+                self.ready.set_result(None)
+            else:
+                transport.send(WSMsgType.BINARY, self._channel.send(frames.Ping(1)))
+
+    def _item(self, item: frames.BatchItem) -> None:
+        if type(item) is frames.Event:
+            self._check(item.chat_id, item.seq)
+            self._on_body(_outer.decode(item.body).ct[:8])
+            if self._receipts:
+                self._note(item.chat_id)
+        elif type(item) is frames.Ack:
+            self._check(item.chat_id, item.seq)
+        elif type(item) is not frames.PeerCursor:
+            raise RuntimeError(f"unexpected {item}")
+
+    def _check(self, chat_id: bytes, seq: int) -> None:
+        if seq != self._seqs.get(chat_id, 0) + 1:
+            raise RuntimeError(f"{seq} after {self._seqs.get(chat_id, 0)}")
+        self._seqs[chat_id] = seq
+
+    def _note(self, chat_id: bytes) -> None:
+        if not self._unsaid:
+            asyncio.get_running_loop().call_later(RECEIPT_S, self._say)
+        self._unsaid.add(chat_id)
+
+    def _say(self) -> None:
+        for chat_id in self._unsaid:
+            if not self._gone.is_set():
+                self._send(frames.Cursor(chat_id, self._seqs[chat_id]))
+        self._unsaid.clear()
+
+    def _send(self, frame: msgspec.Struct) -> None:
+        assert self._transport is not None
+        self._transport.send(WSMsgType.BINARY, self._channel.send(frame))
+
+    def send(self, to: int, body: bytes) -> None:
+        self._message(self.chats[to], body)
+
+    def send_group(self, body: bytes) -> None:
+        self._message(self.group, body)
+
+    def _message(self, chat_id: bytes, body: bytes) -> None:
+        self._number += 1
+        mid = secrets.token_bytes(16)
+        self._send(MessageOuter(1, 1, chat_id, 0, _ZERO32, self._number, mid, body, _ZERO32, 0))
+
+    async def close(self) -> None:
+        assert self._transport is not None
+        self._transport.disconnect()
+        await self._gone.wait()
+
+
+class Ours(Peer):
+    """On PostgreSQL."""
+
+    name = "ours"
+    durability = "PostgreSQL, fsync on: group commit before ack and push"
+    receipts: ClassVar[bool] = True
+
+    def __init__(self, folder: Path, own: Run) -> None:
+        super().__init__(folder, own)
+        self.url = ""
+        self.servers: list[ServerProcess] = []
+        self.people: list[Person] = []
+        self._worlds: list[World] = []
+
+    def version(self) -> str:
+        return VERSION
+
+    def start(self) -> None:
+        self.url = self.database()
+        self.servers = [start_server_process(self.folder / "data", self.url or None, settings=SETTINGS)]
+
+    def database(self) -> str:
+        """A fresh database; "" is the server's own."""
+        return self.start_postgres().create_database("bench")
+
+    def stop(self) -> None:
+        for server in self.servers:
+            with contextlib.suppress(ProcessLookupError):
+                server.stop()
+
+    def roots(self) -> dict[str, int]:
+        return {"server": self.servers[0].process.pid, **self.postgres_root()}
+
+    async def prepare(self, users: int) -> None:
+        self._worlds = [await World.of(server) for server in self.servers]
+        self.people = await self._worlds[0].people(users)
+
+    def world(self, *, receives: bool) -> World:
+        """The process that a user connects to."""
+        del receives
+        return self._worlds[0]
+
+    async def session(self, user: int, on_body: OnBody, *, receives: bool) -> Session:
+        world, person = self.world(receives=receives), self.people[user]
+        channel = ClientConnection(
+            person.ck,
+            did=person.did,
+            jwt=world.token(person),
+            nonce=secrets.token_bytes(32),
+            gen=0,
+            server_id=world.facts.server_id,
+        )
+        receipts = self.receipts and receives
+        _, session = await ws_connect(
+            lambda: OurSession(channel, on_body, receipts=receipts),
+            world.server.websocket,
+            websocket_handshake_timeout=60,
+        )
+        assert isinstance(session, OurSession)
+        await session.ready
+        return session
+
+    async def link(self, pairs: Sequence[tuple[Session, Session]]) -> None:
+        world = self._worlds[0]
+        couples = [(number, number + len(pairs)) for number in range(len(pairs))]
+
+        def make(db: Connection) -> list[bytes]:
+            server_id = world.facts.server_id
+            return [insert_direct_chat(db, server_id, self.people[a], self.people[b])[1] for a, b in couples]
+
+        for (sender, _), (_, to), chat_id in zip(pairs, couples, await world.server.db(make), strict=True):
+            cast("OurSession", sender).chats[to] = chat_id
+
+    async def group(self, sessions: Sequence[Session]) -> None:
+        chat_id = secrets.token_bytes(32)
+        await self._worlds[0].server.db(lambda db: insert_group(db, chat_id, self.people[: len(sessions)]))
+        cast("OurSession", sessions[0]).group = chat_id
+
+    async def stored(self) -> int | None:
+        return await count(self.url, "event")
+
+
+class OursSqlite(Ours):
+    """On SQLite: the server as it is without any configuration."""
+
+    name = "ours-sqlite"
+    durability = "SQLite, WAL, synchronous=FULL: group commit before ack and push"
+
+    def database(self) -> str:
+        return ""
+
+    async def stored(self) -> int | None:
+        with contextlib.closing(sqlite3.connect(self.folder / "data" / "mensajeria.db")) as connection:
+            return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+
+
+class OursTwo(Ours):
+    """Two processes that share PostgreSQL and Valkey: senders on one, receivers on the other."""
+
+    name = "ours-two"
+    durability = "as ours; two processes joined by Valkey, every message crosses"
+    works: ClassVar[tuple[str, ...]] = ("W1", "W2", "10k")
+
+    def __init__(self, folder: Path, own: Run) -> None:
+        super().__init__(folder, own)
+        self.valkey: ValkeyServer | None = None
+
+    def start(self) -> None:
+        self.url = self.database()
+        self.valkey = start_valkey(self.own)
+        migrate_in_a_process(self.url)
+        settings = {**SETTINGS, "MENSAJERIA_REDIS_URL": self.valkey.url}
+        self.servers = [start_server_process(self.folder / "data", self.url, settings=settings) for _ in range(2)]
+
+    def roots(self) -> dict[str, int]:
+        assert self.valkey is not None
+        both = {f"server{number}": server.process.pid for number, server in enumerate(self.servers, 1)}
+        return {**both, **self.postgres_root(), "valkey": self.valkey.pid()}
+
+    def world(self, *, receives: bool) -> World:
+        return self._worlds[1 if receives else 0]
+
+
+def insert_group(connection: Connection, chat_id: bytes, people: Sequence[Person]) -> None:
+    """A group as its members' events would have made it."""
+    row = connection.execute(
+        insert(chat).values(chat_id=chat_id, kind=KIND_GROUP, last_ms=NOW_MS, created_ms=NOW_MS).returning(chat.c.id)
+    ).scalar_one()
+    members = [{"chat": row, "account": one.account_id, "accepted": True, "created_ms": NOW_MS} for one in people]
+    connection.execute(insert(chat_member), members)
