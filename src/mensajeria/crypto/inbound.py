@@ -25,6 +25,8 @@ from mensajeria.protocol.records import Record, RoomKey, SessionBinding, Signed
 from mensajeria.protocol.signing import from_olm_base64, to_olm_base64
 
 MAX_CANDIDATES: Final = 4
+_NEVER: Final = 1 << 32
+"""Above every index."""
 _MAX_STATE: Final = 64 << 10
 _Pickle = Annotated[str, msgspec.Meta(max_length=4096)]
 
@@ -144,6 +146,11 @@ class InboundSession:
         """True if a signed session key is among the ratchets."""
         return any(ratchet.signed for ratchet in self._ratchets)
 
+    @property
+    def proven_from(self) -> int:
+        """Lowest index at which a ratchet is proven, so that it may be exported; beyond every index if none is."""
+        return min((r.first_index if r.signed else _proven(r) for r in self._ratchets), default=_NEVER)
+
     def export_at(self, index: int) -> bytes | None:
         """An export from `index` on, of a ratchet that is proven there; None if there is none."""
         for ratchet in self._ratchets:
@@ -183,6 +190,8 @@ class InboundSession:
             except ValueError:
                 continue
             return self._proved(ratchet, bytes(opened.plaintext), opened.message_index)
+        if not any(ratchet.signed or _proven(ratchet) <= index for ratchet in able):
+            raise UnknownIndexError(str(index))  # nothing here vouches for that index: the true key may still come
         raise MegolmError("does not verify")
 
     def _proved(self, ratchet: _Ratchet, plaintext: bytes, index: int) -> MegolmOpened:
@@ -222,6 +231,10 @@ class InboundSession:
 
     def __repr__(self) -> str:
         return f"InboundSession({self.session_id.hex()}, ***)"
+
+
+def _proven(ratchet: _Ratchet) -> int:
+    return _NEVER if ratchet.proven_from is None else ratchet.proven_from
 
 
 def _merged(kept: tuple[_Ratchet, ...], added: _Ratchet) -> tuple[_Ratchet, ...]:

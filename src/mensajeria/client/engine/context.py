@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from mensajeria.client.api import ChatChanged, Event
 from mensajeria.client.engine.emitter import Emitter
 from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
+from mensajeria.client.engine.healing import Healer, KeyBackup
 from mensajeria.client.engine.letters import PostOffice
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
@@ -42,6 +43,9 @@ class Context:
     envelopes: EnvelopeReader = field(init=False)
     post: PostOffice = field(init=False)
     sealer: Sealer = field(init=False)
+    healer: Healer = field(init=False)
+    backup: KeyBackup | None = None
+    """The first source of the ladder, when the account keeps a backup."""
     ladder_due: asyncio.Event = field(default_factory=asyncio.Event)
     lists_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     mail: deque[Mail] = field(default_factory=deque)
@@ -52,6 +56,7 @@ class Context:
         self.memberships = Memberships(self.me)
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
+        self.healer = Healer(self.me, self.memberships, self.envelopes)
         self.post = PostOffice(self.me, self._allowance)
         self.sealer = Sealer(self.me, self.memberships, self._allowance)
 

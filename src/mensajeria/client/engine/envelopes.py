@@ -28,9 +28,22 @@ from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.frames import Envelope
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 from mensajeria.protocol.membership import direct_chat_id
-from mensajeria.protocol.records import KeyRequest, ReadReceipts, RoomKey, SessionBinding, ToDevice, ToDeviceOuter
+from mensajeria.protocol.records import (
+    KeyRequest,
+    ReadReceipts,
+    RoomKey,
+    SessionBinding,
+    Signed,
+    ToDevice,
+    ToDeviceOuter,
+)
 
 _log = logging.getLogger(__name__)
+SOON_MS: Final = 1_000
+HEALED: Final = "healed:"
+"""Counters of the meta table: rows that could be shown late, by who brought their key."""
+UNWEDGED: Final = "unwedged"
+"""Counter of the meta table: pairwise sessions that were started anew because the old ones were out of step."""
 _FORGED: Final = frozenset({EnvelopeCause.WRONG_KEY, EnvelopeCause.WRONG_SENDER, EnvelopeCause.WRONG_RECIPIENT})
 _BROKEN: Final = frozenset({EnvelopeCause.BAD_CIPHERTEXT, EnvelopeCause.NO_SESSION})
 """The pairwise session is out of step: a new one heals it."""
@@ -72,7 +85,7 @@ class EnvelopeReader:
         self._me = me
         self._rows = rows
         self._handlers: dict[str, Handler] = {
-            ROOM_KEY: lambda tx, out, _uid, _did, letter: self._room_key(tx, out, decode_room_key(letter.c)),
+            ROOM_KEY: lambda tx, out, uid, did, letter: self._room_key(tx, out, decode_room_key(letter.c), (uid, did)),
             READ: lambda tx, out, uid, _did, letter: self._read(tx, out, uid, decode_record(ReadReceipts, letter.c)),
             KEY_REQUEST: _asked,
             ACK: lambda *_: None,
@@ -181,21 +194,34 @@ class EnvelopeReader:
             _log.warning("content of an envelope refused: %s", error)
             out.warn(tx, "key_refused", self._me.clock.now_ms())
 
-    def _room_key(self, tx: Tx, out: Mail, room_key: RoomKey) -> None:
-        """Whoever carried it: the binding's signature says whose session it is."""
-        claimed = decode_binding(room_key.skb.body)
+    def _room_key(self, tx: Tx, out: Mail, room_key: RoomKey, carrier: tuple[Uid, Did]) -> None:
+        binding = self.binding_of(tx, out, room_key.skb)
+        if binding is not None:
+            self.keep(tx, out, binding, InboundSession.from_room_key(room_key, binding), carrier)
+
+    def binding_of(self, tx: Tx, out: Outcome, skb: Signed) -> SessionBinding | None:
+        """Whoever carried it: the binding's signature says whose session it is. Raises BindingError, MalformedError.
+
+        None when the author's list here is too old to judge it: the list is fetched and the key asked for once more.
+        """
+        claimed = decode_binding(skb.body)
         author = list_of(tx, claimed.uid)
         if author is None:
             raise BindingError("of a stranger")
         try:
-            binding = verify_binding(room_key.skb, author=author)
+            return verify_binding(skb, author=author)
         except NewerListNeededError:
-            # The author's device asks again, or we do: the ladder of key requests brings the key once the list is here.
             out.wanted_lists.add(Uid(claimed.uid))
-            return
-        self._store(tx, out, binding, InboundSession.from_room_key(room_key, binding))
+            tx.requests.hurry(ChatId(claimed.chat_id), SessionId(claimed.session_id), self._me.clock.now_ms() + SOON_MS)
+            return None
 
-    def _store(self, tx: Tx, out: Mail, binding: SessionBinding, session: InboundSession) -> None:
+    def keep(
+        self, tx: Tx, out: Outcome, binding: SessionBinding, session: InboundSession, carrier: tuple[Uid, Did] | None
+    ) -> None:
+        """Store a session with its verified binding and open what waited for it.
+
+        `carrier`: the device that brought it, None for the own backup; for the counters only.
+        """
         chat_id, session_id = ChatId(binding.chat_id), SessionId(binding.session_id)
         self._ensure_chat(tx, out, chat_id, Uid(binding.uid))
         key = InboundKey(chat_id, session_id, Uid(binding.uid), Did(binding.did))
@@ -206,9 +232,19 @@ class EnvelopeReader:
             next_idx = known.next_idx
         now = self._me.clock.now_ms()
         tx.inbound.put(Inbound(key, session.dump(), now if known is None else known.created_ms, next_idx))
-        self._rows.reopen(tx, out, chat_id, session_id)
+        asked = bool(tx.requests.open(chat_id, session_id))
+        opened = self._rows.reopen(tx, out, chat_id, session_id)
+        if asked and opened:
+            tx.meta.count(HEALED + self._source(binding, carrier), opened)
 
-    def _ensure_chat(self, tx: Tx, out: Mail, chat_id: ChatId, author: Uid) -> None:
+    def _source(self, binding: SessionBinding, carrier: tuple[Uid, Did] | None) -> str:
+        if carrier is None:
+            return "backup"
+        if carrier == (binding.uid, binding.did):
+            return "author"
+        return "own_device" if carrier[0] == self._me.uid else "member"
+
+    def _ensure_chat(self, tx: Tx, out: Outcome, chat_id: ChatId, author: Uid) -> None:
         """The key may come before the chat was announced; its id says whose chat it is."""
         if tx.chats.get(chat_id) is not None:
             return

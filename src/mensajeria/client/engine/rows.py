@@ -39,6 +39,8 @@ from mensajeria.protocol.membership import Pending, Role, Valid
 from mensajeria.protocol.records import MessageInner, MessageOuter, Signed
 
 _WAITS: Final = {MessageCause.UNKNOWN_INDEX: RowOutcome.WAITING, MessageCause.UNKNOWN_HEAD: RowOutcome.HELD}
+LOST_ROWS: Final = "lost"
+"""Counter of the meta table: rows that were ever given up."""
 ANY_DEVICE: Final = Did(bytes(16))
 """In a key request: the author is not known, only the chat's other member is guessed."""
 
@@ -66,14 +68,18 @@ class RowReader:
         tx.chats.advance_cursor(chat_id, max(upto, chat.cursor))
         out.touched.add(chat_id)
 
-    def reopen(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> None:
-        """A key has come: open what waited for it."""
+    def reopen(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> int:
+        """A key has come: open what waited for it, or had been given up for lack of it. How many rows it opened."""
         self._begin()
-        for row in tx.rows.waiting_for(chat_id, session_id):
-            self._reopen_row(tx, out, row)
+        opened, after = 0, 0
+        while rows := tx.rows.closed_for(chat_id, session_id, after):
+            opened += sum(self._reopen_row(tx, out, row) for row in rows)
+            after = rows[-1].seq
         self._finish(tx)
         if not tx.rows.waiting_for(chat_id, session_id, limit=1):
             tx.requests.remove(chat_id, session_id)
+            tx.sources.forget(chat_id, session_id)
+        return opened
 
     def reopen_held(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
         """A membership event or a device list has come: look again at what had needed it."""
@@ -90,11 +96,14 @@ class RowReader:
                 self._reopen_row(tx, out, row)
 
     def give_up(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> None:
-        """A week has passed without the key: what waits for it is lost."""
-        for row in tx.rows.waiting_for(chat_id, session_id):
-            tx.rows.put(_kept(row, RowOutcome.LOST))
-            self._show_again(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.LOST))
+        """Nobody has the key: what waits for it is lost, unless it comes after all."""
+        while rows := tx.rows.waiting_for(chat_id, session_id):
+            for row in rows:
+                tx.rows.put(_kept(row, RowOutcome.LOST))
+                self._show_again(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.LOST))
+            tx.meta.count(LOST_ROWS, len(rows))
         tx.requests.remove(chat_id, session_id)
+        tx.sources.forget(chat_id, session_id)
 
     def _begin(self) -> None:
         self._sessions.clear()
@@ -329,11 +338,12 @@ class RowReader:
             out.events.append(MessageRemoved(row.chat_id, removed, row.seq << ORDER_SHIFT))
             out.touched.add(row.chat_id)
 
-    def _reopen_row(self, tx: Tx, out: Outcome, row: RawRow) -> None:
+    def _reopen_row(self, tx: Tx, out: Outcome, row: RawRow) -> bool:
+        """Whether the row could be shown."""
         try:
             result = self._try(tx, row, decode_outer(row.body))
         except NewerVersionError:
-            return
+            return False
         if isinstance(result, OpenedMessage):
             message = self._accept(tx, out, row, result)
             if message is None:
@@ -341,12 +351,16 @@ class RowReader:
             else:
                 self._show_again(tx, out, message)
             tx.rows.remove(row.chat_id, row.seq)
-        elif result is not None and not result.cause.may_open_later:
+            return True
+        if result is not None and not result.cause.may_open_later:
             params = {"reason": result.cause.value}
             unreadable = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.TAMPERED, params)
             tx.rows.put(_kept(row, RowOutcome.TAMPERED, row.session_id))
             self._show_again(tx, out, unreadable)
             out.warn(tx, "row_tampered", self._me.clock.now_ms(), row.chat_id, reason=result.cause.value)
+        elif result is not None and result.cause is MessageCause.UNKNOWN_HEAD:
+            tx.rows.put(_kept(row, RowOutcome.HELD))  # the key is here: now a membership event opens it
+        return False
 
     # --- rows that are no messages ---
 

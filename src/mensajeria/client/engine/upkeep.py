@@ -12,11 +12,11 @@ from mensajeria.client.core.prekeys import one_time_needed
 from mensajeria.client.core.receipts import ReadBatcher
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
-from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY, Letter, devices_of
+from mensajeria.client.engine.envelopes import UNWEDGED, Mail
+from mensajeria.client.engine.letters import ACK, READ, Letter, devices_of
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import list_of
-from mensajeria.client.engine.sealing import room_key_name
 from mensajeria.client.engine.session import Session
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
@@ -24,8 +24,8 @@ from mensajeria.client.store.values import KeyRequestRow
 from mensajeria.kit.lazy import LazyModule
 from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import encode
-from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
-from mensajeria.protocol.records import KeyRequest, OlmAck, ReadMarker, ReadReceipts, Signed
+from mensajeria.protocol.ids import ChatId, Did, Uid
+from mensajeria.protocol.records import OlmAck, ReadMarker, ReadReceipts, Signed
 
 if TYPE_CHECKING:
     from mensajeria.protocol import api
@@ -134,11 +134,12 @@ class Upkeep:
             now = self._context.me.clock.now_ms()
             for request in tx.requests.all() if reconnected else tx.requests.due(now):
                 if request.next_ms > now:  # asked on reconnect besides: who can answer may be there now
-                    letters.extend(self._questions(tx, request))
+                    letters.extend(self._context.healer.questions(tx, request))
                 else:
                     self._climb_one(tx, out, request, letters)
             return tx.requests.next_due_ms()
 
+        await self._look_into_backup(everything=reconnected)
         following = await self._context.commit(step)
         if letters:
             await self._mailer.deliver(self._session, letters)
@@ -147,24 +148,30 @@ class Upkeep:
         return max(0.1, min(LADDER_EVERY_S, (following - self._context.me.clock.now_ms()) / 1000))
 
     def _climb_one(self, tx: Tx, out: Outcome, request: KeyRequestRow, letters: list[Letter]) -> None:
-        match climb(request.step, request.first_ms, request.next_ms, self._context.me.clock.now_ms()):
+        now, answered = self._context.me.clock.now_ms(), self._context.healer.all_answered(tx, request)
+        match climb(request.step, request.first_ms, request.next_ms, now, all_answered=answered):
             case GiveUp():
                 self._context.rows.give_up(tx, out, request.key.chat_id, request.key.session_id)
             case Ask(step, next_ms):
                 tx.requests.put(KeyRequestRow(request.key, request.idx, step, request.first_ms, next_ms))
-                letters.extend(self._questions(tx, request))
+                letters.extend(self._context.healer.questions(tx, request))
             case NotYet():
                 pass
 
-    def _questions(self, tx: Tx, request: KeyRequestRow) -> list[Letter]:
-        """To the own other devices, and to the other member's once the chat is accepted."""
-        chat = tx.chats.get(request.key.chat_id)
-        if chat is None:
-            return []
-        uids = {self._context.me.uid, chat.peer} if chat.accepted else {self._context.me.uid}
-        return [
-            Letter(uid, did, KEY_REQUEST, encode(_question(request, uid, did))) for uid, did in self._devices(tx, uids)
-        ]
+    async def _look_into_backup(self, *, everything: bool) -> None:
+        """The own backup comes first: what it has nobody else is asked for."""
+        backup = self._context.backup
+        if backup is None:
+            return
+
+        def missing(tx: Tx) -> tuple[KeyRequestRow, ...]:
+            return tx.requests.all() if everything else tx.requests.due(self._context.me.clock.now_ms())
+
+        try:
+            for request in await self._context.store.read(missing):
+                await backup.look_up(request.key.chat_id, request.key.session_id)
+        except ClientError as error:  # the devices are asked all the same
+            _log.info("the backup cannot be asked: %s", error.code)
 
     def _devices(self, tx: Tx, uids: set[Uid]) -> list[tuple[Uid, Did]]:
         lists = [verified for uid in uids if (verified := list_of(tx, uid)) is not None]
@@ -181,29 +188,20 @@ class Upkeep:
             def answers(tx: Tx) -> list[Letter]:
                 for _, did in mail.broken:  # noqa: B023 - run at once
                     tx.olm.set_unwedged(did, self._context.me.clock.now_ms())
-                found = (self._answer(tx, uid, did, request) for uid, did, request in mail.asked)  # noqa: B023
-                return [letter for letter in found if letter is not None]
+                    tx.meta.count(UNWEDGED)
+                healer = self._context.healer
+                return [letter for asked in mail.asked for letter in healer.answer(tx, *asked)]  # noqa: B023
 
             letters += await self._context.store.run(answers)
             if letters:
                 await self._mailer.deliver(self._session, letters)
+            if mail.broken:
+                await self._context.store.run(lambda tx: self._unwedged(tx, mail))  # noqa: B023
 
-    def _answer(self, tx: Tx, uid: Uid, did: Did, request: KeyRequest) -> Letter | None:
-        """The first key of an own session, for a listed device of somebody who is and was a member."""
-        chat = tx.chats.get(ChatId(request.chat_id))
-        theirs = list_of(tx, uid)
-        if chat is None or not chat.accepted or theirs is None or theirs.find(did) is None:
-            return None
-        if uid not in {chat.peer, self._context.me.uid}:
-            return None
-        session_id = SessionId(request.session_id)
-        first = tx.own.get(room_key_name(session_id))
-        outbound = tx.inbound.find(chat.chat_id, session_id)
-        if first is None or not any(found.key.did == self._context.me.did for found in outbound):
-            return None
-        if not tx.requests.may_answer(did, self._context.me.clock.now_ms()):
-            return None
-        return Letter(uid, did, ROOM_KEY, first.reveal(), session_id)
+    def _unwedged(self, tx: Tx, mail: Mail) -> None:
+        """Noted again once the new session exists: before, there may have been no row to note it in."""
+        for _, did in mail.broken:
+            tx.olm.set_unwedged(did, self._context.me.clock.now_ms())
 
     # --- read receipts ---
 
@@ -250,12 +248,6 @@ class Upkeep:
             Letter(uid, did, READ, encode(ReadReceipts(markers=tuple(markers[:64]))))
             for (uid, did), markers in marks.items()
         ]
-
-
-def _question(request: KeyRequestRow, uid: Uid, did: Did) -> KeyRequest:
-    return KeyRequest(
-        chat_id=request.key.chat_id, session_id=request.key.session_id, uid=uid, did=did, index=request.idx
-    )
 
 
 def _model(signed: Signed) -> api.SignedModel:

@@ -54,6 +54,16 @@ class Rows:
         sql = f"{_SELECT} WHERE c.chat_id = ? AND r.session_id = ? AND r.outcome = ? ORDER BY r.seq LIMIT ?"
         return tuple(map(_row, self._db.all(sql, chat_id, session_id, RowOutcome.WAITING.value, limit)))
 
+    def closed_for(
+        self, chat_id: ChatId, session_id: SessionId, after: int = 0, limit: int = 500
+    ) -> tuple[RawRow, ...]:
+        """Rows above `after` that wait for the key of a session or were given up for lack of it, oldest first."""
+        sql = (
+            f"{_SELECT} WHERE c.chat_id = ? AND r.session_id = ? AND r.outcome IN ('waiting', 'lost') AND r.seq > ? "
+            "ORDER BY r.seq LIMIT ?"
+        )
+        return tuple(map(_row, self._db.all(sql, chat_id, session_id, after, limit)))
+
     def remove(self, chat_id: ChatId, seq: int) -> None:
         """The row is verified and shown: its ciphertext is not needed any more."""
         self._db.execute("DELETE FROM rows WHERE chat = ? AND seq = ?", chat_key(self._db, chat_id), seq)

@@ -8,7 +8,14 @@ from typing import Final
 _GROUPS: Final = ""
 _KINDS: Final = ""
 _BACKUP: Final = ""
-_HEALING: Final = ""
+_HEALING: Final = """
+CREATE TABLE key_sources(
+  chat INTEGER NOT NULL REFERENCES chats, session_id BLOB NOT NULL, did BLOB NOT NULL, at_ms INTEGER NOT NULL,
+  answer TEXT, PRIMARY KEY(chat, session_id, did)) WITHOUT ROWID;
+CREATE TABLE pending_events(
+  chat INTEGER PRIMARY KEY REFERENCES chats, dl_ver INTEGER NOT NULL, tries INTEGER NOT NULL, next_ms INTEGER NOT NULL);
+CREATE INDEX pending_events_due ON pending_events(next_ms);
+"""
 _TRUST: Final = ""
 _KEY_LOG: Final = ""
 _FILES: Final = ""

@@ -194,6 +194,16 @@ class KeyRequests:
         value: int | None = self._db.value("SELECT min(next_ms) FROM key_requests")
         return value
 
+    def hurry(self, chat_id: ChatId, session_id: SessionId, at_ms: int) -> None:
+        """Ask again at that time, if the session is missing and the next question was to be later."""
+        self._db.execute(
+            "UPDATE key_requests SET next_ms = min(next_ms, ?) WHERE session_id = ? AND chat = "
+            "(SELECT key FROM chats WHERE chat_id = ?)",
+            at_ms,
+            session_id,
+            chat_id,
+        )
+
     def open(self, chat_id: ChatId, session_id: SessionId) -> tuple[KeyRequestRow, ...]:
         """The questions for a session: without one, a secret that comes was not asked for."""
         sql = f"{_REQUEST} WHERE c.chat_id = ? AND k.session_id = ?"

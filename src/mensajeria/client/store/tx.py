@@ -5,6 +5,7 @@ from __future__ import annotations
 from mensajeria.client.store.chats import Chats
 from mensajeria.client.store.contacts import Contacts
 from mensajeria.client.store.db import Db
+from mensajeria.client.store.healing import HealthFacts, KeySources, PendingEvents
 from mensajeria.client.store.megolm import Inbounds, Outbounds, Replays
 from mensajeria.client.store.messages import Messages
 from mensajeria.client.store.meta import Meta
@@ -19,8 +20,8 @@ class Tx:
     """What a function given to `Store.run` works with; unusable after it has returned."""
 
     __slots__ = (
-        "chats", "contacts", "envelopes", "inbound", "messages", "meta", "olm", "outbound", "outbox", "own", "replays",
-        "requests", "rows", "views",
+        "chats", "contacts", "envelopes", "health", "inbound", "messages", "meta", "olm", "outbound", "outbox", "own",
+        "pending_events", "replays", "requests", "rows", "sources", "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -38,3 +39,6 @@ class Tx:
         self.olm = OlmPeers(db)
         self.envelopes = Envelopes(db)
         self.requests = KeyRequests(db)
+        self.sources = KeySources(db)
+        self.pending_events = PendingEvents(db)
+        self.health = HealthFacts(db)

@@ -1,0 +1,44 @@
+"""To-device bodies by which a missing session comes back, and by which a new device proves that it was linked.
+
+Who carries a key does not matter: the binding in it is signed by the session's author (docs/protocol/e2ee.md §6, §10).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from mensajeria.protocol.ids import U32, Bytes16, Bytes32
+from mensajeria.protocol.records import Record, Signed
+
+Export = Annotated[bytes, msgspec.Meta(min_length=1, max_length=512)]
+
+
+class ForwardedKey(Record, frozen=True, kw_only=True):
+    """To-device type "forwarded_key": somebody's sender session, from `first_index` on, by whoever has it.
+
+    The export proves nothing by itself: it is kept beside a signed key, never instead.
+    """
+
+    skb: Signed
+    export: Export
+    first_index: U32
+
+
+class KeyWithheld(Record, frozen=True, kw_only=True):
+    """To-device type "key_withheld": the asked device cannot or may not give the session to a member who asked."""
+
+    chat_id: Bytes32
+    session_id: Bytes32
+    reason: Annotated[str, msgspec.Meta(pattern="^(unknown|refused)$")]
+
+
+class LinkProof(Record, frozen=True, kw_only=True):
+    """To-device type "link_proof": a new device shows the one whose code it was given that it has read that code.
+
+    `mac` = HMAC-SHA256(the code's secret, cat("link", uid, idfp, did, ed25519, curve25519)) over the new device's keys.
+    """
+
+    link_id: Bytes16
+    mac: Bytes32
