@@ -389,7 +389,7 @@ async def test_a_forwarded_key_in_somebody_elses_name_is_refused(scene: Scene) -
     await phone.read(scene.chat, 1, rows)
     await scene.ana_phone.take(scene.ana, keys[scene.ana_phone.me.did])
     key = await forwarded_from(scene.ana_phone, phone, scene.chat, session_of(rows[0]))
-    claims = [
+    claims: list[dict[str, Any]] = [
         {"uid": phone.me.uid, "did": phone.me.did},
         {"did": scene.ana_phone.me.did},
         {"uid": scene.eva.uid, "dl_ver": 1},
