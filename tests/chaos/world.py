@@ -1,0 +1,407 @@
+"""Several people with several devices at a real server, to which everything happens that happens to devices.
+
+The people are made once; each run works on its own copy of their profiles and of the server's folder. Every clock is
+the machine's, moved by an offset that the run owns: the world's, and each device's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mensajeria.client import Client, ClientError
+from mensajeria.client.api import ConnectionPhase, Message, MessageKind
+from mensajeria.kit.clock import SystemClock
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.frames import Batch, BatchItem, Envelope, Event
+from mensajeria.protocol.ids import ChatId
+from mensajeria.protocol.records import MessageOuter
+from tests.attacks.evil import EvilServer, Rule
+from tests.attacks.stage import Actor, _point_to
+
+PASSWORDS: Final = {
+    "ana": "girasol tranvía 47 niebla",
+    "bruno": "cántaro brújula 93 ventisca",
+    "carla": "marea linterna 28 avellana",
+}
+DEVICES: Final = (("ana", "laptop"), ("ana", "phone"), ("bruno", "laptop"), ("bruno", "phone"), ("carla", "laptop"))
+COUPLES: Final = (("ana", "bruno"), ("ana", "carla"), ("bruno", "carla"))
+CANARY: Final = "zarzaparrilla"
+"""Stands in every text, and nowhere in what a server sees."""
+ENDINGS: Final = {Code.ROLLED_BACK, Code.LOGIN_REVOKED, "login_ended"}
+DAY_S: Final = 24 * 3600.0
+PATIENCE_S: Final = 30.0
+
+
+@dataclass
+class MovedClock:
+    """The machine's clock with an offset; a device's is moved by the world's offset too."""
+
+    world: MovedClock | None = None
+    offset_s: float = 0.0
+
+    def _offset(self) -> float:
+        return self.offset_s + (self.world.offset_s if self.world is not None else 0.0)
+
+    def now_ms(self) -> int:
+        return SystemClock().now_ms() + round(self._offset() * 1000)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + (self.world.offset_s if self.world is not None else self.offset_s)
+
+
+class BadWeather(Rule):
+    """A network that loses and reorders what is pushed, as often as it was told to."""
+
+    def __init__(self) -> None:
+        self.lose = 0
+        self.shuffle = 0
+        self._chance = random.Random(1)
+
+    def frame(self, to: bytes, frame: msgspec.Struct) -> Iterator[msgspec.Struct]:
+        if isinstance(frame, Batch):
+            items = list(self._left(frame.items))
+            if self.shuffle and len(items) > 1:
+                self.shuffle -= 1
+                self._chance.shuffle(items)
+            if items:
+                yield Batch(tuple(items))
+            return
+        yield frame
+
+    def _left(self, items: Iterable[BatchItem]) -> Iterator[BatchItem]:
+        for item in items:
+            if self.lose and isinstance(item, Event | Envelope):
+                self.lose -= 1
+            else:
+                yield item
+
+
+@dataclass
+class Device:
+    """One device of a person: its profile, and its client while it runs."""
+
+    person: str
+    name: str
+    folder: Path
+    clock: MovedClock
+    actor: Actor | None = None
+    copy: Path | None = None
+    removed: bool = False
+    since: dict[ChatId, int] = field(default_factory=dict)
+    """For a device that was added: the row of each chat after which it must be able to read everything."""
+
+    @property
+    def client(self) -> Client:
+        assert self.actor is not None
+        return self.actor.client
+
+
+@dataclass
+class World:
+    """The server, the devices, and what must be true of them."""
+
+    folder: Path
+    clock: MovedClock
+    evil: EvilServer
+    devices: list[Device]
+    chats: dict[frozenset[str], ChatId]
+    weather: BadWeather = field(default_factory=BadWeather)
+    written: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    """text -> author and chat, of everything that `send_text` has taken."""
+    forgotten: set[str] = field(default_factory=set)
+    """Texts that stood in an outbox which was rolled back: they may be lost with it, never doubled."""
+    count: int = 0
+
+    # --- life
+
+    @classmethod
+    async def begin(cls, snapshot: Path, folder: Path) -> World:
+        await asyncio.to_thread(shutil.copytree, snapshot, folder, dirs_exist_ok=True)
+        clock = MovedClock()
+        evil = EvilServer(folder / "server", clock=clock)
+        await evil.start()
+        devices = [Device(person, name, folder / f"{person}-{name}", MovedClock(clock)) for person, name in DEVICES]
+        lines = (folder / "chats").read_text().splitlines()
+        chats = {frozenset(couple): ChatId(bytes.fromhex(line)) for couple, line in zip(COUPLES, lines, strict=True)}
+        world = cls(folder, clock, evil, devices, chats)
+        evil.rule = world.weather
+        return world
+
+    async def end(self) -> None:
+        for device in self.devices:
+            await self.stop(device)
+        await self.evil.stop()
+
+    # --- what happens to devices
+
+    async def start(self, device: Device) -> None:
+        """Run the device's program. It goes on by itself; nobody waits for the server."""
+        if device.actor is None and not device.removed:
+            _point_to(device.folder, self.evil.url)
+            client = await Client.open(device.folder, offline=True, clock=device.clock)
+            device.actor = Actor.watch(client)
+            client._engine.start()
+
+    async def stop(self, device: Device) -> None:
+        """End the program in good order."""
+        if device.actor is not None:
+            await device.actor.close()
+            device.actor = None
+
+    async def crash(self, device: Device) -> None:
+        """What `kill -9` leaves: the files as they are between two transactions of the store."""
+        if device.actor is not None:
+            left = await self._copy(device, "crashed")
+            await self.stop(device)
+            await asyncio.to_thread(shutil.rmtree, device.folder)
+            await asyncio.to_thread(left.rename, device.folder)
+
+    async def keep_copy(self, device: Device) -> None:
+        """Somebody makes a copy of the running profile, as a backup program would."""
+        if device.actor is not None:
+            if device.copy is not None:
+                await asyncio.to_thread(shutil.rmtree, device.copy)
+            device.copy = await self._copy(device, "kept")
+
+    async def roll_back(self, device: Device) -> None:
+        """The copy is put in the place of the profile."""
+        if device.copy is None or device.removed:
+            return
+        queued = await self._queued(device)
+        await self.stop(device)
+        self.forgotten |= queued
+        await asyncio.to_thread(shutil.rmtree, device.folder)
+        await asyncio.to_thread(device.copy.rename, device.folder)
+        device.copy = None
+
+    async def _copy(self, device: Device, what: str) -> Path:
+        target = self.folder / f"{device.folder.name}-{what}-{self.count}"
+        self.count += 1
+        ignore = shutil.ignore_patterns("*.sock", "*.lock")
+        await device.client._context.store.run(lambda _: shutil.copytree(device.folder, target, ignore=ignore))
+        return target
+
+    async def _queued(self, device: Device) -> set[str]:
+        """Texts of the device that no server has yet."""
+        if device.actor is None:
+            await self.start(device)
+        mine = {text for text, (who, _) in self.written.items() if who == device.person}
+        shown = [message for chat in await self._timelines(device) for message in chat]
+        return {one.text for one in shown if one.text in mine and one.seq is None}
+
+    async def add_device(self, person: str) -> None:
+        """Log in on a new device with the password."""
+        self.count += 1
+        device = Device(person, f"new{self.count}", self.folder / f"{person}-new{self.count}", MovedClock(self.clock))
+        client = await Client.login(
+            self.evil.url,
+            person,
+            PASSWORDS[person],
+            profile=device.folder,
+            insecure_key_file=True,
+            clock=device.clock,
+            device_name=device.name,
+        )
+        device.actor = Actor.watch(client)
+        device.since = self._ends()
+        self.devices.append(device)
+
+    def _ends(self) -> dict[ChatId, int]:
+        with self.evil.database() as database:
+            rows = database.execute("SELECT chat_id, last_seq FROM chat").fetchall()
+        return {ChatId(chat_id): last for chat_id, last in rows}
+
+    async def remove_device(self, by: Device, gone: Device) -> None:
+        """The person removes another device of theirs."""
+        if by.actor is None or by.removed or gone.removed or gone is by or gone.person != by.person:
+            return
+        did = (await self._did(gone))[0]
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await by.client.revoke_device(did, PASSWORDS[by.person])
+        except ClientError as error:
+            assert error.code in {"network", Code.APPROVAL_NEEDED, Code.UNKNOWN_DEVICE, "login_ended"}, error  # noqa: PT017
+            return
+        self.forgotten |= await self._queued(gone)
+        await self.stop(gone)
+        gone.removed = True
+
+    async def _did(self, device: Device) -> list[bytes]:
+        if device.actor is None:
+            await self.start(device)
+        return [bytes(device.client._context.me.did)]
+
+    # --- what people do
+
+    async def write(self, device: Device, others: str, count: int) -> None:
+        """Write into the direct chat with another person."""
+        if device.actor is None or others == device.person:
+            return
+        couple = frozenset((device.person, others))
+        for _ in range(count):
+            self.count += 1
+            text = f"{CANARY} {device.person} {device.name} {self.count}"
+            try:
+                await device.client.chat(self.chats[couple]).send_text(text)
+            except ClientError as error:
+                assert error.code == "unknown_chat", error  # noqa: PT017 - a new device that was never online
+                return
+            self.written[text] = (device.person, couple)
+
+    async def let_time_pass(self, seconds: float) -> None:
+        """Give the running programs time, in which they do what they want."""
+        await asyncio.sleep(seconds)
+
+    # --- what must be true
+
+    async def heal(self) -> None:
+        """Honest weather, everybody connected, and time for whatever waits to be asked for again."""
+        self.weather.lose = self.weather.shuffle = 0
+        for device in self.devices:
+            device.clock.offset_s = 0.0
+            await self.start(device)
+        await self._until_level()
+        for _ in range(6):
+            if not await self._unhealed():
+                return
+            self.clock.offset_s += 3700.0
+            self.evil.drop_connections()
+            await self._until_level()
+        assert not (left := await self._unhealed()), left
+
+    async def _until_level(self) -> None:
+        end = time.monotonic() + PATIENCE_S
+        for device in self._living():
+            while True:
+                await self._come_back(device)
+                device.client.retry_now()
+                try:
+                    async with asyncio.timeout(1.0):
+                        await device.client.caught_up()
+                    break
+                except (TimeoutError, ClientError):
+                    assert time.monotonic() < end, (device.person, device.name, device.client.phase, device.actor)
+        while any([await self._queued(device) for device in self._living()]) and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+
+    async def _come_back(self, device: Device) -> None:
+        """A device that the server calls rolled back, or whose login ended, logs in again."""
+        if device.client.phase in {ConnectionPhase.LOGIN_ENDED, ConnectionPhase.STOPPED}:
+            assert device.client._engine.code in ENDINGS, device.client._engine.code
+            await device.client.login_again(PASSWORDS[device.person])
+
+    def _living(self) -> list[Device]:
+        return [device for device in self.devices if not device.removed]
+
+    async def _timelines(self, device: Device) -> list[list[Message]]:
+        return [
+            [message async for message in device.client.chat(chat.chat_id).history()]
+            for chat in await device.client.chats()
+        ]
+
+    async def _unhealed(self) -> list[str]:
+        """Places that a device cannot read, and rows that it lacks."""
+        found = []
+        for device in self._living():
+            for timeline in await self._timelines(device):
+                found += [
+                    f"{device.person}/{device.name}: {one.seq} {one.cause} {dict(one.params)}"
+                    for one in timeline
+                    if one.kind is MessageKind.UNREADABLE and (one.seq or 0) > device.since.get(one.chat_id, 0)
+                ]
+            queued = await self._queued(device)
+            found += [f"{device.person}/{device.name} still holds {text}" for text in queued]
+        return found
+
+    async def check(self) -> None:
+        """The invariants, once everything has healed."""
+        await self._check_timelines()
+        self._check_wire()
+
+    async def _check_timelines(self) -> None:
+        for couple, chat_id in self.chats.items():
+            log: dict[int, tuple[str, str]] = {}
+            shown = {}
+            for device in self._living():
+                if device.person in couple:
+                    shown[device.person, device.name] = await self._texts(device, chat_id)
+                    for seq, text in shown[device.person, device.name].items():
+                        assert log.setdefault(seq, text) == text, f"devices disagree about row {seq} of {set(couple)}"
+            for device in self._living():
+                if device.person in couple:
+                    wanted = {seq for seq in log if seq > device.since.get(chat_id, 0)}
+                    missing = wanted - set(shown[device.person, device.name])
+                    assert not missing, f"{device.person}/{device.name} lacks rows {missing}"
+            self._check_texts(couple, list(log.values()))
+
+    async def _texts(self, device: Device, chat_id: ChatId) -> dict[int, tuple[str, str]]:
+        history = [one async for one in device.client.chat(chat_id).history() if one.kind is MessageKind.TEXT]
+        assert [one.seq for one in history] == sorted(one.seq or 0 for one in history), "out of order"
+        return {one.seq: (one.sender.handle, one.text) for one in history if one.seq}
+
+    def _check_texts(self, couple: frozenset[str], log: list[tuple[str, str]]) -> None:
+        """Everything that was written is there once, with its author."""
+        times = Counter(text for _, text in log if CANARY in text)
+        assert [text for text, count in times.items() if count > 1] == [], "shown twice"
+        assert all(self.written[text] == (who, couple) for who, text in log if CANARY in text), "wrong author"
+        wanted = {text for text, (_, where) in self.written.items() if where == couple}
+        assert (lost := wanted - set(times) - self.forgotten) == set(), f"lost: {lost}"
+
+    def _check_wire(self) -> None:
+        """No index of a session is used for two ciphertexts, and nothing readable has passed."""
+        made: dict[tuple[bytes, int], set[bytes]] = {}
+        for _, frame in self.evil.seen.from_clients:
+            if isinstance(frame, MessageOuter):
+                digest = hashlib.sha256(frame.ct).digest()
+                made.setdefault((bytes(frame.session_id), frame.idx), set()).add(digest)
+        assert [key for key, ciphertexts in made.items() if len(ciphertexts) > 1] == []
+        canary = CANARY.encode()
+        assert not any(canary in data for data in (*self.evil.seen.wire, *self.evil.seen.rest))
+
+
+async def make_people(folder: Path) -> None:
+    """Three people, five devices, three chats that both have accepted; three days ago."""
+    clock = MovedClock(offset_s=-3 * DAY_S)
+    evil = EvilServer(folder / "server", clock=clock)
+    await evil.start()
+    actors: dict[tuple[str, str], Actor] = {}
+    for person, name in DEVICES:
+        make = Client.login if (person, "laptop") in actors else Client.register
+        client = await make(
+            evil.url,
+            person,
+            PASSWORDS[person],
+            profile=folder / f"{person}-{name}",
+            insecure_key_file=True,
+            device_name=name,
+            clock=clock,
+        )
+        actors[person, name] = await Actor.watch(client).online()
+    lines = []
+    for one, two in COUPLES:
+        chat_id = (await actors[one, "laptop"].client.direct_chat(two)).chat_id
+        await actors[one, "laptop"].send(chat_id, f"hola {two}")
+        await actors[two, "laptop"].shows(chat_id, f"{one}: hola {two}")
+        await actors[two, "laptop"].client.accept(chat_id)
+        await actors[two, "laptop"].send(chat_id, f"hola {one}")
+        await actors[one, "laptop"].shows(chat_id, f"{two}: hola {one}")
+        for person, name in DEVICES:
+            if person in {one, two}:
+                await actors[person, name].shows(chat_id, f"{two}: hola {one}")
+        lines.append(chat_id.hex())
+    (folder / "chats").write_text("\n".join(lines))
+    for actor in actors.values():
+        await actor.close()
+    await evil.stop()
