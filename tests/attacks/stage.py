@@ -15,12 +15,14 @@ from typing import Any, Final, TypeVar
 from mensajeria.client import Client
 from mensajeria.client.api import (
     Cause,
+    ChatView,
     ConnectionChanged,
     ConnectionPhase,
     Event,
     Message,
     MessageKind,
     MessageState,
+    Person,
     SecurityWarning,
 )
 from mensajeria.client.i18n import LANGUAGES, catalogue
@@ -44,6 +46,16 @@ _CAUSES: Final = {
     Cause.REMOVED_BY_SERVER: "service.removed_by_server.other",
     Cause.IDENTITY_CHANGED: "service.identity_changed",
     Cause.NEW_DEVICE: "service.new_device",
+    Cause.GROUP_CREATED: "service.group_created",
+    Cause.MEMBER_ADDED: "service.member_added",
+    Cause.MEMBER_REMOVED: "service.member_removed",
+    Cause.MEMBER_LEFT: "service.member_left",
+    Cause.ROLE_CHANGED: "service.role_changed",
+    Cause.GROUP_RENAMED: "service.group_renamed",
+    Cause.TIMER_CHANGED: "service.timer_changed",
+    Cause.GROUP_SUPERSEDED: "service.group_superseded",
+    Cause.GROUP_FORKED: "service.group_forked",
+    Cause.MEMBER_SKIPPED: "service.member_skipped",
 }
 
 
@@ -222,6 +234,12 @@ class Stage:
         for actor in self.actors:
             if not actor.client._closed:
                 actor.check()
+
+
+def peer_of(chat: ChatView) -> Person:
+    """The other member of a direct chat."""
+    assert chat.peer is not None
+    return chat.peer
 
 
 def _point_to(profile: Path, url: str) -> None:

@@ -18,7 +18,7 @@ from mensajeria.protocol.records import DeviceList, Signed
 from mensajeria.protocol.signing import Ctx
 from tests.attacks.evil import Rule, flipped
 from tests.attacks.forging import Impostor, ServeKeys, contact_of, fresh_identity, keys_of, list_known, now_ms
-from tests.attacks.stage import Actor, Stage
+from tests.attacks.stage import Actor, Stage, peer_of
 
 
 async def known_list(actor: Actor, uid: bytes) -> tuple[bytes, Signed, DeviceList]:
@@ -94,7 +94,7 @@ async def test_hidden_list_is_asked_for_when_a_signature_names_it(phone_stage: S
     """The server hides version 2; a message from the device it added cannot be read, waits, and opens later."""
     stage = phone_stage
     ana = await stage.open("ana")
-    contact = await ana.read(contact_of((await ana.client.chats())[0].peer.uid))
+    contact = await ana.read(contact_of(peer_of((await ana.client.chats())[0]).uid))
     assert contact.list_ver == 1
     hidden = keys_of(contact.uid, contact.identity, Signed(contact.list_body, contact.list_sig))
     stage.evil.rule = rule = ServeKeys(contact.uid, hidden, only=ana.uid)
@@ -162,7 +162,7 @@ async def test_identity_swap_of_a_contact_is_shown(stage: Stage) -> None:
     assert await ana.places(stage.chat_id) == [Cause.IDENTITY_CHANGED]
     [chat] = await ana.client.chats()
     assert chat.identity_changed
-    assert chat.peer.trust is Trust.CHANGED
+    assert peer_of(chat).trust is Trust.CHANGED
 
 
 async def test_identity_swap_of_a_verified_contact_blocks_sending(stage: Stage) -> None:
@@ -206,7 +206,7 @@ async def test_first_contact_with_another_persons_keys_is_refused(stage: Stage) 
     )
     with pytest.raises(SecurityError):
         await ana.client.direct_chat("carla")
-    assert [chat.peer.handle for chat in await ana.client.chats()] == ["bruno"]
+    assert [peer_of(chat).handle for chat in await ana.client.chats()] == ["bruno"]
 
 
 async def test_keys_of_somebody_else_under_a_known_uid_are_refused(stage: Stage) -> None:

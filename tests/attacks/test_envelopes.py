@@ -26,7 +26,7 @@ from mensajeria.protocol.membership import direct_chat_id, start_direct
 from mensajeria.protocol.records import KeyRequest, MembershipHead, OlmAck, ReadMarker, ReadReceipts, SenderAddress
 from tests.attacks.evil import Rule, flipped
 from tests.attacks.forging import Member, contact_of, envelope_for, list_known
-from tests.attacks.stage import Actor, Stage
+from tests.attacks.stage import Actor, Stage, peer_of
 
 
 class ChangeEnvelopes(Rule):
@@ -127,7 +127,7 @@ async def forged_row(stage: Stage, actor: Actor, body: bytes) -> None:
 
 async def head_of(stage: Stage, actor: Actor) -> MembershipHead:
     me = actor.client._context.me
-    peer = (await actor.client.chats())[0].peer.uid
+    peer = peer_of((await actor.client.chats())[0]).uid
     return start_direct(stage.chat_id, me.server_id, me.uid, peer).head
 
 
@@ -148,7 +148,7 @@ async def test_a_strangers_session_does_not_let_it_write_into_a_chat(stage: Stag
 async def test_a_session_in_somebody_elses_name_is_refused(stage: Stage) -> None:
     """Eva says that her session is Ana's; Ana's device has not signed it."""
     bruno, eva = await stage.open("bruno"), Member()
-    ana = await bruno.read(contact_of((await bruno.client.chats())[0].peer.uid))
+    ana = await bruno.read(contact_of(peer_of((await bruno.client.chats())[0]).uid))
     stage.evil.rule = eva.rule
     head = await head_of(stage, bruno)
     did = list_known(ana).list.devices[0].did

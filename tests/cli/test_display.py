@@ -54,9 +54,12 @@ def test_a_failed_message_says_why(console: Console) -> None:
     assert console.translator.error("forbidden") in display.message_line(failed, console)
 
 
+PARAMS = {"count": "3", "who": "carla", "role": "admin", "title": "Excursión", "seconds": "60"}
+
+
 @pytest.mark.parametrize("cause", list(api.Cause))
 def test_every_cause_is_said_in_words(console: Console, cause: api.Cause) -> None:
-    unreadable = replace(TEXT, kind=api.MessageKind.UNREADABLE, text="never shown", cause=cause, params={"count": "3"})
+    unreadable = replace(TEXT, kind=api.MessageKind.UNREADABLE, text="never shown", cause=cause, params=PARAMS)
     line = display.message_line(unreadable, console)
     assert "never shown" not in line
     assert "{" not in line

@@ -31,6 +31,16 @@ _CAUSES: Final = {
     api.Cause.REMOVED_BY_SERVER: "service.removed_by_server",
     api.Cause.IDENTITY_CHANGED: "service.identity_changed",
     api.Cause.NEW_DEVICE: "service.new_device",
+    api.Cause.GROUP_CREATED: "service.group_created",
+    api.Cause.MEMBER_ADDED: "service.member_added",
+    api.Cause.MEMBER_REMOVED: "service.member_removed",
+    api.Cause.MEMBER_LEFT: "service.member_left",
+    api.Cause.ROLE_CHANGED: "service.role_changed",
+    api.Cause.GROUP_RENAMED: "service.group_renamed",
+    api.Cause.TIMER_CHANGED: "service.timer_changed",
+    api.Cause.GROUP_SUPERSEDED: "service.group_superseded",
+    api.Cause.GROUP_FORKED: "service.group_forked",
+    api.Cause.MEMBER_SKIPPED: "service.member_skipped",
 }
 _INDENT: Final = " " * 4
 
@@ -43,16 +53,25 @@ def moment(time_ms: int) -> str:
 
 def message_line(message: Message, console: Console) -> str:
     """When, who, what; further lines of a text are indented."""
-    who = console.tr("history.you") if message.outgoing else message.sender.handle
+    who = console.tr("history.you") if message.outgoing else message.sender.handle or "?"
     paint = console.ink.teal if message.outgoing else console.ink.blue
     head = f"{console.ink.dim(moment(message.sent_ms))}  {paint(one_line(who))}"
     return f"{head}: {hanging(_body(message, console), _INDENT)}{_tail(message, console)}"
 
 
+def chat_name(chat: ChatView, console: Console) -> str:
+    """What a chat is called: a group whose name is not known yet by the beginning of its id."""
+    if chat.note_to_self:
+        return console.translator.tr("chat.note_to_self")
+    if chat.peer is None and not chat.name:
+        return console.translator.tr("group.unnamed", id=chat.chat_id.hex()[:8])
+    return chat.name
+
+
 def chat_line(chat: ChatView, console: Console) -> str:
     """Whose chat, what waits in it, and how it ends."""
     tr = console.translator.tr
-    name = tr("chat.note_to_self") if chat.note_to_self else chat.peer.handle
+    name = chat_name(chat, console)
     marks = [tr("cli.chats.request")] if not chat.accepted else []
     marks += [tr("cli.chats.unread", count=chat.unread)] if chat.unread else []
     marked = f" [{', '.join(marks)}]" if marks else ""
@@ -78,7 +97,7 @@ def event_line(event: Event, console: Console) -> str | None:
         case api.MessageReceived(message):
             return message_line(message, console)
         case api.ChatChanged(chat) if not chat.accepted:
-            return console.ink.yellow(console.tr("listen.request", name=one_line(chat.peer.handle)))
+            return console.ink.yellow(console.tr("listen.request", name=one_line(chat_name(chat, console))))
         case api.IdentityChanged(_, person):
             return console.ink.yellow(console.tr("listen.identity", name=one_line(person.handle)))
         case api.SecurityWarning(code, _, params):
@@ -91,10 +110,12 @@ def event_line(event: Event, console: Console) -> str | None:
 
 def _body(message: Message, console: Console) -> str:
     if message.kind is api.MessageKind.TEXT:
-        return message.text
+        return f"[{console.translator.tr('group.late')}] {message.text}" if message.late else message.text
     if message.cause is None:
         return f"[{console.translator.tr('unreadable.unknown')}]"
-    params = {"name": message.sender.handle, **_numbers(message)}
+    params: dict[str, object] = {"name": message.sender.handle, **_numbers(message)}
+    if "role" in params:
+        params["role"] = console.translator.tr(f"group.role.{params['role']}")
     return f"[{console.translator.tr(_CAUSES[message.cause], **params)}]"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mensajeria.client import api
 
 if TYPE_CHECKING:
-    from mensajeria.client.api import ChatView, DeviceView, Event, Message
+    from mensajeria.client.api import ChatView, DeviceView, Event, GroupView, MemberView, Message
 
 _TYPES: Final = {
     api.MessageKind.TEXT: "message",
@@ -43,13 +43,39 @@ def chat_record(chat: ChatView) -> dict[str, Any]:
     return {
         "type": "chat",
         "chat": chat.chat_id.hex(),
-        "peer": chat.peer.handle,
+        "kind": str(chat.kind),
+        "peer": None if chat.peer is None else chat.peer.handle,
+        "name": chat.name,
         "accepted": chat.accepted,
         "unread": chat.unread,
         "identity_changed": chat.identity_changed,
         "note_to_self": chat.note_to_self,
         "activity_ms": chat.activity_ms,
         "last": None if chat.last is None else message_record(chat.last),
+        "group": None if chat.group is None else group_record(chat.group),
+    }
+
+
+def group_record(group: GroupView) -> dict[str, Any]:
+    """What is particular to a group. `role` is null for who is not in it."""
+    return {
+        "name": group.name,
+        "description": group.description,
+        "members": group.members,
+        "role": None if group.role is None else str(group.role),
+        "closed": None if group.closed is None else str(group.closed),
+        "superseded_by": None if group.superseded_by is None else group.superseded_by.hex(),
+    }
+
+
+def member_record(member: MemberView) -> dict[str, Any]:
+    """A member of a group."""
+    return {
+        "type": "member",
+        "handle": member.person.handle,
+        "uid": member.person.uid.hex(),
+        "role": str(member.role),
+        "verified": member.person.trust is api.Trust.VERIFIED,
     }
 
 
@@ -76,7 +102,7 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 
             return {"type": "removed", "chat": chat_id.hex(), "mid": mid.hex(), "order": order}
         case api.ChatChanged(chat):
             is_request = not chat.accepted
-            return {"type": "request", "chat": chat.chat_id.hex(), "from": chat.peer.handle} if is_request else None
+            return {"type": "request", "chat": chat.chat_id.hex(), "from": chat.name} if is_request else None
         case api.TypingChanged(chat_id, person, typing):
             return {"type": "typing", "chat": chat_id.hex(), "from": person.handle, "typing": typing}
         case api.ConnectionChanged(phase, retry_at_ms, code, pending):

@@ -20,10 +20,11 @@ from mensajeria.client.api import (
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.errors import InputError, SendBlockedError
+from mensajeria.client.errors import InputError, SendBlockedError, StateError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, NewMessage
 from mensajeria.client.store.values import Chat as StoredChat
+from mensajeria.client.store.views import closed_of
 from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits
@@ -92,6 +93,7 @@ class Chat:
         Raises:
             InputError: empty_text, too_large, unknown_chat.
             SendBlockedError: the verified contact's identity changed: `accept_identity` first.
+            StateError: a group's `Closed` says why nothing can be written into it.
         """
         if not text.strip():
             raise InputError("empty_text")
@@ -178,6 +180,8 @@ class Chat:
 
         def step(tx: Tx, out: Outcome) -> None:
             chat = self._stored(tx)
+            if chat.peer is None:
+                return
             contact = tx.contacts.get(chat.peer)
             if contact is not None and (contact.sending_blocked or contact.trust is Trust.CHANGED):
                 tx.contacts.set_trust(chat.peer, Trust.FIRST_USE)
@@ -198,9 +202,12 @@ class Chat:
 
     def _add(self, tx: Tx, out: Outcome, mid: Mid, text: str, body: bytes) -> Message:
         chat = self._stored(tx)
-        contact = tx.contacts.get(chat.peer)
+        contact = None if chat.peer is None else tx.contacts.get(chat.peer)
         if contact is not None and contact.sending_blocked:
             raise SendBlockedError(contact.handle)
+        group = tx.groups.get(self.chat_id)
+        if group is not None and (closed := closed_of(group)) is not None:
+            raise StateError(closed.value)
         now, me = self._context.me.clock.now_ms(), self._context.me.uid
         if not chat.accepted:
             tx.chats.set_accepted(self.chat_id, accepted=True)

@@ -38,6 +38,7 @@ from mensajeria.protocol.records import MemberEvent, Signed
 from mensajeria.protocol.signing import BadSignatureError, Ctx, verify_ed25519
 
 __all__ = [
+    "EARLIER_EVENTS",
     "ChatKind",
     "FormerMember",
     "MembershipState",
@@ -61,10 +62,13 @@ __all__ = [
     "is_quarantined",
     "judge",
     "lookup_in",
+    "replay",
     "start_direct",
 ]
 
 ZERO32: Final = bytes(32)
+EARLIER_EVENTS: Final = "earlier events"
+"""What is pending when an event names a place that is not reached yet."""
 
 
 def encode_member_event(event: MemberEvent) -> bytes:
@@ -90,6 +94,24 @@ def judge(state: MembershipState | None, signed: Signed, signer: SignerLookup) -
         return Void(VoidReason.MALFORMED)
     except VoidEventError as void:
         return Void(void.reason)
+
+
+def replay(state: MembershipState | None, body: bytes) -> MembershipState:
+    """The state after an event that was judged valid before and kept where nobody could change it.
+
+    Signature and device list are not looked at again: since then the author may have another identity.
+
+    Raises:
+        ValueError: it is not the event that follows.
+    """
+    try:
+        event = decode_member_event(body)
+        if state is None:
+            return _created(event, body)
+        author = state.members[event.by_uid]
+        return apply_event(RULES[event.type], state, event, author, event_hash(body))
+    except (VoidEventError, KeyError) as error:
+        raise ValueError("not the event that follows") from error
 
 
 def lookup_in(lists: Mapping[bytes, VerifiedList]) -> SignerLookup:
@@ -134,28 +156,30 @@ def is_quarantined(*, mhead_seq: int, cut_seq: int | None, cut_row_seq: int, row
 def _judge_create(event: MemberEvent, signed: Signed, signer: SignerLookup) -> Verdict:
     if event.type != "create" or event.seq != 1:
         return Pending("the create event")
-    if event.chat_id != ZERO32 or event.prev != ZERO32:
+    state = _created(event, signed.body)
+    found = signer(event.by_uid, event.by_did, event.dl_ver)
+    if found is Unavailable.PENDING:
+        return Pending("device list")
+    _check_signature(event, signed, found, state.members[event.by_uid].idfp)
+    return Valid(state, event)
+
+
+def _created(event: MemberEvent, body: bytes) -> MembershipState:
+    if event.type != "create" or event.chat_id != ZERO32 or event.prev != ZERO32:
         raise VoidEventError(VoidReason.FIELDS)
     check_fields(event, frozenset({"members", "nonce"}), frozenset({"timer_s", "supersedes"}))
     rows = new_rows(event)
     owners = [row.uid for row in rows.values() if row.role is Role.OWNER]
     if owners != [event.by_uid]:
         raise VoidEventError(VoidReason.NOT_ALLOWED)
-    found = signer(event.by_uid, event.by_did, event.dl_ver)
-    if found is Unavailable.PENDING:
-        return Pending("device list")
-    _check_signature(event, signed, found, rows[event.by_uid].idfp)
     rows[event.by_uid] = replace(rows[event.by_uid], dl_last=event.dl_ver)
-    chat_id = group_chat_id(signed.body)
-    return Valid(
-        MembershipState(chat_id, ChatKind.GROUP, 1, event_hash(signed.body), rows, timer_s=event.timer_s), event
-    )
+    return MembershipState(group_chat_id(body), ChatKind.GROUP, 1, event_hash(body), rows, timer_s=event.timer_s)
 
 
 def _judge_next(state: MembershipState, event: MemberEvent, signed: Signed, signer: SignerLookup) -> Verdict:
     _check_chat(state, event)
     if event.seq > state.seq + 1:
-        return Pending("earlier events")
+        return Pending(EARLIER_EVENTS)
     if event.seq <= state.seq:
         raise VoidEventError(VoidReason.STALE)
     if event.prev != state.hash:

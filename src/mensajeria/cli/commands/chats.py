@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from mensajeria.cli.display import chat_line
+from mensajeria.cli.display import chat_line, chat_name
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError, UsageError
-from mensajeria.cli.profile import foreseen, is_chat_id, opened
+from mensajeria.cli.profile import find_chat, foreseen, opened
 from mensajeria.cli.records import chat_record
 from mensajeria.cli.stopping import run_until_stopped
 
@@ -45,23 +45,15 @@ async def _bounded(args: argparse.Namespace, console: Console) -> None:
 
 
 async def _answer(args: argparse.Namespace, console: Console, client: Client) -> None:
-    view = find(await client.chats(), args.chat)
+    view = find_chat(await client.chats(), args.chat)
+    if view is None:
+        raise CommandError("unknown_chat")
     chat = client.chat(view.chat_id)
     await (chat.accept() if args.action == "accept" else chat.decline())
     if console.as_json:
         console.record(type=f"{args.action}ed" if args.action == "accept" else "declined", chat=view.chat_id.hex())
     else:
-        console.say("chats.accepted" if args.action == "accept" else "chats.declined", name=view.peer.handle)
-
-
-def find(views: tuple[ChatView, ...], name: str) -> ChatView:
-    """The chat with this id or with this user. Raises CommandError."""
-    handle = name.strip().lower().removeprefix("@")
-    wanted = name.lower()
-    for view in views:
-        if view.chat_id.hex() == wanted if is_chat_id(name) else view.peer.handle == handle:
-            return view
-    raise CommandError("unknown_chat")
+        console.say("chats.accepted" if args.action == "accept" else "chats.declined", name=chat_name(view, console))
 
 
 def _print(views: tuple[ChatView, ...], console: Console) -> None:

@@ -34,20 +34,26 @@ from mensajeria.client.api.core import (
     Trust,
     TypingChanged,
 )
+from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
 
 __all__ = [
     "NO_PARAMS",
     "Cause",
     "ChatChanged",
+    "ChatKind",
     "ChatView",
+    "Closed",
     "ConnectionChanged",
     "ConnectionPhase",
     "DeviceListChanged",
     "DeviceView",
     "Event",
     "EventsLost",
+    "GroupRole",
+    "GroupView",
     "IdentityChanged",
     "InviteView",
+    "MemberView",
     "Message",
     "MessageChanged",
     "MessageDiscarded",

@@ -10,9 +10,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mensajeria.client.api.groups import ChatKind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mensajeria.client.api.groups import GroupView
     from mensajeria.kit.secrets import Secret
     from mensajeria.protocol.errors import Code
     from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
@@ -58,6 +61,22 @@ class Cause(StrEnum):
     REMOVED_BY_SERVER = "removed_by_server"
     IDENTITY_CHANGED = "identity_changed"
     NEW_DEVICE = "new_device"
+    GROUP_CREATED = "group_created"
+    MEMBER_ADDED = "member_added"
+    """`who` names them, the notice's sender is who did it: so in the following ones."""
+    MEMBER_REMOVED = "member_removed"
+    MEMBER_LEFT = "member_left"
+    ROLE_CHANGED = "role_changed"
+    """`who` is now `role`."""
+    GROUP_RENAMED = "group_renamed"
+    TIMER_CHANGED = "timer_changed"
+    """Messages disappear after `seconds`; 0 = they stay."""
+    GROUP_SUPERSEDED = "group_superseded"
+    """The group is closed, another one follows it."""
+    GROUP_FORKED = "group_forked"
+    """The server has let two different events take one place: nothing is sent any more."""
+    MEMBER_SKIPPED = "member_skipped"
+    """The member's devices got no key: their list or their identity is not the one the group knows."""
 
 
 class Trust(StrEnum):
@@ -113,14 +132,19 @@ class Message:
     error: Code | None = None
     clock_off: bool = False
 
+    @property
+    def late(self) -> bool:
+        """A member's message that their removal had overtaken: genuine, shown folded, not counted as unread."""
+        return "late" in self.params
+
 
 @dataclass(frozen=True, slots=True)
 class ChatView:
     """A chat as a list shows it. `accepted` False = a message request that waits for an answer."""
 
     chat_id: ChatId
-    peer: Person
-    """The other member of a direct chat; oneself for the note to self."""
+    peer: Person | None
+    """The other member of a direct chat; oneself for the note to self; None in a group."""
     note_to_self: bool
     accepted: bool
     identity_changed: bool
@@ -128,6 +152,22 @@ class ChatView:
     unread: int
     activity_ms: int
     draft: str = ""
+    group: GroupView | None = None
+    """What is particular to a group; None for every other chat."""
+
+    @property
+    def kind(self) -> ChatKind:
+        """What the chat is."""
+        if self.peer is None:
+            return ChatKind.GROUP
+        return ChatKind.NOTE if self.note_to_self else ChatKind.DIRECT
+
+    @property
+    def name(self) -> str:
+        """What it is called: the other member's name, or the group's (empty while this device does not know it)."""
+        if self.peer is not None:
+            return self.peer.handle
+        return self.group.name if self.group is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

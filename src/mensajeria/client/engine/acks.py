@@ -9,7 +9,7 @@ from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Change
-from mensajeria.protocol.ids import ChatId, Mid, SessionId
+from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
 
 
 def acked_name(session_id: SessionId) -> str:
@@ -30,14 +30,16 @@ def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: in
     if change is not None:
         out.events.append(MessageStateChanged(change.message, change.previous_order))
         out.touched.add(chat_id)
-    _advance_to_known(tx, out, chat_id, seq)
+    _advance_to_known(tx, out, me, chat_id, seq)
 
 
-def _advance_to_known(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
+def _advance_to_known(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, seq: int) -> None:
     """The other side's cursors may have come before the ack."""
     chat = tx.chats.get(chat_id)
     assert chat is not None
-    if chat.peer_read >= seq:
+    if chat.is_group:
+        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, tx.groups.read_by_all(chat_id, me.uid)))
+    elif chat.peer_read >= seq:
         tell(out, tx.messages.advance_own(chat_id, MessageState.READ, chat.peer_read))
     elif chat.peer_delivered >= seq:
         tell(out, tx.messages.advance_own(chat_id, MessageState.DELIVERED, chat.peer_delivered))
@@ -53,6 +55,12 @@ def read_by_peer(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
     """The other member says that everything up to `seq` was read."""
     if tx.chats.set_peer_read(chat_id, seq):
         tell(out, tx.messages.advance_own(chat_id, MessageState.READ, seq))
+
+
+def read_by_member(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, uid: Uid, seq: int) -> None:
+    """A member of a group says to have read up to a row: own messages that everybody has read are read."""
+    if tx.groups.set_read(chat_id, uid, seq):
+        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, tx.groups.read_by_all(chat_id, me.uid)))
 
 
 def tell(out: Outcome, changes: Iterable[Change]) -> None:

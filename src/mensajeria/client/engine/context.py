@@ -22,6 +22,7 @@ from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.transport.rest import RestApi
 from mensajeria.client.vault import Vault
+from mensajeria.protocol.ids import ChatId
 
 T = TypeVar("T")
 O = TypeVar("O", bound=Outcome)  # noqa: E741 - a type variable
@@ -48,6 +49,9 @@ class Context:
     """The first source of the ladder, when the account keeps a backup."""
     ladder_due: asyncio.Event = field(default_factory=asyncio.Event)
     lists_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    chains_due: set[ChatId] = field(default_factory=set)
+    """Chats of whose membership events some are missing."""
+    chains_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     mail: deque[Mail] = field(default_factory=deque)
     """What envelopes ask for, until somebody answers."""
     mail_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,6 +93,9 @@ class Context:
             self.ladder_due.set()
         if out.wanted_lists:
             self.lists_wanted.set()
+        if out.wanted_chains:
+            self.chains_due.update(out.wanted_chains)
+            self.chains_wanted.set()
         return value
 
     async def allow_more(self) -> None:

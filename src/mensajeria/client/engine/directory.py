@@ -108,7 +108,7 @@ class Directory:
             if known is not None and uid == self._context.me.uid and fresh.list_ver > known.list_ver:
                 out.events.append(DeviceListChanged(own_devices(verified, self._context.me.did)))
         self._context.envelopes.retry(tx, out, uid)
-        for chat_id in tx.chats.with_peer(uid):
+        for chat_id in tx.chats.with_member(uid):
             self._context.rows.reopen_held(tx, out, chat_id)
         return fresh
 

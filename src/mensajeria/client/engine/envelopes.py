@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from mensajeria.client.engine.acks import read_by_peer
+from mensajeria.client.engine.acks import read_by_member, read_by_peer
 from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
@@ -21,6 +21,7 @@ from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.olm import OlmPeer
 from mensajeria.crypto.sender import BindingError, decode_binding, decode_room_key, verify_binding
 from mensajeria.crypto.todevice import EnvelopeCause, EnvelopeError, open_inner, open_outer
+from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.decoding import decode_array, decode_record
 from mensajeria.protocol.devices import NewerListNeededError
@@ -72,6 +73,7 @@ Handler = Callable[[Tx, Mail, Uid, Did, ToDevice], None]
 May raise MalformedError or BindingError: then nothing of the content is used and the person is warned. It must not have
 written anything before it raises.
 """
+ProfileKey = Callable[[Tx, Outcome, ChatId, Uid, Secret], None]
 
 
 def _asked(_tx: Tx, out: Mail, uid: Uid, did: Did, letter: ToDevice) -> None:
@@ -84,6 +86,8 @@ class EnvelopeReader:
     def __init__(self, me: Me, rows: RowReader) -> None:
         self._me = me
         self._rows = rows
+        self.profile_key: ProfileKey = lambda *_: None
+        """Told of the key of a group's name that came along with a sender key, and who brought it."""
         self._handlers: dict[str, Handler] = {
             ROOM_KEY: lambda tx, out, uid, did, letter: self._room_key(tx, out, decode_room_key(letter.c), (uid, did)),
             READ: lambda tx, out, uid, _did, letter: self._read(tx, out, uid, decode_record(ReadReceipts, letter.c)),
@@ -178,7 +182,7 @@ class EnvelopeReader:
         """Nothing leaves towards a person before their request was accepted."""
         if uid == self._me.uid:
             return True
-        chats = (tx.chats.get(chat_id) for chat_id in tx.chats.with_peer(uid))
+        chats = (tx.chats.get(chat_id) for chat_id in tx.chats.with_member(uid))
         return any(chat is not None and chat.accepted for chat in chats)
 
     # --- what they say ---
@@ -198,6 +202,8 @@ class EnvelopeReader:
         binding = self.binding_of(tx, out, room_key.skb)
         if binding is not None:
             self.keep(tx, out, binding, InboundSession.from_room_key(room_key, binding), carrier)
+            if room_key.gpk:
+                self.profile_key(tx, out, ChatId(binding.chat_id), carrier[0], Secret(room_key.gpk))
 
     def binding_of(self, tx: Tx, out: Outcome, skb: Signed) -> SessionBinding | None:
         """Whoever carried it: the binding's signature says whose session it is. Raises BindingError, MalformedError.
@@ -265,5 +271,7 @@ class EnvelopeReader:
             if uid == self._me.uid:
                 if tx.chats.mark_read(chat.chat_id, seq):
                     out.touched.add(chat.chat_id)
+            elif chat.is_group:
+                read_by_member(tx, out, self._me, chat.chat_id, uid, seq)
             elif uid == chat.peer:
                 read_by_peer(tx, out, chat.chat_id, seq)

@@ -248,7 +248,7 @@ class Inbound:
     async def _peer_cursor(self, item: PeerCursor) -> None:
         def step(tx: Tx, out: Outcome) -> None:
             chat = tx.chats.get(ChatId(item.chat_id))
-            if chat is not None and chat.peer == item.uid:
+            if chat is not None and chat.peer == item.uid:  # in a group nobody's delivery is shown
                 delivered(tx, out, chat.chat_id, item.seq)
 
         await self._context.commit(step)
@@ -261,9 +261,11 @@ class Inbound:
     async def _typing(self, item: frames.Typing) -> None:
         def person(tx: Tx) -> TypingChanged | None:
             chat = tx.chats.get(ChatId(item.chat_id))
-            if chat is None or chat.peer != item.uid or not chat.accepted:
+            if chat is None or not chat.accepted or item.uid == self._context.me.uid:
                 return None
-            return TypingChanged(chat.chat_id, tx.contacts.person(chat.peer), item.on)
+            if not self._context.memberships.is_member(tx, chat.chat_id, item.uid):
+                return None
+            return TypingChanged(chat.chat_id, tx.contacts.person(Uid(item.uid)), item.on)
 
         event = await self._context.store.read(person)
         if event is not None:

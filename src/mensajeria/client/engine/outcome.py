@@ -18,6 +18,8 @@ class Outcome:
     """Chats whose view changed."""
     wanted_lists: set[Uid] = field(default_factory=set)
     """Users whose newest device list is needed."""
+    wanted_chains: set[ChatId] = field(default_factory=set)
+    """Chats of whose membership events some are missing."""
     ask_keys: bool = False
     """The ladder of key requests has something to do."""
     mail: bool = False

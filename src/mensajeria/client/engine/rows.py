@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from mensajeria.client.api import (
@@ -16,11 +18,14 @@ from mensajeria.client.api import (
 from mensajeria.client.engine.acks import acknowledge
 from mensajeria.client.engine.kinds import Arrival, known_kinds
 from mensajeria.client.engine.me import Me
-from mensajeria.client.engine.membership import Chain, Memberships
+from mensajeria.client.engine.membership import Chain, Fork, Known, Memberships
+from mensajeria.client.engine.notices import note, note_event
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
+from mensajeria.client.store.contacts import NOBODY
 from mensajeria.client.store.values import (
     ORDER_SHIFT,
+    Halt,
     Inbound,
     InboundKey,
     KeyRequestRow,
@@ -32,17 +37,30 @@ from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.message import MessageCause, OpenedMessage, RefusedMessage, decode_outer, open_message
 from mensajeria.protocol import limits
 from mensajeria.protocol.decoding import decode_array
-from mensajeria.protocol.encoding import H, MalformedError, NewerVersionError, u64
+from mensajeria.protocol.encoding import H, MalformedError, NewerVersionError, encode, u64
 from mensajeria.protocol.frames import Event, EventKind, Tombstone
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
-from mensajeria.protocol.membership import Pending, Role, Valid
-from mensajeria.protocol.records import MessageInner, MessageOuter, Signed
+from mensajeria.protocol.membership import (
+    EARLIER_EVENTS,
+    NewerType,
+    Pending,
+    Role,
+    Valid,
+    Void,
+    is_quarantined,
+)
+from mensajeria.protocol.records import MemberEvent, MessageInner, MessageOuter, Signed
 
+_log = logging.getLogger(__name__)
 _WAITS: Final = {MessageCause.UNKNOWN_INDEX: RowOutcome.WAITING, MessageCause.UNKNOWN_HEAD: RowOutcome.HELD}
 LOST_ROWS: Final = "lost"
 """Counter of the meta table: rows that were ever given up."""
+LATE: Final = {"late": "1"}
+"""Parameters of a message that its author's removal had overtaken: shown folded, not counted."""
 ANY_DEVICE: Final = Did(bytes(16))
 """In a key request: the author is not known, only the chat's other member is guessed."""
+Applied = Callable[[Tx, Outcome, ChatId, MemberEvent, int, int], None]
+"""(tx, out, chat, event, its row in the log, the row's time)"""
 
 
 class RowReader:
@@ -53,6 +71,8 @@ class RowReader:
         self._memberships = memberships
         self.kinds = known_kinds()
         self._sessions: dict[tuple[ChatId, SessionId], list[tuple[Inbound, InboundSession]]] = {}
+        self.applied: Applied = lambda *_: None
+        """Told of a group's valid events, in the transaction that shows them."""
         self._expected: dict[InboundKey, int] = {}
         """The index that each author's next message should have; written once, at the end of a step."""
 
@@ -63,7 +83,7 @@ class RowReader:
         self._begin()
         for event in events:
             if event.seq > chat.cursor:
-                self._decide(tx, out, chat_id, chat.peer, event)
+                self._decide(tx, out, chat_id, event)
         self._finish(tx)
         tx.chats.advance_cursor(chat_id, max(upto, chat.cursor))
         out.touched.add(chat_id)
@@ -90,7 +110,7 @@ class RowReader:
     def _look_again(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
         for row in tx.rows.with_outcome(chat_id, RowOutcome.HELD):
             if row.kind == EventKind.MEMBER:
-                if self._judge(tx, out, chat_id, row.body, row.seq) is not None:
+                if self._judge(tx, out, chat_id, row.body, row.seq, row.server_ms) is not None:
                     tx.rows.remove(chat_id, row.seq)
             else:
                 self._reopen_row(tx, out, row)
@@ -115,13 +135,13 @@ class RowReader:
 
     # --- one row ---
 
-    def _decide(self, tx: Tx, out: Outcome, chat_id: ChatId, peer: Uid, event: Event) -> None:
+    def _decide(self, tx: Tx, out: Outcome, chat_id: ChatId, event: Event) -> None:
         if event.kind == EventKind.MESSAGE:
             self._message(tx, out, chat_id, event)
         elif event.kind == EventKind.MEMBER:
             self._member_event(tx, out, chat_id, event)
         else:
-            self._tombstone(tx, out, chat_id, peer, event)
+            self._tombstone(tx, out, chat_id, event)
 
     def _message(self, tx: Tx, out: Outcome, chat_id: ChatId, event: Event) -> None:
         row = RawRow(chat_id, event.seq, int(event.kind), event.ts, bytes(event.body))
@@ -159,6 +179,8 @@ class RowReader:
         elif result is None or result.cause in _WAITS:
             cause = MessageCause.UNKNOWN_INDEX if result is None else result.cause
             self._wait(tx, out, row, outer, _WAITS[cause])
+            if cause is MessageCause.UNKNOWN_HEAD:
+                out.wanted_chains.add(row.chat_id)
         elif result.cause is MessageCause.NEWER_VERSION:
             self._show(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, None), row, RowOutcome.HELD)
         elif not (result.cause is MessageCause.DUPLICATE and self._is_known_own(tx, row, outer)):
@@ -213,11 +235,28 @@ class RowReader:
             self._notice_missing(tx, out, row, key.uid, missing)
         if opened.unrotated:
             out.warn(tx, "not_rotated", self._me.clock.now_ms(), row.chat_id)
-        return self.kinds.read(tx, out, Arrival(row, opened, key.uid == self._me.uid, self._role(tx, inner)))
+        message = self.kinds.read(tx, out, Arrival(row, opened, key.uid == self._me.uid, self._role(tx, inner)))
+        if message is not None and self._is_late(tx, row, opened):
+            return replace(message, counted=False, params={**message.params, **LATE})
+        return message
 
     def _role(self, tx: Tx, inner: MessageInner) -> Role | None:
         """The author's role at the message's head, which the checks have found in the chain."""
-        return self._memberships.of(tx, ChatId(inner.chat_id)).states[inner.mhead.seq].role(inner.uid)
+        state = self._memberships.of(tx, ChatId(inner.chat_id)).at(inner.mhead.seq)
+        return None if state is None else state.role(inner.uid)
+
+    def _is_late(self, tx: Tx, row: RawRow, opened: OpenedMessage) -> bool:
+        """Was the author cut off already when the row came into the log?"""
+        chain = self._memberships.of(tx, row.chat_id)
+        inner = opened.inner
+        cut = chain.cut_after(inner.mhead.seq, inner.uid, opened.inbound.binding.dl_ver)
+        return cut is not None and is_quarantined(
+            mhead_seq=inner.mhead.seq,
+            cut_seq=cut,
+            cut_row_seq=chain.row_of(cut),
+            row_seq=row.seq,
+            cursor_passed=False,
+        )
 
     def _note_voids(self, tx: Tx, key: InboundKey, inner: MessageInner) -> None:
         """Believe an author about the own sessions only."""
@@ -282,7 +321,7 @@ class RowReader:
     def _request(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, idx: int) -> None:
         known = tx.requests.open(chat_id, session_id)
         now = self._me.clock.now_ms()
-        key = known[0].key if known else InboundKey(chat_id, session_id, self._peer(tx, chat_id), ANY_DEVICE)
+        key = known[0].key if known else InboundKey(chat_id, session_id, self._somebody(tx, chat_id), ANY_DEVICE)
         step, first, following = (known[0].step, known[0].first_ms, known[0].next_ms) if known else (0, now, now)
         tx.requests.put(KeyRequestRow(key, idx, step, first, following))
         out.ask_keys = True
@@ -295,11 +334,11 @@ class RowReader:
     def _unreadable(
         self, tx: Tx, chat_id: ChatId, seq: int, at_ms: int, cause: Cause | None, params: dict[str, str] | None = None
     ) -> NewMessage:
-        """A place whose content nobody vouches for: it names nobody but the chat's other member."""
+        """A place whose content nobody vouches for: it names nobody but a direct chat's other member."""
         return NewMessage(
             chat_id=chat_id,
             mid=_place_id(chat_id, seq, b"row"),
-            sender=self._peer(tx, chat_id),
+            sender=self._somebody(tx, chat_id),
             outgoing=False,
             kind=MessageKind.UNKNOWN if cause is None else MessageKind.UNREADABLE,
             state=MessageState.RECEIVED,
@@ -311,10 +350,10 @@ class RowReader:
         )
 
     @staticmethod
-    def _peer(tx: Tx, chat_id: ChatId) -> Uid:
+    def _somebody(tx: Tx, chat_id: ChatId) -> Uid:
+        """Who is shown where nobody is proven: a direct chat has one candidate, a group names nobody."""
         chat = tx.chats.get(chat_id)
-        assert chat is not None
-        return chat.peer
+        return NOBODY if chat is None or chat.peer is None else chat.peer
 
     @staticmethod
     def _show(
@@ -366,26 +405,53 @@ class RowReader:
 
     def _member_event(self, tx: Tx, out: Outcome, chat_id: ChatId, event: Event) -> None:
         """A void event has no effect; one that cannot be judged yet is kept until its author's list is here."""
-        valid = self._judge(tx, out, chat_id, bytes(event.body), event.seq)
+        valid = self._judge(tx, out, chat_id, bytes(event.body), event.seq, event.ts)
         if valid is None:
             body = bytes(event.body)
             tx.rows.put(RawRow(chat_id, event.seq, int(event.kind), event.ts, body, None, RowOutcome.HELD))
         elif valid:
             self._look_again(tx, out, chat_id)
 
-    def _judge(self, tx: Tx, out: Outcome, chat_id: ChatId, body: bytes, row_seq: int) -> bool | None:
+    def _judge(self, tx: Tx, out: Outcome, chat_id: ChatId, body: bytes, row_seq: int, at_ms: int) -> bool | None:
         """Whether the event took effect; None when that cannot be told yet."""
         try:
             signed = decode_array(Signed, body, max_size=limits.MAX_FRAME)
         except MalformedError:
             return False
         verdict = self._memberships.judge(tx, chat_id, signed, row_seq)
-        if isinstance(verdict, Pending):
-            out.wanted_lists.update(Uid(uid) for uid in self._memberships.of(tx, chat_id).now.members)
-            return None
-        return isinstance(verdict, Valid)
+        match verdict:
+            case Pending(what):
+                if what == EARLIER_EVENTS:
+                    out.wanted_chains.add(chat_id)
+                out.wanted_lists.update(self._memberships.members(tx, chat_id))
+                return None
+            case NewerType():
+                return None
+            case Fork():
+                self._forked(tx, out, chat_id, verdict)
+            case Valid() | Known():
+                if tx.groups.get(chat_id) is not None:
+                    note_event(tx, out, chat_id, verdict.event, row_seq, at_ms)
+                    self.applied(tx, out, chat_id, verdict.event, row_seq, at_ms)
+            case Void(reason):
+                _log.info("membership event without effect: %s", reason.value)
+        return isinstance(verdict, Valid | Known)
 
-    def _tombstone(self, tx: Tx, out: Outcome, chat_id: ChatId, peer: Uid, event: Event) -> None:
+    def _forked(self, tx: Tx, out: Outcome, chat_id: ChatId, fork: Fork) -> None:
+        """Keep the evidence and stop writing: who is in the group depends on whom the server talks to."""
+        chat = tx.chats.get(chat_id)
+        assert chat is not None
+        now = self._me.clock.now_ms()
+        known = tx.groups.forks(chat_id) if chat.is_group else ()
+        if not chat.is_group or (encode(fork.first), encode(fork.second)) in known:
+            return
+        tx.groups.add_fork(chat_id, encode(fork.first), encode(fork.second), now)
+        tx.groups.halt(chat_id, Halt.FORKED)
+        out.warn(tx, "group_forked", now, chat_id)
+        if not known:
+            note(tx, out, self._me, chat, Cause.GROUP_FORKED, {}, NOBODY)
+
+    def _tombstone(self, tx: Tx, out: Outcome, chat_id: ChatId, event: Event) -> None:
         """An erased row. Without a signed delete the server alone answers for it."""
         try:
             tombstone = decode_array(Tombstone, bytes(event.body), max_size=limits.MAX_FRAME)
@@ -400,7 +466,7 @@ class RowReader:
             chat_id,
             after_seq=event.seq,
             mid=_place_id(chat_id, event.seq, b"removed"),
-            about=peer,
+            about=self._somebody(tx, chat_id),
             cause=Cause.REMOVED_BY_SERVER,
             at_ms=event.ts,
             params={"count": "1"},
@@ -420,6 +486,6 @@ def _place_id(chat_id: ChatId, seq: int, what: bytes) -> Mid:
 
 def _epochs(chain: Chain) -> Callable[[int], int]:
     def last_epoch_before(seq: int) -> int:
-        return chain.states[min(seq, len(chain.states) - 1)].epoch
+        return (chain.at(seq) or chain.now).epoch
 
     return last_epoch_before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Final
@@ -13,10 +13,21 @@ from mensajeria.client.engine.acks import acked_name
 from mensajeria.client.engine.letters import ROOM_KEY, Letter, devices_of
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
+from mensajeria.client.engine.notices import note_left_out
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.people import verified_list
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Chat, Inbound, InboundKey, Outbound, OutboxItem, Sealed, Share, ShareOutcome
+from mensajeria.client.store.values import (
+    Chat,
+    Halt,
+    Inbound,
+    InboundKey,
+    Outbound,
+    OutboxItem,
+    Sealed,
+    Share,
+    ShareOutcome,
+)
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.message import (
     Draft,
@@ -62,6 +73,20 @@ class Plan:
     """A verified contact's identity changed: nothing is encrypted before the answer."""
 
 
+_NONE: Final[frozenset[Uid]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Audience:
+    """Whose devices get the key of a chat's next message."""
+
+    lists: list[VerifiedList]
+    wanted: tuple[Uid, ...] = ()
+    """Whose list must be fetched before anything is encrypted."""
+    left_out: tuple[Uid, ...] = ()
+    """Members of a group whose list is not that of the identity that the group knows, or cannot be had."""
+
+
 def room_key_name(session_id: SessionId) -> str:
     """Name among the own keys of a session's signed first key, for devices that ask for it later."""
     return f"room_key:{session_id.hex()}"
@@ -75,25 +100,30 @@ class Sealer:
         self._memberships = memberships
         self._allowance = allowance
 
-    def plan(self, tx: Tx, out: Outcome, chat_id: ChatId, limit: int) -> Plan:
-        """Seal up to `limit` of the chat's messages if everybody can be given the key, else say what is missing."""
+    def plan(self, tx: Tx, out: Outcome, chat_id: ChatId, limit: int, unusable: Collection[Uid] = _NONE) -> Plan:
+        """Seal up to `limit` of the chat's messages if everybody can be given the key, else say what is missing.
+
+        `unusable`: members of a group whose newest list the server does not give, or gives a false one.
+        """
         items = tx.outbox.pending(chat_id, limit)
         if all(item.sealed is not None for item in items):
             return Plan(items)
         ready = _sealed_prefix(items)
         chat = tx.chats.get(chat_id)
         assert chat is not None
-        lists, wanted = self._lists(tx, chat)
-        if wanted:
-            return Plan(ready, lists=tuple(wanted))
-        contact = tx.contacts.get(chat.peer)
-        if contact is not None and contact.sending_blocked:
-            return Plan(ready, blocked=True)
+        if chat.is_group and (halted := self._halted(tx, out, chat, items)) is not None:
+            return halted
         state = self._memberships.of(tx, chat_id).now
-        session = self._session(tx, chat, state, lists)
-        letters = self._letters(tx, session, lists)
+        audience = self._audience(tx, chat, state, unusable)
+        if audience.wanted:
+            return Plan(ready, lists=audience.wanted)
+        if self._is_blocked(tx, chat):
+            return Plan(ready, blocked=True)
+        session = self._session(tx, chat, state, audience.lists)
+        letters = self._letters(tx, session, audience.lists)
         if letters:
             return Plan(ready, letters=tuple(letters))
+        note_left_out(tx, out, self._me, chat, audience.left_out)
         allowed = self._allowance(tx)
         unsealed = [item for item in items if item.sealed is None]
         sealed = self._seal(tx, out, chat, state, session, unsealed[:allowed])
@@ -107,13 +137,55 @@ class Sealer:
         self._end_session(tx, chat_id)
         tx.outbound.drop(chat_id)
 
-    def _lists(self, tx: Tx, chat: Chat) -> tuple[list[VerifiedList], list[Uid]]:
-        """The members' newest verified lists, and whose must be fetched before anything is encrypted."""
+    def introduce(
+        self, tx: Tx, chat_id: ChatId, unusable: Collection[Uid] = _NONE
+    ) -> tuple[tuple[Uid, ...], tuple[Letter, ...]]:
+        """Lists to fetch, or the keys that members lack, before there is anything to say: with it goes the name."""
+        chat = tx.chats.get(chat_id)
+        group = tx.groups.get(chat_id)
+        if chat is None or group is None or not group.is_writable or not chat.accepted:
+            return (), ()
+        state = self._memberships.of(tx, chat_id).now
+        audience = self._audience(tx, chat, state, unusable)
+        if audience.wanted:
+            return audience.wanted, ()
+        return (), tuple(self._letters(tx, self._session(tx, chat, state, audience.lists), audience.lists))
+
+    def _halted(self, tx: Tx, out: Outcome, chat: Chat, items: Sequence[OutboxItem]) -> Plan | None:
+        """Nothing is written into a group that one is not in, or that is closed; a fork leaves the choice."""
+        group = tx.groups.get(chat.chat_id)
+        if group is not None and group.is_writable:
+            return None
+        if group is not None and group.halted is not Halt.NONE:
+            return Plan()
+        for item in items:
+            fail(tx, out, self._me, chat.chat_id, item, Code.UNKNOWN_CHAT)
+        return Plan()
+
+    @staticmethod
+    def _is_blocked(tx: Tx, chat: Chat) -> bool:
+        contact = None if chat.peer is None else tx.contacts.get(chat.peer)
+        return contact is not None and contact.sending_blocked
+
+    def _audience(self, tx: Tx, chat: Chat, state: MembershipState, unusable: Collection[Uid]) -> _Audience:
+        """The members' newest verified lists. In a group a member without a usable one keeps nobody waiting."""
         stale = set(tx.contacts.stale())
-        members = dict.fromkeys((self._me.uid, chat.peer))
-        found = {uid: list_of(tx, uid) for uid in members}
-        wanted = [uid for uid in members if uid in stale or found[uid] is None]
-        return [verified for verified in found.values() if verified is not None], wanted
+        lists: list[VerifiedList] = []
+        wanted: list[Uid] = []
+        left_out: list[Uid] = []
+        for row in state.members.values():
+            uid = Uid(row.uid)
+            if chat.is_group and uid in unusable:
+                left_out.append(uid)
+                continue
+            contact = tx.contacts.get(uid)
+            if contact is None or uid in stale:
+                wanted.append(uid)
+            elif chat.is_group and (contact.idfp != row.idfp or contact.sending_blocked):
+                left_out.append(uid)
+            else:
+                lists.append(verified_list(contact))
+        return _Audience(lists, tuple(wanted), tuple(left_out))
 
     def _session(self, tx: Tx, chat: Chat, state: MembershipState, lists: list[VerifiedList]) -> OutboundSession:
         row = tx.outbound.get(chat.chat_id)
@@ -164,15 +236,20 @@ class Sealer:
         ]
         if not missing:
             return []
-        return [self._letter(tx, session, uid, did, shares) for uid, did in missing]
+        gpk = tx.groups.key(ChatId(session.binding.chat_id))
+        now_key = session.room_key(b"" if gpk is None else gpk.reveal())
+        return [self._letter(tx, session, uid, did, shares, now_key) for uid, did in missing]
 
-    def _letter(self, tx: Tx, session: OutboundSession, uid: Uid, did: Did, shares: dict[Did, Share]) -> Letter:
+    @staticmethod
+    def _letter(
+        tx: Tx, session: OutboundSession, uid: Uid, did: Did, shares: dict[Did, Share], now_key: bytes
+    ) -> Letter:
         """A device that was meant to have the key from the start gets it from there, a new one from now on."""
         session_id = SessionId(session.session_id)
         first = tx.own.get(room_key_name(session_id)) if did in shares else None
         if first is not None and shares[did].idx == 0:
             return Letter(uid, did, ROOM_KEY, first.reveal(), session_id, 0)
-        return Letter(uid, did, ROOM_KEY, session.room_key(), session_id, session.index)
+        return Letter(uid, did, ROOM_KEY, now_key, session_id, session.index)
 
     def _seal(
         self,

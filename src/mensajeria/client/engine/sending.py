@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from mensajeria.client.api import IdentityChanged, Message
@@ -16,14 +17,18 @@ from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sealing import Plan, fail
 from mensajeria.client.engine.session import Session
-from mensajeria.client.errors import ClientError
+from mensajeria.client.errors import ClientError, NetworkError
 from mensajeria.client.store import Tx
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import SEND
-from mensajeria.protocol.ids import ChatId, Mid
+from mensajeria.protocol.ids import ChatId, Mid, Uid
 
 _log = logging.getLogger(__name__)
 _KNOWN_CODES: Final = frozenset(code.value for code in Code)
+LISTS_AT_ONCE: Final = 8
+UNUSABLE_S: Final = 60.0
+"""How long a group goes on without asking again for a member's list that was false or is not to be had."""
+INTRODUCE_ROUNDS: Final = 3
 Level = Callable[[ChatId], Awaitable[None]]
 
 
@@ -44,6 +49,8 @@ class Sending:
         self._listed: set[ChatId] = set()
         """Chats whose members' device lists were asked for since the connection began: the server tells of changes only
         who is there, and a key goes to the newest list's devices."""
+        self._unusable: dict[Uid, float] = {}
+        """Until when a group goes on without the list of a user."""
 
     async def start(self, session: Session, group: asyncio.TaskGroup, level: Level) -> None:
         """There is a connection: what is not acked goes out again. `level` brings a chat's log up to date."""
@@ -52,6 +59,7 @@ class Sending:
         self._wakes.clear()
         self._all_on_wire.clear()
         self._listed.clear()
+        self._unusable.clear()
         for chat_id in await self._context.store.read(lambda tx: tx.outbox.chats()):
             self.wake(chat_id)
 
@@ -77,7 +85,7 @@ class Sending:
 
         def step(tx: Tx, out: Outcome) -> tuple[Message, Plan | None]:
             message = add(tx, out)
-            return message, self._context.sealer.plan(tx, out, chat_id, core.WINDOW) if online else None
+            return message, self._plan(tx, out, chat_id) if online else None
 
         message, plan = await self._context.commit(step)
         if plan is not None:
@@ -169,12 +177,11 @@ class Sending:
             return False
         if chat_id not in self._listed:
             await self._fetch_lists(chat_id)
-        plan = await self._context.commit(lambda tx, out: self._context.sealer.plan(tx, out, chat_id, core.WINDOW))
+        plan = await self._context.commit(lambda tx, out: self._plan(tx, out, chat_id))
         self._dispatch(chat_id, plan)
         await session.drained()
         if plan.lists:
-            for uid in plan.lists:
-                await self._directory.refresh(uid)
+            await self._refresh_lists(chat_id, plan.lists)
             return True
         if plan.letters:
             await self._mailer.deliver(session, plan.letters)
@@ -188,11 +195,52 @@ class Sending:
 
     async def _fetch_lists(self, chat_id: ChatId) -> None:
         """The newest device lists of the chat's members, once per connection."""
-        me = self._context.me.uid
-        chat = await self._context.store.read(lambda tx: tx.chats.get(chat_id))
-        for uid in {me} if chat is None else {me, chat.peer}:
-            await self._directory.refresh(uid)
+        members = await self._context.store.read(lambda tx: self._context.memberships.members(tx, chat_id))
+        await self._refresh_lists(chat_id, {self._context.me.uid, *members})
         self._listed.add(chat_id)
+
+    async def _refresh_lists(self, chat_id: ChatId, uids: Collection[Uid]) -> None:
+        """Fetch lists, a few at a time. In a group a member whose list cannot be had keeps nobody waiting."""
+        chat = await self._context.store.read(lambda tx: tx.chats.get(chat_id))
+        gate = asyncio.Semaphore(LISTS_AT_ONCE)
+
+        async def refresh(uid: Uid) -> None:
+            async with gate:
+                try:
+                    await self._directory.refresh(uid)
+                except ClientError as error:
+                    if isinstance(error, NetworkError) or chat is None or not chat.is_group:
+                        raise
+                    if uid == self._context.me.uid or error.retry:
+                        raise
+                    self._unusable[uid] = time.monotonic() + UNUSABLE_S
+
+        for done in await asyncio.gather(*map(refresh, uids), return_exceptions=True):
+            if done is not None:
+                raise done
+
+    def _plan(self, tx: Tx, out: Outcome, chat_id: ChatId) -> Plan:
+        return self._context.sealer.plan(tx, out, chat_id, core.WINDOW, self._without_list())
+
+    def _without_list(self) -> frozenset[Uid]:
+        """Users whose list was refused a moment ago."""
+        now = time.monotonic()
+        return frozenset(uid for uid, until in list(self._unusable.items()) if now < until)
+
+    async def introduce(self, chat_id: ChatId) -> None:
+        """Give the members of a group the key of the own session, before there is anything to say."""
+        session = self._session
+        if session is None:
+            return
+        for _ in range(INTRODUCE_ROUNDS):
+            lists, letters = await self._context.store.run(
+                lambda tx: self._context.sealer.introduce(tx, chat_id, self._without_list())
+            )
+            if letters:
+                await self._mailer.deliver(session, letters)
+            if not lists:
+                return
+            await self._refresh_lists(chat_id, lists)
 
     def _dispatch(self, chat_id: ChatId, plan: Plan) -> None:
         """Put sealed messages on the wire that are not there yet, in order, as far as there is room."""
@@ -209,5 +257,5 @@ class Sending:
 
     async def _tell_blocked(self, chat_id: ChatId) -> None:
         chat = await self._context.store.read(lambda tx: tx.views.chat(chat_id))
-        if chat is not None:
+        if chat is not None and chat.peer is not None:
             self._context.emitter.emit(IdentityChanged(chat_id, chat.peer, blocked=True))

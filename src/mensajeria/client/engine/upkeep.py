@@ -20,7 +20,7 @@ from mensajeria.client.engine.people import list_of
 from mensajeria.client.engine.session import Session
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import KeyRequestRow
+from mensajeria.client.store.values import Chat, KeyRequestRow
 from mensajeria.kit.lazy import LazyModule
 from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import encode
@@ -242,12 +242,21 @@ class Upkeep:
         for chat_id, seq in items:
             chat = tx.chats.get(chat_id)
             if chat is not None:
-                for device in self._devices(tx, {self._context.me.uid, chat.peer}):
+                for device in self._devices(tx, {self._context.me.uid, *self._authors(tx, chat, seq)}):
                     marks.setdefault(device, []).append(ReadMarker(chat_id, seq))
         return [
             Letter(uid, did, READ, encode(ReadReceipts(markers=tuple(markers[:64]))))
             for (uid, did), markers in marks.items()
         ]
+
+    def _authors(self, tx: Tx, chat: Chat, seq: int) -> tuple[Uid, ...]:
+        """Who is told that their messages were read: in large groups nobody."""
+        if chat.peer is not None:
+            return (chat.peer,)
+        members = self._context.memberships.members(tx, chat.chat_id)
+        if len(members) > limits.READ_RECEIPTS_MEMBERS:
+            return ()
+        return tuple(uid for uid in tx.groups.authors(chat.chat_id, chat.read_sent, seq) if uid in members)
 
 
 def _model(signed: Signed) -> api.SignedModel:

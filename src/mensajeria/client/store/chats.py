@@ -54,8 +54,16 @@ class Chats:
         return tuple(map(_chat, self._db.all(f"SELECT {_COLUMNS} FROM chats ORDER BY activity_ms DESC, key")))
 
     def with_peer(self, uid: Uid) -> tuple[ChatId, ...]:
-        """The chats with a person."""
+        """The direct chat with a person."""
         return tuple(ChatId(chat_id) for (chat_id,) in self._db.all("SELECT chat_id FROM chats WHERE peer = ?", uid))
+
+    def with_member(self, uid: Uid) -> tuple[ChatId, ...]:
+        """The chats in which a person is: the direct one and groups."""
+        sql = (
+            "SELECT chat_id FROM chats WHERE peer = ? UNION ALL "
+            "SELECT c.chat_id FROM group_members m JOIN chats c ON c.key = m.chat WHERE m.uid = ?"
+        )
+        return tuple(ChatId(chat_id) for (chat_id,) in self._db.all(sql, uid, uid))
 
     def ensure_direct(self, chat_id: ChatId, peer: Uid, *, accepted: bool, note_to_self: bool, now_ms: int) -> bool:
         """Make the direct chat unless it is there; whether it was made."""
@@ -64,6 +72,17 @@ class Chats:
             "VALUES(?, ?, ?, ?, ?, 0)"
         )
         return self._db.changed(sql, chat_id, peer, accepted, note_to_self, now_ms) > 0
+
+    def ensure_group(self, chat_id: ChatId, *, accepted: bool, now_ms: int) -> bool:
+        """Make the group unless it is there; whether it was made. Who is in it: `Groups.set_members`."""
+        sql = (
+            "INSERT OR IGNORE INTO chats(chat_id, peer, accepted, note_to_self, activity_ms, cursor_sent) "
+            "VALUES(?, x'', ?, 0, ?, 0)"
+        )
+        made = self._db.changed(sql, chat_id, accepted, now_ms) > 0
+        if made:
+            self._db.execute("INSERT INTO groups(chat) VALUES(?)", chat_key(self._db, chat_id))
+        return made
 
     def set_accepted(self, chat_id: ChatId, *, accepted: bool, declined: bool = False) -> None:
         """The person's answer to a message request."""
@@ -187,7 +206,7 @@ def _chat(row: Row) -> Chat:
     ) = row  # fmt: skip
     return Chat(
         chat_id=ChatId(chat_id),
-        peer=Uid(peer),
+        peer=Uid(peer) if peer else None,
         note_to_self=bool(note_to_self),
         accepted=bool(accepted),
         declined=bool(declined),

@@ -14,6 +14,9 @@ _COLUMNS: Final = (
     "sending_blocked, former_idfp"
 )
 
+NOBODY: Final = Uid(bytes(16))
+"""Stands for the author of what cannot be read in a group: nobody is named. No user has this id."""
+
 
 class Contacts:
     """`tx.contacts`. Whoever calls has verified what is put in."""
@@ -102,6 +105,8 @@ class Contacts:
 
 def person(uid: bytes, handle: str | None, trust: str | None) -> Person:
     """A `Person` from columns that a LEFT JOIN may have left empty."""
+    if uid == NOBODY:
+        return Person(NOBODY, "")
     return Person(Uid(uid), handle or uid.hex()[:8], Trust(trust) if trust else Trust.FIRST_USE)
 
 

@@ -5,7 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 # Not released yet: each subject's tables stand in a constant of their own, in this order.
-_GROUPS: Final = ""
+_GROUPS: Final = """
+CREATE TABLE groups(
+  chat INTEGER PRIMARY KEY REFERENCES chats, role TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
+  description TEXT NOT NULL DEFAULT '', profile_ver INTEGER NOT NULL DEFAULT 0, halted TEXT NOT NULL DEFAULT '',
+  leaving INTEGER NOT NULL DEFAULT 0, supersedes BLOB, superseded_by BLOB, joined_seq INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE group_members(
+  chat INTEGER NOT NULL REFERENCES chats, uid BLOB NOT NULL, role TEXT NOT NULL, read_seq INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(chat, uid)) WITHOUT ROWID;
+CREATE INDEX group_members_uid ON group_members(uid);
+CREATE TABLE group_keys(
+  chat INTEGER NOT NULL REFERENCES chats, key BLOB NOT NULL, position INTEGER NOT NULL, own INTEGER NOT NULL,
+  PRIMARY KEY(chat, key)) WITHOUT ROWID;
+CREATE TABLE forks(
+  id INTEGER PRIMARY KEY, chat INTEGER NOT NULL REFERENCES chats, first BLOB NOT NULL, second BLOB NOT NULL,
+  at_ms INTEGER NOT NULL);
+"""
 _KINDS: Final = ""
 _BACKUP: Final = ""
 _HEALING: Final = """

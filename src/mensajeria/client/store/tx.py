@@ -5,6 +5,7 @@ from __future__ import annotations
 from mensajeria.client.store.chats import Chats
 from mensajeria.client.store.contacts import Contacts
 from mensajeria.client.store.db import Db
+from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.healing import HealthFacts, KeySources, PendingEvents
 from mensajeria.client.store.megolm import Inbounds, Outbounds, Replays
 from mensajeria.client.store.messages import Messages
@@ -20,8 +21,8 @@ class Tx:
     """What a function given to `Store.run` works with; unusable after it has returned."""
 
     __slots__ = (
-        "chats", "contacts", "envelopes", "health", "inbound", "messages", "meta", "olm", "outbound", "outbox", "own",
-        "pending_events", "replays", "requests", "rows", "sources", "views",
+        "chats", "contacts", "envelopes", "groups", "health", "inbound", "messages", "meta", "olm", "outbound",
+        "outbox", "own", "pending_events", "replays", "requests", "rows", "sources", "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -29,6 +30,7 @@ class Tx:
         self.own = OwnKeys(db)
         self.contacts = Contacts(db)
         self.chats = Chats(db)
+        self.groups = Groups(db)
         self.rows = Rows(db)
         self.messages = Messages(db)
         self.views = Views(db)

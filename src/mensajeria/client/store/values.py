@@ -71,7 +71,8 @@ class Chat:
     """Everything about a chat but its messages. Sequence numbers are the log's; 0 = none."""
 
     chat_id: ChatId
-    peer: Uid
+    peer: Uid | None
+    """The other member of a direct chat, oneself in the note to self, nobody in particular in a group."""
     note_to_self: bool
     accepted: bool
     declined: bool
@@ -95,6 +96,54 @@ class Chat:
     identity_changed: bool
     draft: str = field(repr=False)
     activity_ms: int
+
+    @property
+    def is_group(self) -> bool:
+        """Whether who is in it follows from its events; see `tx.groups`."""
+        return self.peer is None
+
+
+class Halt(StrEnum):
+    """Why nothing is written into a group any more, though one is in it."""
+
+    NONE = ""
+    FORKED = "forked"
+    """The server has let two different events take one place: both are kept, see `Groups.forks`."""
+    NEWER = "newer_version"
+    """An event of a type that this version does not know: who is in the group cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is kept of a group besides its chain. `role` is one's own, empty for who is not in it (any more)."""
+
+    chat_id: ChatId
+    role: str
+    name: str = field(repr=False)
+    description: str = field(repr=False)
+    profile_ver: int
+    """Version of the event that name and description are from."""
+    halted: Halt
+    leaving: bool
+    """The person has left; the server has not taken it yet."""
+    supersedes: ChatId | None
+    superseded_by: ChatId | None
+    joined_seq: int
+    """The log's row by which one came in: what stands before it is from before."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether something can be written into it."""
+        return bool(self.role) and not self.leaving and self.superseded_by is None and self.halted is Halt.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """A member of a group, and up to which row they say to have read it."""
+
+    uid: Uid
+    role: str
+    read_seq: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from mensajeria.client.api import ChatView, Message
+from mensajeria.client.api import ChatView, Closed, GroupRole, GroupView, Message
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.fulltext import index_new, match_expression
+from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.messages import SELECT, message_of
+from mensajeria.client.store.values import Group, Halt
 from mensajeria.protocol.ids import ChatId
 
 _CHAT: Final = (
@@ -59,7 +61,7 @@ class Views:
         last = self._db.one(f"{SELECT} WHERE m.chat = ? ORDER BY m.ord DESC LIMIT 1", key)
         return ChatView(
             chat_id=ChatId(chat_id),
-            peer=person(peer, handle, trust),
+            peer=person(peer, handle, trust) if peer else None,
             note_to_self=bool(to_self),
             accepted=bool(accepted),
             identity_changed=bool(changed),
@@ -67,4 +69,30 @@ class Views:
             unread=unread,
             activity_ms=activity,
             draft=draft,
+            group=None if peer else self._group(key, ChatId(chat_id)),
         )
+
+    def _group(self, key: int, chat_id: ChatId) -> GroupView | None:
+        group = Groups(self._db).get(chat_id)
+        if group is None:
+            return None
+        count = self._db.value("SELECT count(*) FROM group_members WHERE chat = ?", key)
+        return GroupView(
+            name=group.name,
+            description=group.description,
+            members=count,
+            role=GroupRole(group.role) if group.role and not group.leaving else None,
+            closed=closed_of(group),
+            superseded_by=group.superseded_by,
+        )
+
+
+def closed_of(group: Group) -> Closed | None:
+    """Why nothing can be written into a group."""
+    if not group.role or group.leaving:
+        return Closed.NOT_A_MEMBER
+    if group.halted is Halt.FORKED:
+        return Closed.FORKED
+    if group.halted is Halt.NEWER:
+        return Closed.NEWER
+    return Closed.SUPERSEDED if group.superseded_by is not None else None

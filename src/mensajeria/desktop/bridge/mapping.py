@@ -58,6 +58,16 @@ _SERVICE: Final = {
     Cause.REMOVED_BY_SERVER: ServiceKind.REMOVED_BY_SERVER,
     Cause.IDENTITY_CHANGED: ServiceKind.IDENTITY_CHANGED,
     Cause.NEW_DEVICE: ServiceKind.NEW_DEVICE,
+    Cause.GROUP_CREATED: ServiceKind.GROUP_CREATED,
+    Cause.MEMBER_ADDED: ServiceKind.MEMBER_ADDED,
+    Cause.MEMBER_REMOVED: ServiceKind.MEMBER_REMOVED,
+    Cause.MEMBER_LEFT: ServiceKind.MEMBER_LEFT,
+    Cause.ROLE_CHANGED: ServiceKind.ROLE_CHANGED,
+    Cause.GROUP_RENAMED: ServiceKind.GROUP_RENAMED,
+    Cause.TIMER_CHANGED: ServiceKind.TIMER_CHANGED,
+    Cause.GROUP_SUPERSEDED: ServiceKind.GROUP_SUPERSEDED,
+    Cause.GROUP_FORKED: ServiceKind.GROUP_FORKED,
+    Cause.MEMBER_SKIPPED: ServiceKind.MEMBER_SKIPPED,
 }
 _PHASES: Final = {
     ClientPhase.OFFLINE: ConnectionPhase.OFFLINE,
@@ -170,12 +180,12 @@ def _encrypted_row(time_ms: int) -> MessageRow:
 
 def chat_row(view: ChatView, *, own_title: str, typing: bool = False) -> ChatRow:
     """One row of the chat list. `own_title` names the note to self."""
-    last = view.last
+    last, peer = view.last, view.peer
     return ChatRow(
         chat_id=view.chat_id.hex(),
-        title=own_title if view.note_to_self else view.peer.handle,
-        hue=hue_of(view.peer.uid),
-        handle=view.peer.handle,
+        title=own_title if view.note_to_self else view.name or f"#{view.chat_id.hex()[:8]}",
+        hue=hue_of(view.chat_id if peer is None else peer.uid),
+        handle="" if peer is None else peer.handle,
         preview=last.text if last and last.kind is MessageKind.TEXT else "",
         preview_kind=(service_of(last) or unreadable_of(last)) if last else None,
         preview_outgoing=bool(last and last.outgoing),
@@ -183,7 +193,7 @@ def chat_row(view: ChatView, *, own_title: str, typing: bool = False) -> ChatRow
         sort_ms=view.activity_ms,
         unread=view.unread,
         last_state=_STATES[last.state] if last and last.outgoing else MessageState.NONE,
-        verified=view.peer.trust is Trust.VERIFIED,
+        verified=peer is not None and peer.trust is Trust.VERIFIED,
         draft=view.draft,
         typing=typing,
         request=not view.accepted,

@@ -64,6 +64,16 @@ class ServiceKind(Enum):
     REMOVED_BY_SERVER = auto()
     TAMPERED = auto()
     NEW_DEVICE = auto()
+    GROUP_CREATED = auto()
+    MEMBER_ADDED = auto()
+    MEMBER_REMOVED = auto()
+    MEMBER_LEFT = auto()
+    ROLE_CHANGED = auto()
+    GROUP_RENAMED = auto()
+    TIMER_CHANGED = auto()
+    GROUP_SUPERSEDED = auto()
+    GROUP_FORKED = auto()
+    MEMBER_SKIPPED = auto()
 
 
 class ConnectionPhase(Enum):

@@ -98,6 +98,8 @@ class Wording:
         count = row.service_params.get("count", "")
         if count.isascii() and count.isdigit():
             params["count"] = int(count)
+        if "role" in params:
+            params["role"] = self.translator.tr(f"group.role.{params['role']}")
         return self.translator.tr(f"service.{kind.name.lower()}", **params)
 
     def body(self, row: MessageRow) -> str:

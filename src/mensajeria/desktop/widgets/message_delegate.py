@@ -30,6 +30,16 @@ _SERVICE_ICONS = {
     ServiceKind.MESSAGES_MISSING: "warning-fill",
     ServiceKind.REMOVED_BY_SERVER: "warning-fill",
     ServiceKind.TAMPERED: "shield-warning-fill",
+    ServiceKind.GROUP_CREATED: "users-three-fill",
+    ServiceKind.MEMBER_ADDED: "user-plus-fill",
+    ServiceKind.MEMBER_REMOVED: "prohibit-fill",
+    ServiceKind.MEMBER_LEFT: "sign-out-fill",
+    ServiceKind.ROLE_CHANGED: "identification-card-fill",
+    ServiceKind.GROUP_RENAMED: "pencil-simple-fill",
+    ServiceKind.TIMER_CHANGED: "hourglass-fill",
+    ServiceKind.GROUP_SUPERSEDED: "arrow-bend-up-right-fill",
+    ServiceKind.GROUP_FORKED: "shield-warning-fill",
+    ServiceKind.MEMBER_SKIPPED: "warning-fill",
 }
 
 

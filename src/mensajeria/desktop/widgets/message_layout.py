@@ -165,11 +165,25 @@ class MessageLayout:
     @property
     def is_warning(self) -> bool:
         """Whether a service row must stand out."""
-        return self.row.service not in {None, ServiceKind.ENCRYPTED}
+        return self.row.service is not None and self.row.service not in _QUIET
 
     def link_at(self, point: QPointF) -> str:
         """Address under ``point``, or empty."""
         return self.text.link_at(point - self.text_at) if self.text is not None and self.bubble is not None else ""
+
+
+_QUIET = {
+    ServiceKind.ENCRYPTED,
+    ServiceKind.GROUP_CREATED,
+    ServiceKind.MEMBER_ADDED,
+    ServiceKind.MEMBER_REMOVED,
+    ServiceKind.MEMBER_LEFT,
+    ServiceKind.ROLE_CHANGED,
+    ServiceKind.GROUP_RENAMED,
+    ServiceKind.TIMER_CHANGED,
+    ServiceKind.GROUP_SUPERSEDED,
+}
+"""Notices that are no reason to worry."""
 
 
 @lru_cache(maxsize=2048)
