@@ -11,6 +11,7 @@ import gc
 import inspect
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
     from tests.support.valkey import ValkeyServer
 
+# Where the caches of compiled code are turned off, each process that a test starts would compile everything again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Argon2 takes its megabytes in many threads; each would keep a heap of its own for them.
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 # A test never opens a window on the screen of whoever runs it, and is not touched by their settings.
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("MENSAJERIA_TEST_QPA_PLATFORM", "offscreen")
 for _name in [
@@ -70,6 +76,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Keep what was imported out of the collections that the checks below cause."""
+    _freeze()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The same for what a module has left behind: its imports, its session's fixtures, its reports."""
+    if nextitem is not None and nextitem.path != item.path:
+        _freeze()
+
+
+def _freeze() -> None:
     gc.collect()
     gc.freeze()
 

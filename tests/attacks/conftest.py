@@ -12,6 +12,25 @@ import structlog
 
 from tests.attacks.stage import Stage, add_phone, make_snapshot, staged
 
+_QUICK = {
+    "test_without_a_rule_messages_arrive_and_nobody_is_warned",
+    "test_a_dropped_row_is_told_as_missing",
+    "test_frames_of_one_connection_do_not_work_on_another",
+    "test_a_request_cannot_be_replayed_altered_or_redirected",
+    "test_a_session_in_somebody_elses_name_is_refused",
+    "test_ghost_device_gets_no_key",
+    "test_a_new_epoch_that_only_the_server_asserts_changes_nothing",
+}
+"""One attack on each part. All of them take minutes: those that need a stage are slow but for these."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow ones."""
+    for item in items:
+        used = set(getattr(item, "fixturenames", ()))
+        if Path(__file__).parent in item.path.parents and used & {"stage", "snapshot"} and item.name not in _QUICK:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:

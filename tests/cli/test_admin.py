@@ -222,6 +222,7 @@ def test_doctor_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "database" in error["message"]
 
 
+@pytest.mark.slow
 def test_keys_rotate_once_in_ten_minutes(admin: Admin) -> None:
     secrets = admin.folder / "secrets"
     before = (secrets / "jwt.key").read_bytes(), (secrets / "ck.key").read_bytes()

@@ -19,9 +19,20 @@ from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
 from mensajeria.server.state import Server
 
-DATABASES = ("sqlite", "postgresql")
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow, id="postgresql"))
+"""The quick tests use SQLite; that both keep one contract is shown by tests/server/storage, the quick ones included."""
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For tests in which the database has no part: once is enough."""
+_MAKE = """
+import asyncio, sys
+from pathlib import Path
+from mensajeria.server.settings import Settings
+from mensajeria.server.startup import start_server
+async def make():
+    values = {"data_dir": Path(sys.argv[1]), "database_url": sys.argv[2], "migrate": True}
+    await (await start_server(Settings.model_validate(values))).close()
+asyncio.run(make())
+"""
 
 
 @pytest.fixture
@@ -29,29 +40,30 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(scope="session")
-def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database of SQLite, to copy."""
-    file = tmp_path_factory.mktemp("sqlite") / "mensajeria.db"
-    migrate_in_a_process(f"sqlite:///{file}")
-    return file
-
-
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A migrated database of each kind."""
+    """The database of a server, whose secrets are in `tmp_path / "data"`, of each kind."""
     if request.param == "sqlite":
-        (tmp_path / "data").mkdir(mode=0o700)
-        shutil.copyfile(request.getfixturevalue("sqlite_file"), tmp_path / "data" / "mensajeria.db")
+        shutil.copytree(request.getfixturevalue("made_server"), tmp_path / "data")
         return f"sqlite:///{tmp_path / 'data' / 'mensajeria.db'}"
+    template, folder = request.getfixturevalue("made_on_postgres")
+    shutil.copytree(folder, tmp_path / "data")
     make: Callable[[str | None], str] = request.getfixturevalue("postgres_database")
-    return make(request.getfixturevalue("postgres_server").template("schema", migrate_in_a_process))
+    return make(template)
 
 
 def migrate_in_a_process(url: str) -> None:
     """Not in this one: a coroutine test watches for blocking calls already here, and a migration reads files."""
-    program = "import sys; from mensajeria.server.db.migrate import migrate; migrate(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", program, url], check=True, timeout=60)
+    _in_a_process("import sys; from mensajeria.server.db.migrate import migrate; migrate(sys.argv[1])", url)
+
+
+def make_in_a_process(folder: Path, url: str) -> None:
+    """Make a server: a migrated database, with its facts, and the secret files that belong to it."""
+    _in_a_process(_MAKE, str(folder), url)
+
+
+def _in_a_process(program: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, timeout=60)
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ async def test_a_lost_keyring_entry_is_said_and_nothing_is_destroyed(tmp_path: P
     await open_vault(tmp_path)
 
 
+@pytest.mark.slow
 async def test_a_passphrase_kept_beside_opens_when_the_keyring_is_gone(tmp_path: Path, backend: MemoryKeyring) -> None:
     first = await create_vault(tmp_path)
     vault = await add_passphrase(tmp_path, first, PASSPHRASE)
@@ -113,6 +114,7 @@ async def test_a_passphrase_kept_beside_opens_when_the_keyring_is_gone(tmp_path:
     assert (await open_vault(tmp_path, passphrase=PASSPHRASE)).key == vault.key
 
 
+@pytest.mark.slow
 async def test_both_places_follow_the_count(tmp_path: Path, backend: MemoryKeyring) -> None:
     vault = await add_passphrase(tmp_path, await create_vault(tmp_path), PASSPHRASE)
     await vault.reserve(1000)
@@ -145,6 +147,7 @@ async def test_without_keyring_the_options_are_named(tmp_path: Path, no_backend:
 # --- the passphrase ---
 
 
+@pytest.mark.slow
 async def test_a_passphrase_seals_the_key(tmp_path: Path, backend: MemoryKeyring) -> None:
     vault = await create_vault(tmp_path, passphrase=PASSPHRASE)
     sealed = (tmp_path / "key.sealed").read_bytes()
@@ -162,6 +165,7 @@ async def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 async def test_the_same_passphrase_typed_in_another_composition_opens(tmp_path: Path) -> None:
     await create_vault(tmp_path, passphrase=Secret.from_text("contrase\u00f1a"))
     await open_vault(tmp_path, passphrase=Secret.from_text("contrasen\u0303a"))

@@ -115,6 +115,7 @@ async def test_the_order_of_one_publisher_is_kept(over_valkey: Begin) -> None:
     assert [note.item for note in b.notes if isinstance(note, ItemNote)] == [str(n).encode() for n in range(2000)]
 
 
+@pytest.mark.slow
 async def test_a_process_that_ends_kindly_costs_nobody_anything_and_says_all_before(over_valkey: Begin) -> None:
     a, b = [await over_valkey() for _ in range(2)]
     await b.broker.announce(1, 11)
@@ -125,6 +126,7 @@ async def test_a_process_that_ends_kindly_costs_nobody_anything_and_says_all_bef
     assert b.missed == 0
 
 
+@pytest.mark.slow
 async def test_a_process_that_falls_makes_the_others_catch_up(over_valkey: Begin) -> None:
     a, b = [await over_valkey() for _ in range(2)]
     assert isinstance(b.broker, RedisBroker)

@@ -203,6 +203,7 @@ async def test_log_without_members_goes(http: httpx.AsyncClient, app_server: Ser
     assert await app_server.db.query(counts) == [0, 0, 0]
 
 
+@pytest.mark.slow
 async def test_files_shrink(app_server: Server, room: Room) -> None:
     if app_server.db.writer is None:
         pytest.skip("only SQLite keeps its file")

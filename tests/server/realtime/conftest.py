@@ -17,7 +17,8 @@ from tests.support.postgres import PostgresServer, postgres_is_available
 
 __all__ = ["no_socket_left"]
 
-_KINDS = ["sqlite", "postgresql"] if os.name == "posix" and postgres_is_available() else ["sqlite"]
+_ON_POSTGRES = pytest.param("postgresql", marks=pytest.mark.slow, id="postgresql")
+_KINDS = ["sqlite", _ON_POSTGRES] if os.name == "posix" and postgres_is_available() else ["sqlite"]
 
 
 @contextlib.contextmanager

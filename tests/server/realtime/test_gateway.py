@@ -24,6 +24,7 @@ from tests.server.process import World
 from tests.server.realtime.device import Closed, Device, outer
 
 
+@pytest.mark.slow
 async def test_an_altered_frame_closes_with_bad_mac(world: World) -> None:
     (ana,) = await world.people(1)
     for position in (0, 31, 32, 33, 41, HEADER):
@@ -230,6 +231,7 @@ async def test_a_slow_reader_is_cut_off_and_catches_up(world: World) -> None:
             assert event.seq == seen
 
 
+@pytest.mark.slow
 async def test_a_flood_is_slowed_down_and_hurts_nobody(world: World) -> None:
     _, bruno, chat_id = await world.pair()
     (ana,) = await world.people(1)

@@ -140,6 +140,7 @@ def test_a_taken_port_is_said_in_a_sentence(data: Path) -> None:
             listen("127.0.0.1", port)
 
 
+@pytest.mark.slow
 def test_a_database_without_its_secrets_is_refused_in_a_sentence(data: Path) -> None:
     server = start_server_process(data)
     assert server.stop() == 0

@@ -38,6 +38,7 @@ async def test_connection_ends(server: ServerProcess, world: World, act: Callabl
     assert (await again.closed()).code == Close.LOGIN_ENDED
 
 
+@pytest.mark.slow
 async def test_rotated_keys_are_taken_up_and_former_ones_still_accepted(own_server: ServerProcess) -> None:
     world = await World.of(own_server)
     [ana, bruno] = await world.people(2)

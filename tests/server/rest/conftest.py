@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from tests.server.fixtures import app_server, clock, database_url, http, server, settings, sqlite_file
+from tests.server.fixtures import app_server, clock, database_url, http, server, settings
 
-__all__ = ["app_server", "clock", "database_url", "http", "server", "settings", "sqlite_file"]
+__all__ = ["app_server", "clock", "database_url", "http", "server", "settings"]

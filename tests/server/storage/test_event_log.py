@@ -128,6 +128,7 @@ async def test_concurrent_flushers_leave_no_gap_and_store_nothing_twice(store: S
         assert await last_seq(store, row) == len(content)
 
 
+@pytest.mark.slow
 async def test_a_reader_never_skips_a_row_while_others_commit(store: Store) -> None:
     row, chat_id = store.chats[0]
     total = 600

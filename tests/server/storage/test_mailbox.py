@@ -39,6 +39,7 @@ async def test_ids_grow_and_are_never_given_twice(store: Store) -> None:
     assert await state(store, bruno) == (4, 0)
 
 
+@pytest.mark.slow
 async def test_concurrent_puts_commit_in_the_order_of_their_ids(store: Store) -> None:
     """A reader that remembers the last id it saw must never miss a lower one that is committed later."""
     ana, bruno, *_ = store.people

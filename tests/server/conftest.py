@@ -1,0 +1,25 @@
+"""What is made once for a process that runs tests of the server; the fixtures that use it are in fixtures.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.server.fixtures import make_in_a_process
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def made_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a server that was started once, with its database of SQLite: to copy."""
+    folder = tmp_path_factory.mktemp("made") / "data"
+    make_in_a_process(folder, f"sqlite:///{folder / 'mensajeria.db'}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_on_postgres(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The same on PostgreSQL: the name of a database and the data folder, to copy."""
+    folder = tmp_path_factory.mktemp("made") / "data"
+    return postgres_server.template("server", lambda url: make_in_a_process(folder, url)), folder
