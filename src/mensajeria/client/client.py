@@ -37,6 +37,7 @@ from mensajeria.client.api import (
 )
 from mensajeria.client.chat import Chat
 from mensajeria.client.control import ControlServer, SendRequest
+from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import own_devices
 from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
@@ -341,7 +342,9 @@ class Client:
         names = {info.did: info for info in await self._context.rest.devices()}
         await self._engine.directory.refresh(self._context.me.uid)
         me = self._context.me
-        return await self._context.store.read(lambda tx: own_devices(me.verified(tx), me.did, names))
+        return await self._context.store.read(
+            lambda tx: own_devices(me.verified(tx), me.did, names, new_devices.unconfirmed(tx))
+        )
 
     async def revoke_device(self, did: bytes, password: Password, *, recovery_code: Password | None = None) -> None:
         """Remove a device: cut off at once and for good. The recovery code is needed on a device of less than a day.
@@ -350,6 +353,14 @@ class Client:
         SecurityError, InputError.
         """
         await self._management.revoke_device(did, _secret(password), recovery_code)
+
+    async def deny_device(self, did: bytes, password: Password, *, recovery_code: Password | None = None) -> None:
+        """A new device is not this person's: cut it off. As `revoke_device`; then think about the password too."""
+        await self._management.revoke_device(did, _secret(password), recovery_code)
+
+    async def confirm_device(self, did: bytes) -> None:
+        """A new device is this person's: it is not shown as new here any more."""
+        await self._management.confirm_device(did)
 
     async def rename_device(self, did: bytes, name: str) -> None:
         """Give a device another name. Raises RefusedError (unknown_device), NetworkError."""

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, TypeVar
 from mensajeria.client.account import Account, Credentials
 from mensajeria.client.account_changes import ChangeFlow, Owner, parse_code
 from mensajeria.client.api import InviteView, NewInvite
+from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY
+from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError, SecurityError
 from mensajeria.client.profiles import Opened, keep_account
 from mensajeria.client.store import Tx
 from mensajeria.client.strength import estimate
 from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.kit.secrets import Secret
-from mensajeria.protocol.ids import b64
+from mensajeria.protocol.ids import Did, b64
 
 if TYPE_CHECKING:
     from mensajeria.protocol import api
@@ -66,7 +68,17 @@ class Management:
 
         await self._opened.store.run(step)
         if did != self._context.me.did:
-            await self._engine.directory.refresh(self._context.me.uid)
+            own = await self._engine.directory.refresh(self._context.me.uid)
+            await self._context.commit(lambda tx, out: self._tell_chats(tx, out, own.list_ver))
+
+    def _tell_chats(self, tx: Tx, out: Outcome, dl_ver: int) -> None:
+        """This device has removed it, so it signs the events, and at once."""
+        new_devices.tell_chats(tx, dl_ver, self._context.me.clock.now_ms())
+        out.sign_events = True
+
+    async def confirm_device(self, did: bytes) -> None:
+        """See `Client.confirm_device`."""
+        await self._opened.store.run(lambda tx: new_devices.confirm(tx, Did(did)))
 
     async def delete_account(self, password: Secret, code: Secret | str | None) -> None:
         """See `Client.delete_account`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mensajeria.client.account import Account
 from mensajeria.client.api import Trust
+from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY, Me
 from mensajeria.client.engine.people import new_contact, updated_contact, verified_list
 from mensajeria.client.profile import Profile, ProfileInfo
@@ -92,6 +93,8 @@ def keep_account(tx: Tx, account: Account, now_ms: int) -> None:
         contact = new_contact(account.verified, account.served, now_ms)
     else:
         contact = updated_contact(known, account.verified, account.served, now_ms)
+        if account.verified.list.backup_ver > verified_list(known).list.backup_ver:  # removed while logged out
+            new_devices.tell_chats(tx, contact.list_ver, now_ms)
     tx.contacts.put(replace(contact, trust=Trust.VERIFIED, sending_blocked=False))
     tx.own.put_device(account.device.dump())
     tx.own.put(SETTINGS_KEY, account.settings_key)

@@ -188,6 +188,8 @@ class DeviceView:
     created_ms: int
     last_seen_ms: int
     current: bool
+    is_new: bool = False
+    """It appeared while this device was part of the account, and nobody has said yet that it is theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,9 +315,11 @@ class IdentityChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeviceListChanged(Event):
-    """The own account has a new device (or lost one)."""
+    """The own account has a new device (or lost one). Is one of `added` not yours? `Client.deny_device`."""
 
     devices: tuple[DeviceView, ...]
+    added: tuple[DeviceView, ...] = ()
+    removed: tuple[Did, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class Context:
     backup: KeyBackup | None = None
     """The first source of the ladder, when the account keeps a backup."""
     ladder_due: asyncio.Event = field(default_factory=asyncio.Event)
+    events_due: asyncio.Event = field(default_factory=asyncio.Event)
     lists_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     chains_due: set[ChatId] = field(default_factory=set)
     """Chats of whose membership events some are missing."""
@@ -91,6 +92,8 @@ class Context:
             self.mail_due.set()
         if out.ask_keys:
             self.ladder_due.set()
+        if out.sign_events:
+            self.events_due.set()
         if out.wanted_lists:
             self.lists_wanted.set()
         if out.wanted_chains:

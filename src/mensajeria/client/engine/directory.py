@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived
+from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.people import Served, new_contact, updated_contact, verify_served
+from mensajeria.client.engine.people import Served, new_contact, updated_contact, verified_list, verify_served
 from mensajeria.client.errors import ClientError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
@@ -69,8 +70,8 @@ class Directory:
             raise await self._warned(error) from error
         except UnsupportedListError as error:
             raise ClientError("newer_version", str(error)) from error
-        mail = Mail()
-        return await self._context.commit_with(mail, lambda tx, out: self._store(tx, out, served, verified))
+        mail, names = Mail(), await self._names(uid, known, verified)
+        return await self._context.commit_with(mail, lambda tx, out: self._store(tx, out, served, verified, names))
 
     async def _verify(self, served: Served, known: Contact | None) -> VerifiedList:
         try:
@@ -90,7 +91,9 @@ class Directory:
         await self._context.commit(warn)
         return error
 
-    def _store(self, tx: Tx, out: Mail, served: Served, verified: VerifiedList) -> Contact:
+    def _store(
+        self, tx: Tx, out: Mail, served: Served, verified: VerifiedList, names: Mapping[bytes, DeviceInfo]
+    ) -> Contact:
         """Pin the list and act on what it changes: identity, parked envelopes, events that needed it."""
         now, uid = self._context.me.clock.now_ms(), Uid(verified.uid)
         known = tx.contacts.get(uid)
@@ -106,11 +109,33 @@ class Directory:
         else:
             tx.contacts.put(fresh)
             if known is not None and uid == self._context.me.uid and fresh.list_ver > known.list_ver:
-                out.events.append(DeviceListChanged(own_devices(verified, self._context.me.did)))
+                self._own_changed(tx, out, verified_list(known), verified, names)
         self._context.envelopes.retry(tx, out, uid)
         for chat_id in tx.chats.with_member(uid):
             self._context.rows.reopen_held(tx, out, chat_id)
         return fresh
+
+    def _own_changed(
+        self, tx: Tx, out: Outcome, before: VerifiedList, after: VerifiedList, names: Mapping[bytes, DeviceInfo]
+    ) -> None:
+        """A device came: is it mine? A device went: every chat is told, in a while by this one if nobody else does."""
+        me, now = self._context.me, self._context.me.clock.now_ms()
+        came, went = new_devices.changes(before, after)
+        new_devices.note(tx, me.did, came, went, now)
+        if after.list.backup_ver > before.list.backup_ver:
+            new_devices.tell_chats(tx, after.ver, new_devices.others_due_ms(now, self._context.chance()))
+            out.sign_events = True
+        shown = own_devices(after, me.did, names, new_devices.unconfirmed(tx))
+        out.events.append(DeviceListChanged(shown, tuple(one for one in shown if one.did in came), tuple(went)))
+
+    async def _names(self, uid: Uid, known: Contact | None, verified: VerifiedList) -> Mapping[bytes, DeviceInfo]:
+        """What the server calls the own devices, when there is news of them."""
+        if uid != self._context.me.uid or known is None or verified.ver <= known.list_ver:
+            return {}
+        try:
+            return {info.did: info for info in await self._context.rest.devices()}
+        except ClientError:
+            return {}
 
     @staticmethod
     def _identity_changed(tx: Tx, out: Outcome, contact: Contact, now: int) -> None:
@@ -134,14 +159,17 @@ class Directory:
 
 
 def own_devices(
-    verified: VerifiedList, own: Did, names: Mapping[bytes, DeviceInfo] | None = None
+    verified: VerifiedList,
+    own: Did,
+    names: Mapping[bytes, DeviceInfo] | None = None,
+    new: frozenset[Did] = frozenset(),
 ) -> tuple[DeviceView, ...]:
     """The account's devices: which they are is signed, names and times are the server's word."""
     shown = []
     for device in verified.list.devices:
         info = (names or {}).get(device.did)
         name, seen = (info.name, info.last_seen_ms) if info is not None else (device.did.hex()[:8], 0)
-        shown.append(DeviceView(Did(device.did), name, device.created, seen, device.did == own))
+        shown.append(DeviceView(Did(device.did), name, device.created, seen, device.did == own, device.did in new))
     return tuple(shown)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from mensajeria.client.api import ConnectionChanged, ConnectionPhase
 from mensajeria.client.core import link as core
 from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.device_events import DeviceEvents
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.inbound import Inbound
 from mensajeria.client.engine.login import LoginKeeper
@@ -230,6 +231,7 @@ class Engine:
             group.create_task(inbound.run())
             await self.sending.start(session, group, inbound.level)
             upkeep.start(group)
+            group.create_task(DeviceEvents(self._context, self.directory, inbound.level).run())
             self._link.caught_up()
             self._level.set()
             await self._tell()

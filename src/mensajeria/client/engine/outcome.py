@@ -22,6 +22,8 @@ class Outcome:
     """Chats of whose membership events some are missing."""
     ask_keys: bool = False
     """The ladder of key requests has something to do."""
+    sign_events: bool = False
+    """Chats must be told that an own device was removed."""
     mail: bool = False
     """There are sealed envelopes to send."""
 

@@ -14,6 +14,7 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import b64
+from mensajeria.protocol.records import Signed
 
 if TYPE_CHECKING:
     import httpx
@@ -206,6 +207,11 @@ class RestApi:
         """Accept or decline a message request."""
         body = api.ChatAnswer(accept=accept).model_dump_json().encode()
         await self._call("PUT", f"/v1/chats/{b64(chat_id)}/answer", body)
+
+    async def append_member_event(self, chat_id: bytes, event: Signed) -> api.MemberEventStored:
+        """Append the next event of a chat's membership chain; event_conflict when another one came first."""
+        request = api.MemberEventRequest(event=api.SignedModel(body=event.body, sig=event.sig))
+        return await self._ask("POST", f"/v1/chats/{b64(chat_id)}/events", api.MemberEventStored, request)
 
     async def devices(self) -> list[api.DeviceInfo]:
         """The account's devices as the server shows them: names and times are the server's word."""
