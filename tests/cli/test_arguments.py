@@ -21,6 +21,7 @@ COMMANDS = (
     "login",
     "recover",
     "devices",
+    "health",
     "password",
     "logout",
     "delete-account",

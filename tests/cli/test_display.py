@@ -98,3 +98,13 @@ def test_devices_and_events_are_lines(console: Console) -> None:
 @pytest.mark.parametrize("time_ms", [-1, 0, 1 << 62])
 def test_any_time_that_a_sender_claims_can_be_shown(time_ms: int) -> None:
     assert len(display.moment(time_ms)) == len("2026-11-24 18:09")
+
+
+def test_a_new_device_of_the_account_is_told_with_what_to_do_about_it(console: Console) -> None:
+    new = api.DeviceView(Did(b"\xab" * 16), "¿quién?", 1, 2, current=False, is_new=True)
+    line = display.event_line(api.DeviceListChanged((new,), (new,)), console)
+    assert line is not None
+    assert "devices deny abababab" in line
+    assert "¿quién?" in line
+    assert "devices deny" in display.device_line(new, console)
+    assert display.event_line(api.DeviceListChanged((), (), (new.did,)), console) is None

@@ -88,7 +88,13 @@ def device_line(device: DeviceView, console: Console) -> str:
         created=moment(device.created_ms),
         seen=moment(device.last_seen_ms),
     )
+    if device.is_new:
+        line += console.ink.yellow(f" ({console.tr('devices.new')})")
     return f"{line} ({console.tr('devices.this')})" if device.current else line
+
+
+def _new_device(device: DeviceView, console: Console) -> str:
+    return console.tr("listen.device", name=one_line(device.name), id=device.did.hex()[:8])
 
 
 def event_line(event: Event, console: Console) -> str | None:
@@ -100,6 +106,8 @@ def event_line(event: Event, console: Console) -> str | None:
             return console.ink.yellow(console.tr("listen.request", name=one_line(chat_name(chat, console))))
         case api.IdentityChanged(_, person):
             return console.ink.yellow(console.tr("listen.identity", name=one_line(person.handle)))
+        case api.DeviceListChanged(_, added) if added:
+            return console.ink.yellow("\n".join(_new_device(device, console) for device in added))
         case api.SecurityWarning(code, _, params):
             return console.ink.red(one_line(console.translator.error(code, params)))
         case api.EventsLost(count):

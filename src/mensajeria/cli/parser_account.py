@@ -17,6 +17,7 @@ def add_account_commands(builder: Builder) -> None:
     for name in ("register", "login", "recover"):
         _entrance(builder, name)
     _devices(builder)
+    _health(builder)
     _password(builder)
     _leaving(builder)
     _invites(builder)
@@ -57,10 +58,16 @@ def _approved(builder: Builder, parser: Parser) -> None:
 def _devices(builder: Builder) -> None:
     devices = builder.command("devices", "devices")
     _approved(builder, devices)
-    actions = ("list", "revoke", "rename")
+    actions = ("list", "revoke", "rename", "confirm", "deny")
     builder.option(devices, "action", nargs="?", choices=actions, default="list", key="devices_action")
     builder.option(devices, "device", nargs="?", metavar="DEVICE", key="devices_device")
     builder.option(devices, "name", nargs="?", metavar="NAME", key="devices_name")
+
+
+def _health(builder: Builder) -> None:
+    health = builder.command("health", "health", key="health_command")
+    builder.profile(health)
+    builder.json(health)
 
 
 def _password(builder: Builder) -> None:

@@ -88,6 +88,7 @@ def device_record(device: DeviceView) -> dict[str, Any]:
         "created_ms": device.created_ms,
         "last_seen_ms": device.last_seen_ms,
         "current": device.current,
+        "is_new": device.is_new,
     }
 
 
@@ -115,8 +116,13 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 
             }
         case api.IdentityChanged(chat_id, person, blocked):
             return {"type": "identity", "chat": chat_id.hex(), "from": person.handle, "blocked": blocked}
-        case api.DeviceListChanged(devices):
-            return {"type": "devices", "devices": [device_record(device) for device in devices]}
+        case api.DeviceListChanged(devices, added, removed):
+            return {
+                "type": "devices",
+                "devices": [device_record(device) for device in devices],
+                "added": [device.did.hex() for device in added],
+                "removed": [did.hex() for did in removed],
+            }
         case api.SecurityWarning(code, chat_id, params):
             chat_hex = None if chat_id is None else chat_id.hex()
             return {"type": "security", "code": code, "chat": chat_hex, "params": dict(params)}

@@ -24,6 +24,7 @@ from mensajeria.client.api import (
     ConnectionChanged,
     ConnectionPhase,
     DeviceView,
+    Health,
     IdentityChanged,
     InviteView,
     Message,
@@ -42,6 +43,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import own_devices
 from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
 from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.health import health_of
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import (
@@ -345,6 +347,10 @@ class Client:
         return await self._context.store.read(
             lambda tx: own_devices(me.verified(tx), me.did, names, new_devices.unconfirmed(tx))
         )
+
+    async def health(self) -> Health:
+        """What of the messages and keys does not work on this device; needs no network."""
+        return await self._context.store.read(health_of)
 
     async def revoke_device(self, did: bytes, password: Password, *, recovery_code: Password | None = None) -> None:
         """Remove a device: cut off at once and for good. The recovery code is needed on a device of less than a day.

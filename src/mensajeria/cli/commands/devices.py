@@ -1,4 +1,4 @@
-"""`mensajeria devices`: list the account's devices, remove one, give one another name."""
+"""`mensajeria devices`: list the account's devices, remove one, confirm or deny a new one, give one another name."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    wanted = {"list": 0, "revoke": 1, "rename": 2}[args.action]
+    wanted = {"list": 0, "revoke": 1, "rename": 2, "confirm": 1, "deny": 1}[args.action]
     if sum(value is not None for value in (args.device, args.name)) != wanted:
         raise UsageError("device_arguments")
 
 
 async def _run(args: argparse.Namespace, console: Console) -> None:
-    actions = {"list": _list, "revoke": _revoke, "rename": _rename}
+    actions = {"list": _list, "revoke": _revoke, "rename": _rename, "confirm": _confirm, "deny": _revoke}
     try:
         async with asyncio.timeout(args.timeout), opened(args, console, offline=args.action != "list") as client:
             await actions[args.action](client, args, console)
@@ -62,6 +62,15 @@ async def _revoke(client: Client, args: argparse.Namespace, console: Console) ->
         console.record(type="device_revoked", did=device.did.hex())
     else:
         console.say("devices.revoked", name=one_line(device.name))
+
+
+async def _confirm(client: Client, args: argparse.Namespace, console: Console) -> None:
+    device = await _find(client, args.device)
+    await client.confirm_device(device.did)
+    if console.as_json:
+        console.record(type="device_confirmed", did=device.did.hex())
+    else:
+        console.say("devices.confirmed", name=one_line(device.name))
 
 
 async def _rename(client: Client, args: argparse.Namespace, console: Console) -> None:

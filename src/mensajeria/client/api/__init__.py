@@ -35,6 +35,7 @@ from mensajeria.client.api.core import (
     TypingChanged,
 )
 from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
+from mensajeria.client.api.health import Health
 
 __all__ = [
     "NO_PARAMS",
@@ -51,6 +52,7 @@ __all__ = [
     "EventsLost",
     "GroupRole",
     "GroupView",
+    "Health",
     "IdentityChanged",
     "InviteView",
     "MemberView",
