@@ -33,6 +33,8 @@ EVENTS = [
     api.IdentityChanged(CHAT, BRUNO, blocked=True),
     api.DeviceListChanged((DEVICE,)),
     api.SecurityWarning("server_changed", CHAT, {"handle": "bruno"}),
+    api.VerificationChanged(api.Verification(BRUNO, api.VerificationPhase.COMPARING, (("🐶", "dog"),))),
+    api.TrustChanged(CHAT, BRUNO, api.VerificationMethod.EMOJI),
     api.EventsLost(4),
 ]
 

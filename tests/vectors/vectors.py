@@ -20,6 +20,7 @@ from mensajeria.crypto.password import prestretch
 from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.crypto.root import AccountRoot
 from mensajeria.crypto.safety import safety_number
+from mensajeria.crypto.sas import Party, commitment
 from mensajeria.crypto.todevice import envelope_info
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import frames, records
@@ -29,7 +30,9 @@ from mensajeria.protocol.channel import channel_key, login_transcript
 from mensajeria.protocol.codec import ChannelKeys, Direction, FrameWriter, encode_plain
 from mensajeria.protocol.devices import ZERO_HASH, device_list_hash, encode_device_list
 from mensajeria.protocol.encoding import H, cat, encode
+from mensajeria.protocol.links import code_text, invite_id, invite_mac, link_text
 from mensajeria.protocol.membership import direct_chat_id, encode_member_event, event_hash, group_chat_id, start_direct
+from mensajeria.protocol.records_trust import InviteLink, InviteProof, LogEvidence, VerificationCode, Verify
 from mensajeria.protocol.signing import Ctx, signing_input
 from mensajeria.protocol.transparency import (
     encode_leaf,
@@ -51,7 +54,7 @@ ROOT = AccountRoot(Secret(bytes(range(32))), 1)
 
 def computed() -> dict[str, str]:
     """Name -> hex or text, for everything that fixed inputs determine."""
-    return {**_encodings(), **_accounts(), **_chats(), **_channel(), **_log()}
+    return {**_encodings(), **_accounts(), **_chats(), **_channel(), **_log(), **_trust()}
 
 
 def _encodings() -> dict[str, str]:
@@ -202,6 +205,31 @@ def _log() -> dict[str, str]:
         "handle_label": handle_label(SERVER, "ana").hex(),
         "handle_value": handle_value(A).hex(),
         "tree_head": encode(head).hex(),
+    }
+
+
+def _trust() -> dict[str, str]:
+    starter, accepter = Party(A, DID, b"1" * 32), Party(B, MID, b"2" * 32)
+    code = VerificationCode(server_id=SERVER, uid=A, idfp=b"1" * 32, nonce=MID, size=7, root=b"r" * 32)
+    link = InviteLink(
+        url="https://chat.example.org",
+        server_id=SERVER,
+        log_key=b"l" * 32,
+        token=b"t" * 16,
+        uid=A,
+        idfp=b"1" * 32,
+        secret=b"x" * 32,
+    )
+    return {
+        "sas_commitment": commitment(MID, starter, accepter, b"k" * 32).hex(),
+        "verify_accept": encode(Verify(vid=MID, step="accept", data=b"h" * 32)).hex(),
+        "verify_cancel": encode(Verify(vid=MID, step="cancel", data=b"mismatch")).hex(),
+        "verification_code": code_text(code),
+        "invite_link": link_text(link),
+        "invite_proof": encode(
+            InviteProof(invite=invite_id(b"t" * 16), mac=invite_mac(b"x" * 32, invitee=b"2" * 32, inviter=b"1" * 32))
+        ).hex(),
+        "log_evidence": encode(LogEvidence(size=7, ask=True, head=records.Signed(b"head", b"s" * 64))).hex(),
     }
 
 

@@ -10,7 +10,7 @@ from mensajeria.client import api
 
 if TYPE_CHECKING:
     from mensajeria.cli.console import Console
-    from mensajeria.client.api import ChatView, DeviceView, Event, Message
+    from mensajeria.client.api import ChatView, DeviceView, Event, Message, SecurityEntry
 
 _LATEST_MS: Final = 253_370_764_800_000
 """Beginning of the year 9999: a sender can claim any time."""
@@ -97,6 +97,24 @@ def _new_device(device: DeviceView, console: Console) -> str:
     return console.tr("listen.device", name=one_line(device.name), id=device.did.hex()[:8])
 
 
+def security_line(entry: SecurityEntry, console: Console) -> str:
+    """A line of a chat's security timeline."""
+    tr, params = console.translator.tr, dict(entry.params)
+    if entry.kind is api.SecurityKind.WARNING:
+        text = console.ink.red(one_line(console.translator.error(params.pop("code"), params)))
+    elif entry.kind is api.SecurityKind.MEMBERSHIP:
+        key = f"security.membership.{params['type']}"
+        text = one_line(tr(key if console.translator.has(key) else "security.membership.other", **params))
+    else:
+        if "method" in params:
+            params["method"] = tr(f"verification.method.{params['method']}")
+        if "reason" in params:
+            params["reason"] = tr(f"verification.{params['reason']}")
+        name = "?" if entry.person is None else entry.person.handle
+        text = one_line(tr(f"security.{entry.kind}", **{"name": name, **params}))
+    return f"{console.ink.dim(moment(entry.at_ms))}  {text}"
+
+
 def event_line(event: Event, console: Console) -> str | None:
     """A line of `listen`; None for what people need not see there."""
     match event:
@@ -110,6 +128,9 @@ def event_line(event: Event, console: Console) -> str | None:
             return console.ink.yellow("\n".join(_new_device(device, console) for device in added))
         case api.SecurityWarning(code, _, params):
             return console.ink.red(one_line(console.translator.error(code, params)))
+        case api.VerificationChanged(verification) if verification.phase is api.VerificationPhase.INCOMING:
+            name = one_line(verification.person.handle)
+            return console.ink.yellow(console.translator.tr("verification.incoming", name=name))
         case api.EventsLost(count):
             return console.ink.yellow(console.tr("listen.lost", count=count))
         case _:

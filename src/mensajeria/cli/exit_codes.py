@@ -61,6 +61,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "recovery_code_invalid",
         "name_invalid",
         "ambiguous_chat",
+        "code_invalid",
     ),
     Exit.BAD_CREDENTIALS: ("bad_credentials", "recovery_invalid"),
     Exit.NAME_NOT_AVAILABLE: ("handle_taken", "handle_invalid"),
@@ -93,6 +94,9 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "group_busy",
         "group_superseded",
         "not_a_group",
+        "verification_running",
+        "no_verification",
+        "no_chat",
     ),
     Exit.IDENTITY_CHANGED: ("identity_changed",),
     Exit.NOT_FOUND: (
@@ -116,6 +120,9 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "chat_tampered",
         "group_forked",
         "chain_refused",
+        "verification_mismatch",
+        "verification_failed",
+        "not_verified",
     ),
     Exit.LOGIN_ENDED: (
         "login_ended",

@@ -172,6 +172,7 @@ def _message_commands(builder: Builder) -> None:
     builder.waiting(history)
     builder.json(history)
     _chats_command(builder)
+    _verify_command(builder)
 
 
 def _chats_command(builder: Builder) -> None:
@@ -184,6 +185,17 @@ def _chats_command(builder: Builder) -> None:
         chats, "action", nargs="?", choices=("list", "accept", "decline"), default="list", key="chats_action"
     )
     builder.option(chats, "chat", nargs="?", metavar="USER_OR_CHAT", key="chats_chat")
+
+
+def _verify_command(builder: Builder) -> None:
+    verify = builder.command("verify", "verify")
+    builder.profile(verify)
+    builder.waiting(verify)
+    builder.json(verify)
+    actions = ("show", "number", "start", "confirm", "cancel", "qr", "timeline")
+    builder.option(verify, "action", choices=actions, key="verify_action")
+    builder.option(verify, "person", nargs="?", metavar="USER_OR_CHAT", key="verify_person")
+    builder.option(verify, "code", nargs="?", metavar="CODE", key="verify_code")
 
 
 def _window_commands(builder: Builder) -> None:

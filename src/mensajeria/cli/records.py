@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from mensajeria.client import api
 
 if TYPE_CHECKING:
-    from mensajeria.client.api import ChatView, DeviceView, Event, GroupView, MemberView, Message
+    from mensajeria.client.api import (
+        ChatView,
+        ContactSecurity,
+        DeviceView,
+        Event,
+        GroupView,
+        MemberView,
+        Message,
+        Verification,
+    )
 
 _TYPES: Final = {
     api.MessageKind.TEXT: "message",
@@ -92,6 +101,34 @@ def device_record(device: DeviceView) -> dict[str, Any]:
     }
 
 
+def verification_record(state: Verification) -> dict[str, Any]:
+    """Where comparing emoji with a person stands."""
+    return {
+        "type": "verification",
+        "person": state.person.handle,
+        "phase": str(state.phase),
+        "emoji": [list(pair) for pair in state.emoji],
+        "reason": state.reason,
+        "by_me": state.by_me,
+    }
+
+
+def security_record(found: ContactSecurity) -> dict[str, Any]:
+    """What is known of who a person is."""
+    return {
+        "type": "contact",
+        "person": found.person.handle,
+        "uid": found.person.uid.hex(),
+        "trust": str(found.person.trust),
+        "verified_by": None if found.verified_by is None else str(found.verified_by),
+        "verified_ms": found.verified_ms,
+        "sending_blocked": found.sending_blocked,
+        "safety_number": found.safety_number,
+        "devices": found.devices,
+        "logged": found.logged,
+    }
+
+
 def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one line for each kind
     """A line of `listen`; None for what is no news there (a chat's view, unless it is a request)."""
     match event:
@@ -126,6 +163,11 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 
         case api.SecurityWarning(code, chat_id, params):
             chat_hex = None if chat_id is None else chat_id.hex()
             return {"type": "security", "code": code, "chat": chat_hex, "params": dict(params)}
+        case api.VerificationChanged(verification):
+            return verification_record(verification)
+        case api.TrustChanged(chat_id, person):
+            chat_hex = None if chat_id is None else chat_id.hex()
+            return {"type": "trust", "chat": chat_hex, "person": person.handle, "trust": str(person.trust)}
         case api.EventsLost(count):
             return {"type": "lost", "count": count}
         case _:

@@ -14,13 +14,17 @@ from mensajeria.client.api import (
     MessageState,
     MessageStateChanged,
     Page,
+    SecurityEntry,
+    SecurityKind,
     SentMessage,
     Trust,
 )
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.trust import note
 from mensajeria.client.errors import InputError, SendBlockedError, StateError
+from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, NewMessage
 from mensajeria.client.store.values import Chat as StoredChat
@@ -185,12 +189,17 @@ class Chat:
             contact = tx.contacts.get(chat.peer)
             if contact is not None and (contact.sending_blocked or contact.trust is Trust.CHANGED):
                 tx.contacts.set_trust(chat.peer, Trust.FIRST_USE)
+                note(tx, self._context.me.clock.now_ms(), SecurityKind.IDENTITY_ACCEPTED, chat.peer)
             for chat_id in tx.chats.with_peer(chat.peer):
                 tx.chats.set_identity_changed(chat_id, changed=False)
                 out.touched.add(chat_id)
 
         await self._context.commit(step)
         self._engine.sending.wake(self.chat_id)
+
+    async def security_timeline(self) -> tuple[SecurityEntry, ...]:
+        """What happened to the security of this chat and its people, oldest first."""
+        return await Security(self._context, self._engine).timeline(self.chat_id)
 
     # --- inside ---
 

@@ -64,6 +64,7 @@ from mensajeria.client.profiles import (
     new_profile,
     open_profile,
 )
+from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
 from mensajeria.client.transport.address import ServerAddress, parse_address
 from mensajeria.client.transport.auth_channel import AuthChannel
@@ -126,6 +127,8 @@ class Client:
         rest = RestApi(self._http, keeper)
         self._context = Context(me, self._opened.store, rest, self._emitter, self._opened.vault)
         self._engine = Engine(self._context, keeper, self._reach.address, self._reach.tls)
+        self.security = Security(self._context, self._engine)
+        """Making sure of people."""
         self._management = Management(self._opened, self._context, self._engine, self._open_channel)
 
     async def _open_channel(self) -> AuthChannel:

@@ -36,6 +36,16 @@ from mensajeria.client.api.core import (
 )
 from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
 from mensajeria.client.api.health import Health
+from mensajeria.client.api.trust import (
+    ContactSecurity,
+    SecurityEntry,
+    SecurityKind,
+    TrustChanged,
+    Verification,
+    VerificationChanged,
+    VerificationMethod,
+    VerificationPhase,
+)
 
 __all__ = [
     "NO_PARAMS",
@@ -46,6 +56,7 @@ __all__ = [
     "Closed",
     "ConnectionChanged",
     "ConnectionPhase",
+    "ContactSecurity",
     "DeviceListChanged",
     "DeviceView",
     "Event",
@@ -67,9 +78,16 @@ __all__ = [
     "NewInvite",
     "Page",
     "Person",
+    "SecurityEntry",
+    "SecurityKind",
     "SecurityWarning",
     "SentMessage",
     "ServerView",
     "Trust",
+    "TrustChanged",
     "TypingChanged",
+    "Verification",
+    "VerificationChanged",
+    "VerificationMethod",
+    "VerificationPhase",
 ]

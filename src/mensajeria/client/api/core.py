@@ -84,7 +84,14 @@ class Trust(StrEnum):
 
     FIRST_USE = "first_use"
     VERIFIED = "verified"
+    INVITE = "invite"
+    """By an invite's link: it named this very identity, and was passed on outside the server."""
     CHANGED = "changed"
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the person knows by other means than the server's word who this is."""
+        return self in {Trust.VERIFIED, Trust.INVITE}
 
 
 class ConnectionPhase(StrEnum):

@@ -87,6 +87,8 @@ class Context:
             self.memberships.forget()
             raise
         self.emitter.emit(*out.events, *changed)
+        for act in out.after:
+            act()
         if isinstance(out, Mail) and (out.acks or out.broken or out.asked):
             self.mail.append(out)
             self.mail_due.set()

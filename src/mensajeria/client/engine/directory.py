@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived
+from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived, SecurityKind
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import Served, new_contact, updated_contact, verified_list, verify_served
+from mensajeria.client.engine.trust import note, note_list
 from mensajeria.client.errors import ClientError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
@@ -106,8 +107,11 @@ class Directory:
                 return known
             tx.contacts.put(fresh)
             self._identity_changed(tx, out, fresh, now)
+            note(tx, now, SecurityKind.IDENTITY_CHANGED, uid, former=known.idfp.hex()[:16], idfp=fresh.idfp.hex()[:16])
         else:
             tx.contacts.put(fresh)
+            if known is not None:
+                note_list(tx, now, uid, verified_list(known), verified)
             if known is not None and uid == self._context.me.uid and fresh.list_ver > known.list_ver:
                 self._own_changed(tx, out, verified_list(known), verified, names)
         self._context.envelopes.retry(tx, out, uid)

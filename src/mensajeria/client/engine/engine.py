@@ -20,6 +20,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
 from mensajeria.client.engine.upkeep import Upkeep
+from mensajeria.client.engine.verifying import Verifier
 from mensajeria.client.errors import ClientError, RefusedError, SecurityError, StateError
 from mensajeria.client.store import Tx
 from mensajeria.client.transport.address import ServerAddress
@@ -54,6 +55,7 @@ class Engine:
         self.directory = Directory(context)
         self._mailer = Mailer(context)
         self.sending = Sending(context, self.directory, self._mailer)
+        self.verifier = Verifier(context, self.directory, self.sending.wake)
 
     # --- what the client asks ---
 
@@ -232,6 +234,7 @@ class Engine:
             await self.sending.start(session, group, inbound.level)
             upkeep.start(group)
             group.create_task(DeviceEvents(self._context, self.directory, inbound.level).run())
+            group.create_task(self.verifier.run(lambda letters: self._mailer.deliver(session, letters)))
             self._link.caught_up()
             self._level.set()
             await self._tell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mensajeria.client.api import Event, SecurityWarning
@@ -24,6 +25,8 @@ class Outcome:
     """The ladder of key requests has something to do."""
     sign_events: bool = False
     """Chats must be told that an own device was removed."""
+    after: list[Callable[[], None]] = field(default_factory=list)
+    """Called in the event loop, in order: for what lives in memory only."""
     mail: bool = False
     """There are sealed envelopes to send."""
 

@@ -105,5 +105,5 @@ def updated_contact(known: Contact, verified: VerifiedList, served: Served, now_
     )
     if verified.idfp == known.idfp:
         return fresh
-    blocked = known.sending_blocked or known.trust is Trust.VERIFIED
+    blocked = known.sending_blocked or known.trust.is_verified
     return replace(fresh, trust=Trust.CHANGED, sending_blocked=blocked, former_idfp=known.idfp)

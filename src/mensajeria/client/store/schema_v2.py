@@ -31,7 +31,24 @@ CREATE TABLE pending_events(
   chat INTEGER PRIMARY KEY REFERENCES chats, dl_ver INTEGER NOT NULL, tries INTEGER NOT NULL, next_ms INTEGER NOT NULL);
 CREATE INDEX pending_events_due ON pending_events(next_ms);
 """
-_TRUST: Final = ""
+_TRUST: Final = """
+CREATE TABLE verified(
+  uid BLOB NOT NULL, idfp BLOB NOT NULL, method TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  PRIMARY KEY(uid, idfp)) WITHOUT ROWID;
+CREATE TABLE verify_requests(
+  vid BLOB PRIMARY KEY, uid BLOB NOT NULL, did BLOB NOT NULL, idfp BLOB NOT NULL, at_ms INTEGER NOT NULL,
+  open INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE security_events(
+  id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, uid BLOB, chat_id BLOB, params TEXT NOT NULL);
+CREATE INDEX security_events_uid ON security_events(uid) WHERE uid IS NOT NULL;
+CREATE INDEX security_events_chat ON security_events(chat_id) WHERE chat_id IS NOT NULL;
+CREATE TABLE issued_invites(
+  id BLOB PRIMARY KEY, secret BLOB NOT NULL, uses_left INTEGER NOT NULL, expires_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE inviters(
+  uid BLOB PRIMARY KEY, idfp BLOB NOT NULL, invite BLOB NOT NULL, secret BLOB NOT NULL, open INTEGER NOT NULL)
+  WITHOUT ROWID;
+CREATE TABLE welcomes(chat_id BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
 _KEY_LOG: Final = ""
 _FILES: Final = ""
 

@@ -14,6 +14,7 @@ from mensajeria.client.store.outbox import Outbox
 from mensajeria.client.store.own_keys import OwnKeys
 from mensajeria.client.store.rows import Rows
 from mensajeria.client.store.todevice import Envelopes, KeyRequests, OlmPeers
+from mensajeria.client.store.trust import Trusts
 from mensajeria.client.store.views import Views
 
 
@@ -22,7 +23,7 @@ class Tx:
 
     __slots__ = (
         "chats", "contacts", "envelopes", "groups", "health", "inbound", "messages", "meta", "olm", "outbound",
-        "outbox", "own", "pending_events", "replays", "requests", "rows", "sources", "views",
+        "outbox", "own", "pending_events", "replays", "requests", "rows", "sources", "trust", "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -44,3 +45,4 @@ class Tx:
         self.sources = KeySources(db)
         self.pending_events = PendingEvents(db)
         self.health = HealthFacts(db)
+        self.trust = Trusts(db)

@@ -6,7 +6,7 @@ import hashlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.client.api import Cause, MessageKind, Trust
+from mensajeria.client.api import Cause, MessageKind
 from mensajeria.client.api import ConnectionPhase as ClientPhase
 from mensajeria.client.api import MessageState as ClientState
 from mensajeria.desktop.viewmodels.types import (
@@ -91,7 +91,7 @@ def person(value: ClientPerson) -> Person:
         handle=value.handle,
         name="",
         hue=hue_of(value.uid),
-        verified=value.trust is Trust.VERIFIED,
+        verified=value.trust.is_verified,
     )
 
 
@@ -193,7 +193,7 @@ def chat_row(view: ChatView, *, own_title: str, typing: bool = False) -> ChatRow
         sort_ms=view.activity_ms,
         unread=view.unread,
         last_state=_STATES[last.state] if last and last.outgoing else MessageState.NONE,
-        verified=peer is not None and peer.trust is Trust.VERIFIED,
+        verified=peer is not None and peer.trust.is_verified,
         draft=view.draft,
         typing=typing,
         request=not view.accepted,
