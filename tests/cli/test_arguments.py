@@ -17,6 +17,7 @@ from mensajeria.client.i18n import Translator
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "serve",
+    "verify",
     "register",
     "login",
     "recover",

@@ -129,7 +129,7 @@ def security_record(found: ContactSecurity) -> dict[str, Any]:
     }
 
 
-def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one line for each kind
+def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911, PLR0912 - one line for each kind
     """A line of `listen`; None for what is no news there (a chat's view, unless it is a request)."""
     match event:
         case api.MessageReceived(message):
