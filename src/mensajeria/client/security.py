@@ -125,7 +125,8 @@ class Security:
         def read(tx: Tx) -> tuple[SecurityEntry, ...]:
             if tx.chats.get(chat_id) is None:
                 raise InputError("unknown_chat")
-            members = self._context.memberships.of(tx, chat_id).now.members
+            chain = self._context.memberships.of(tx, chat_id)
+            members = chain.now.members if chain.states else ()  # of a group before its first event
             return timeline(tx, chat_id, [Uid(uid) for uid in members])
 
         return await self._context.store.read(read)
