@@ -89,6 +89,11 @@ class Context:
         self.emitter.emit(*out.events, *changed)
         for act in out.after:
             act()
+        self._follow_up(out)
+        return value
+
+    def _follow_up(self, out: Outcome) -> None:
+        """Wake who has something to do now."""
         if isinstance(out, Mail) and (out.acks or out.broken or out.asked):
             self.mail.append(out)
             self.mail_due.set()
@@ -101,7 +106,6 @@ class Context:
         if out.wanted_chains:
             self.chains_due.update(out.wanted_chains)
             self.chains_wanted.set()
-        return value
 
     async def allow_more(self) -> None:
         """Let the vault allow the next block of encryptions. Raises ProfileError; then nothing may be encrypted."""
