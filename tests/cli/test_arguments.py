@@ -28,6 +28,7 @@ COMMANDS = (
     "delete-account",
     "invite",
     "send",
+    "download",
     "listen",
     "history",
     "chats",

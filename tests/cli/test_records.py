@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mensajeria.cli.display import size_text
 from mensajeria.cli.records import chat_record, device_record, event_record, message_record
 from mensajeria.client import api
 from mensajeria.protocol.errors import Code
@@ -36,6 +37,7 @@ EVENTS = [
     api.VerificationChanged(api.Verification(BRUNO, api.VerificationPhase.COMPARING, (("🐶", "dog"),))),
     api.TrustChanged(CHAT, BRUNO, api.VerificationMethod.EMOJI),
     api.EventsLost(4),
+    api.TransferProgress(api.Transfer(CHAT, TEXT.mid, api.Direction.UPLOAD, 5, 9)),
 ]
 
 
@@ -44,13 +46,35 @@ def test_a_message() -> None:
         "type": "message", "chat": "63" * 32, "mid": "6d" * 16, "seq": 3, "order": 7, "from": "bruno",
         "from_uid": "62" * 16, "outgoing": False, "text": "hola 👋", "state": "received", "sent_ms": 1000,
         "clock_off": False, "cause": None, "params": None, "error": None,
+        "attachment": None,
     }  # fmt: skip
+
+
+def test_a_file_without_its_thumbnail() -> None:
+    file = api.Attachment("foto.jpg", "image/jpeg", 9, api.AttachmentState.SAVED, risky=False, width=4, height=3,
+                          blurhash="L0", thumb=b"thumb", saved_to="/x/foto.jpg")  # fmt: skip
+    assert message_record(replace(TEXT, kind=api.MessageKind.FILE, attachment=file))["attachment"] == {
+        "name": "foto.jpg", "media": "image/jpeg", "size": 9, "state": "saved", "risky": False, "width": 4, "height": 3,
+        "blurhash": "L0", "saved_to": "/x/foto.jpg",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (999_999, "1 MB"), (1_234_567, "1.23 MB"), (1 << 44, "17.6 TB")],
+)
+def test_sizes_for_people(size: int, text: str) -> None:
+    assert size_text(size) == text
 
 
 @pytest.mark.parametrize("kind", list(api.MessageKind))
 def test_only_a_message_that_a_person_wrote_has_a_text(kind: api.MessageKind) -> None:
     record = message_record(replace(TEXT, kind=kind, cause=api.Cause.TAMPERED, params={"count": "2"}))
-    assert (record["type"] == "message") == (record["text"] != "") == (kind is api.MessageKind.TEXT)
+    assert (
+        (record["type"] == "message")
+        == (record["text"] != "")
+        == (kind in {api.MessageKind.TEXT, api.MessageKind.FILE})
+    )
     assert (record["cause"], record["params"]) == ("tampered", {"count": "2"})
 
 

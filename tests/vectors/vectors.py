@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mensajeria.crypto import aead, padding
 from mensajeria.crypto.body import pack_body
+from mensajeria.crypto.files import FileSealer, Metadata, sealed_size
 from mensajeria.crypto.identity import DeviceCard
 from mensajeria.crypto.message import delete_hash, delete_key, delete_token, seal_message
 from mensajeria.crypto.password import prestretch
@@ -32,6 +33,7 @@ from mensajeria.protocol.devices import ZERO_HASH, device_list_hash, encode_devi
 from mensajeria.protocol.encoding import H, cat, encode
 from mensajeria.protocol.links import code_text, invite_id, invite_mac, link_text
 from mensajeria.protocol.membership import direct_chat_id, encode_member_event, event_hash, group_chat_id, start_direct
+from mensajeria.protocol.records_files import FileBody
 from mensajeria.protocol.records_trust import InviteLink, InviteProof, LogEvidence, VerificationCode, Verify
 from mensajeria.protocol.signing import Ctx, signing_input
 from mensajeria.protocol.transparency import (
@@ -54,7 +56,7 @@ ROOT = AccountRoot(Secret(bytes(range(32))), 1)
 
 def computed() -> dict[str, str]:
     """Name -> hex or text, for everything that fixed inputs determine."""
-    return {**_encodings(), **_accounts(), **_chats(), **_channel(), **_log(), **_trust()}
+    return {**_encodings(), **_accounts(), **_chats(), **_channel(), **_log(), **_trust(), **_files()}
 
 
 def _encodings() -> dict[str, str]:
@@ -230,6 +232,25 @@ def _trust() -> dict[str, str]:
             InviteProof(invite=invite_id(b"t" * 16), mac=invite_mac(b"x" * 32, invitee=b"2" * 32, inviter=b"1" * 32))
         ).hex(),
         "log_evidence": encode(LogEvidence(size=7, ask=True, head=records.Signed(b"head", b"s" * 64))).hex(),
+    }
+
+
+def _files() -> dict[str, str]:
+    body = FileBody(
+        blob=A, key=b"k" * 32, sha256=b"h" * 32, size=5, name="día.jpg", media="image/jpeg", width=4, height=3,
+        blurhash="L00000fQfQfQfQfQfQfQfQfQfQfQ", thumb=b"thumb", caption="en la playa",
+    )  # fmt: skip
+    metadata = Metadata("día.jpg", "image/jpeg", 70_000)
+    sealer = FileSealer(metadata)
+    vars(sealer)["key"] = Secret(b"k" * 32)  # the sealer's own way is a key that nobody chooses
+    ciphertext = b"".join(sealer.seal([bytes(range(250)) * 280]))
+    return {
+        "file.body": encode(body).hex(),
+        "file.ad": metadata.additional_data().hex(),
+        "file.ciphertext_sha256": sealer.sha256.hex(),
+        "file.first_bytes": ciphertext[:64].hex(),
+        "file.last_tag": ciphertext[-16:].hex(),
+        **{f"file.sealed_size.{n}": str(sealed_size(n)) for n in (0, 4096, 4097, 65_536, 10**6, 10**10)},
     }
 
 

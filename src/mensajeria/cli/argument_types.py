@@ -41,3 +41,11 @@ def number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):  # noqa: PLR2004 - below 2^53
         raise ValueError(text)
     return int(text)
+
+
+def message_id(text: str) -> bytes:
+    """A message's id: 32 hexadecimal digits."""
+    given = bytes.fromhex(text)
+    if len(given) != 16 or len(text) != 32:  # noqa: PLR2004 - as the protocol has it
+        raise ValueError(text)
+    return given

@@ -10,7 +10,7 @@ from mensajeria.client import api
 
 if TYPE_CHECKING:
     from mensajeria.cli.console import Console
-    from mensajeria.client.api import ChatView, DeviceView, Event, Message, SecurityEntry
+    from mensajeria.client.api import Attachment, ChatView, DeviceView, Event, Message, SecurityEntry
 
 _LATEST_MS: Final = 253_370_764_800_000
 """Beginning of the year 9999: a sender can claim any time."""
@@ -42,6 +42,7 @@ _CAUSES: Final = {
     api.Cause.GROUP_FORKED: "service.group_forked",
     api.Cause.MEMBER_SKIPPED: "service.member_skipped",
 }
+_UNITS: Final = ("kB", "MB", "GB", "TB")
 _INDENT: Final = " " * 4
 
 
@@ -140,12 +141,30 @@ def event_line(event: Event, console: Console) -> str | None:
 def _body(message: Message, console: Console) -> str:
     if message.kind is api.MessageKind.TEXT:
         return f"[{console.translator.tr('group.late')}] {message.text}" if message.late else message.text
+    if message.attachment is not None:
+        return _file(message.attachment, message.text, console)
     if message.cause is None:
         return f"[{console.translator.tr('unreadable.unknown')}]"
     params: dict[str, object] = {"name": message.sender.handle, **_numbers(message)}
     if "role" in params:
         params["role"] = console.translator.tr(f"group.role.{params['role']}")
     return f"[{console.translator.tr(_CAUSES[message.cause], **params)}]"
+
+
+def _file(attachment: Attachment, caption: str, console: Console) -> str:
+    what = console.tr("files.attached", name=one_line(attachment.name), size=size_text(attachment.size))
+    warning = f"; {console.tr('files.risky')}" if attachment.risky else ""
+    return f"[{what}{warning}]{' ' if caption else ''}{caption}"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people, in units of 1000 as file managers count."""
+    if size < 1000:  # noqa: PLR2004 - the unit
+        return f"{size} B"
+    value, unit = size / 1000, 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004 - would be shown as 1000
+        value, unit = value / 1000, unit + 1
+    return f"{value:.3g} {_UNITS[unit]}"
 
 
 def _numbers(message: Message) -> dict[str, object]:

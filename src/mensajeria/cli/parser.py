@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from mensajeria.cli.argument_types import count, path_from, port, seconds
+from mensajeria.cli.argument_types import count, message_id, path_from, port, seconds
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.terminal import one_line
 
@@ -157,9 +157,22 @@ def _message_commands(builder: Builder) -> None:
     builder.profile(send)
     builder.option(send, "--to", required=True, metavar="USER_OR_CHAT")
     builder.option(send, "text", nargs="?", metavar="TEXT", key="send_text")
+    builder.option(
+        send, "--file", type=Path, action="append", default=[], metavar="PATH", dest="files", key="send_file"
+    )
+    builder.option(send, "--as-file", action="store_true")
+    builder.option(send, "--progress", action="store_true")
     builder.option(send, "--no-wait", action="store_true")
     builder.waiting(send)
     builder.json(send)
+    download = builder.command("download", "download")
+    builder.profile(download)
+    builder.option(download, "--with", required=True, metavar="USER_OR_CHAT", dest="peer")
+    builder.option(download, "mid", type=message_id, metavar="MID", key="download_mid")
+    builder.option(download, "--to", type=Path, required=True, metavar="PATH", key="download_to")
+    builder.option(download, "--progress", action="store_true")
+    builder.waiting(download)
+    builder.json(download)
     listen = builder.command("listen", "listen")
     builder.profile(listen)
     builder.option(listen, "--accept-all", action="store_true")

@@ -8,6 +8,7 @@ from mensajeria.client import api
 
 if TYPE_CHECKING:
     from mensajeria.client.api import (
+        Attachment,
         ChatView,
         ContactSecurity,
         DeviceView,
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
         GroupView,
         MemberView,
         Message,
+        Transfer,
         Verification,
     )
 
 _TYPES: Final = {
     api.MessageKind.TEXT: "message",
+    api.MessageKind.FILE: "message",
     api.MessageKind.UNKNOWN: "unreadable",
     api.MessageKind.UNREADABLE: "unreadable",
     api.MessageKind.NOTICE: "notice",
@@ -37,13 +40,41 @@ def message_record(message: Message) -> dict[str, Any]:
         "from": message.sender.handle,
         "from_uid": message.sender.uid.hex(),
         "outgoing": message.outgoing,
-        "text": message.text if message.kind is api.MessageKind.TEXT else "",
+        "text": message.text if message.kind in {api.MessageKind.TEXT, api.MessageKind.FILE} else "",
         "state": str(message.state),
         "sent_ms": message.sent_ms,
         "clock_off": message.clock_off,
         "cause": None if message.cause is None else str(message.cause),
         "params": dict(message.params) or None,
         "error": None if message.error is None else str(message.error),
+        "attachment": None if message.attachment is None else attachment_record(message.attachment),
+    }
+
+
+def attachment_record(attachment: Attachment) -> dict[str, Any]:
+    """The file of a message. The thumbnail is left out: it is no text."""
+    return {
+        "name": attachment.name,
+        "media": attachment.media,
+        "size": attachment.size,
+        "state": str(attachment.state),
+        "risky": attachment.risky,
+        "width": attachment.width or None,
+        "height": attachment.height or None,
+        "blurhash": attachment.blurhash or None,
+        "saved_to": attachment.saved_to,
+    }
+
+
+def transfer_record(transfer: Transfer) -> dict[str, Any]:
+    """How far a file is."""
+    return {
+        "type": "progress",
+        "chat": transfer.chat_id.hex(),
+        "mid": transfer.mid.hex(),
+        "direction": str(transfer.direction),
+        "done": transfer.done,
+        "total": transfer.total,
     }
 
 
@@ -138,6 +169,8 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911,
             return {"type": "changed", "message": message_record(message)}
         case api.MessageRemoved(chat_id, mid, order):
             return {"type": "removed", "chat": chat_id.hex(), "mid": mid.hex(), "order": order}
+        case api.TransferProgress(transfer):
+            return transfer_record(transfer)
         case api.ChatChanged(chat):
             is_request = not chat.accepted
             return {"type": "request", "chat": chat.chat_id.hex(), "from": chat.name} if is_request else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from mensajeria.client.api import (
@@ -111,12 +112,47 @@ class Chat:
         await self._engine.sending.enqueue(self.chat_id, lambda tx, out: self._add(tx, out, mid, text, body))
         return SentMessage(self.chat_id, mid)
 
+    async def send_file(self, path: Path, caption: str = "", *, as_image: bool | None = None) -> SentMessage:
+        """Encrypt a copy of a file and queue it; return once that is stored. The original may go away then.
+
+        Args:
+            path: the file.
+            caption: a text that goes with it; may be empty.
+            as_image: a picture is turned upright, gets a thumbnail, and loses what it tells about its maker (EXIF,
+                place, comments). None: every picture; False: the bytes as they are; True: it must be one.
+
+        Raises:
+            InputError: file_unreadable, not_a_file, file_changed, image_invalid, image_too_large, too_large,
+                malformed_text, unknown_chat.
+            ProfileError: disk_full, store_failed.
+            SendBlockedError: the verified contact's identity changed: `accept_identity` first.
+        """
+        mid = await self._engine.uploads.send(self.chat_id, Path(path), caption, as_image=as_image)
+        return SentMessage(self.chat_id, mid)
+
+    async def download(self, mid: Mid, to: Path) -> Path:
+        """Fetch, verify and save a message's file; where it is then. Goes on where an earlier call was interrupted.
+
+        Args:
+            mid: the message.
+            to: a folder (the file's name is made harmless and replaces nothing), or a path where nothing is yet.
+
+        Raises:
+            InputError: unknown_message, no_attachment, target_exists, target_unwritable.
+            StateError: request_pending: nothing is fetched before the request is accepted.
+            ProfileError: disk_full, store_failed.
+            RefusedError: file_gone: the server does not have it any more.
+            SecurityError: file_tampered: it is not what the message says; nothing of it was kept.
+            NetworkError: what has arrived is kept for the next call.
+        """
+        return await self._engine.downloads.fetch(self.chat_id, mid, Path(to))
+
     async def retry(self, mid: Mid) -> None:
         """Queue a failed message again, behind the others. Raises InputError (unknown_message)."""
 
         def step(tx: Tx, out: Outcome) -> None:
             self._stored(tx)
-            if not tx.outbox.requeue(self.chat_id, mid):
+            if not (self._engine.uploads.retry(tx, out, self.chat_id, mid) or tx.outbox.requeue(self.chat_id, mid)):
                 raise InputError("unknown_message")
             change = tx.messages.to_end(self.chat_id, mid, self._context.me.uid)
             out.events.append(MessageStateChanged(change.message, change.previous_order))
@@ -126,14 +162,16 @@ class Chat:
         self._engine.sending.wake(self.chat_id)
 
     async def discard(self, mid: Mid) -> None:
-        """Drop a failed message. Raises InputError (unknown_message)."""
+        """Drop a failed message, or one whose file is on its way. Raises InputError (unknown_message)."""
 
         def step(tx: Tx, out: Outcome) -> None:
             self._stored(tx)
-            item = tx.outbox.get(self.chat_id, mid)
-            if item is None or item.failed is None:
-                raise InputError("unknown_message")
-            tx.outbox.remove(self.chat_id, mid)
+            if not self._engine.uploads.give_up(tx, out, self.chat_id, mid):
+                item = tx.outbox.get(self.chat_id, mid)
+                if item is None or item.failed is None:
+                    raise InputError("unknown_message")
+                tx.outbox.remove(self.chat_id, mid)
+                out.uploads = tx.uploads.remove(self.chat_id, mid)
             order = tx.messages.discard(self.chat_id, mid, self._context.me.uid)
             if order is not None:
                 out.events.append(MessageDiscarded(self.chat_id, mid, order))

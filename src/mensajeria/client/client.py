@@ -34,10 +34,11 @@ from mensajeria.client.api import (
     Person,
     SentMessage,
     ServerView,
+    Transfer,
     Trust,
 )
 from mensajeria.client.chat import Chat
-from mensajeria.client.control import ControlServer, SendRequest
+from mensajeria.client.control import ControlServer, DownloadRequest, Request, SendFileRequest
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import own_devices
@@ -125,7 +126,8 @@ class Client:
         self._http = RestClient(self._reach.address, self._reach.tls)
         keeper = LoginKeeper(me, self._opened.store, self._http)
         rest = RestApi(self._http, keeper)
-        self._context = Context(me, self._opened.store, rest, self._emitter, self._opened.vault)
+        folder = self._opened.profile.folder
+        self._context = Context(me, self._opened.store, rest, self._emitter, self._opened.vault, folder)
         self._engine = Engine(self._context, keeper, self._reach.address, self._reach.tls)
         self.security = Security(self._context, self._engine)
         """Making sure of people."""
@@ -449,6 +451,11 @@ class Client:
         """Everything from now on: `async for event in client.events()`. Each call gives a consumer its own queue."""
         return self._emitter.stream(limit)
 
+    @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Files on their way now; `TransferProgress` tells how they go on."""
+        return self._engine.transfers.running
+
     async def caught_up(self) -> None:
         """Wait until everything the server has for this device is stored. Raises StateError when that cannot be."""
         if self._closed:
@@ -477,7 +484,7 @@ class Client:
     async def _is_sent(self, mid: Mid) -> bool:
         def read(tx: Tx) -> str | bool:
             for chat in tx.chats.all():
-                item = tx.outbox.get(chat.chat_id, mid)
+                item = tx.outbox.get(chat.chat_id, mid) or tx.uploads.get(chat.chat_id, mid)
                 if item is not None:
                     return item.failed or False
             return True
@@ -594,14 +601,21 @@ class Client:
     ) -> None:
         await self.close()
 
-    async def _handed_over(self, request: SendRequest) -> SentMessage:
-        """Another process of this user asks this one to send."""
-        to = request.to
-        chat = self.chat(bytes.fromhex(to)) if _CHAT_ID.fullmatch(to) else await self.direct_chat(to)
-        sent = await chat.send_text(request.text)
+    async def _handed_over(self, request: Request) -> SentMessage | Path:
+        """Another process of this user asks this one to do something."""
+        if isinstance(request, DownloadRequest):
+            return await (await self._chat_named(request.peer)).download(Mid(request.mid), Path(request.to))
+        chat = await self._chat_named(request.to)
+        if isinstance(request, SendFileRequest):
+            sent = await chat.send_file(Path(request.path), request.caption, as_image=request.as_image)
+        else:
+            sent = await chat.send_text(request.text)
         if request.wait:
             await self.wait_sent(sent.mid)
         return sent
+
+    async def _chat_named(self, name: str) -> Chat:
+        return self.chat(bytes.fromhex(name)) if _CHAT_ID.fullmatch(name) else await self.direct_chat(name)
 
 
 async def _keep(opened: Opened, account: Account, reach: _Reach, clock: Clock) -> None:

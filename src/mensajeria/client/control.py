@@ -1,4 +1,4 @@
-"""The local socket of an open profile: another process of the same user hands a text over to the one that has it open.
+"""The local socket of an open profile: another process of the same user hands work over to the one that has it open.
 
 `control.sock` (0600, in the profile's folder 0700). One connection carries one request and one answer, each a u32
 length and a msgpack value. Only where there are Unix sockets; elsewhere the profile is simply in use.
@@ -28,6 +28,8 @@ MAX_CONNECTIONS: Final = 16
 REQUEST_TIMEOUT_S: Final = 5.0
 _MAX_SOCKET_PATH: Final = 100
 _Code = Annotated[str, msgspec.Meta(max_length=64)]
+_Target = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 T = TypeVar("T")
 
 
@@ -40,6 +42,33 @@ class SendRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
     def __repr__(self) -> str:
         return "SendRequest(…)"
+
+
+class SendFileRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
+    """Send a file of this machine to a user or chat."""
+
+    to: _Target
+    path: _Path
+    caption: Annotated[str, msgspec.Meta(max_length=limits.TEXT_MAX_BYTES)]
+    as_image: bool | None
+    wait: bool
+
+    def __repr__(self) -> str:
+        return "SendFileRequest(…)"
+
+
+class DownloadRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
+    """Save the file of a message of the chat with a user, or of a chat."""
+
+    peer: _Target
+    mid: Bytes16
+    to: _Path
+
+
+class Saved(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=6):
+    """The file is there."""
+
+    path: _Path
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
@@ -56,9 +85,11 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     detail: Annotated[str, msgspec.Meta(max_length=1024)] = ""
 
 
-Handler = Callable[[SendRequest], Awaitable[SentMessage]]
-_request: Final = msgspec.msgpack.Decoder(SendRequest)
-_answer: Final[msgspec.msgpack.Decoder[Sent | Failed]] = msgspec.msgpack.Decoder(Sent | Failed)
+Request = SendRequest | SendFileRequest | DownloadRequest
+Answer = Sent | Saved | Failed
+Handler = Callable[[Request], Awaitable[SentMessage | Path]]
+_request: Final[msgspec.msgpack.Decoder[Request]] = msgspec.msgpack.Decoder(Request)
+_answer: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -66,12 +97,12 @@ class MalformedControlError(ValueError):
     """The other side did not speak this protocol."""
 
 
-def decode_request(data: bytes) -> SendRequest:
+def decode_request(data: bytes) -> Request:
     """Raises MalformedControlError for anything that is not one request."""
     return _decode(data, _request)
 
 
-def decode_answer(data: bytes) -> Sent | Failed:
+def decode_answer(data: bytes) -> Answer:
     """Raises MalformedControlError for anything that is not one answer."""
     return _decode(data, _answer)
 
@@ -142,12 +173,12 @@ class ControlServer:
             finally:
                 writer.close()
 
-    async def _answer(self, request: SendRequest) -> Sent | Failed:
+    async def _answer(self, request: Request) -> Answer:
         try:
-            sent = await self._handler(request)
+            done = await self._handler(request)
         except ClientError as error:
             return Failed(error.code[:64], error.detail[:1024])
-        return Sent(sent.chat_id, sent.mid)
+        return Saved(str(done)) if isinstance(done, Path) else Sent(done.chat_id, done.mid)
 
 
 async def hand_over(folder: Path, *, to: str, text: str, wait: bool) -> SentMessage:
@@ -157,15 +188,40 @@ async def hand_over(folder: Path, *, to: str, text: str, wait: bool) -> SentMess
         ProfileError: profile_in_use: nobody answers on the socket.
         ClientError: what the sending failed with, under its code.
     """
+    return _sent(await _ask(folder, SendRequest(to, text, wait)))
+
+
+async def hand_over_file(
+    folder: Path, *, to: str, path: Path, caption: str, as_image: bool | None, wait: bool
+) -> SentMessage:
+    """`hand_over` for a file: the other process reads it. `path` must be absolute. Raises as `hand_over`."""
+    return _sent(await _ask(folder, SendFileRequest(to, str(path), caption, as_image, wait)))
+
+
+async def hand_over_download(folder: Path, *, peer: str, mid: bytes, to: Path) -> Path:
+    """Ask the process that has the profile open to save a file. `to` must be absolute. Raises as `hand_over`."""
+    answer = await _ask(folder, DownloadRequest(peer, mid, str(to)))
+    if not isinstance(answer, Saved):
+        raise ProfileError("profile_in_use", "an answer to another question")
+    return Path(answer.path)
+
+
+def _sent(answer: Sent | Saved) -> SentMessage:
+    if not isinstance(answer, Sent):
+        raise ProfileError("profile_in_use", "an answer to another question")
+    return SentMessage(ChatId(answer.chat_id), Mid(answer.mid))
+
+
+async def _ask(folder: Path, request: Request) -> Sent | Saved:
     try:
         async with _connected(folder) as (reader, writer):
-            await _write(writer, SendRequest(to, text, wait))
+            await _write(writer, request)
             answer = decode_answer(await _read(reader))
     except (OSError, MalformedControlError) as error:
         raise ProfileError("profile_in_use", "the process that has the profile open does not answer") from error
     if isinstance(answer, Failed):
         raise ClientError(answer.code, answer.detail)
-    return SentMessage(ChatId(answer.chat_id), Mid(answer.mid))
+    return answer
 
 
 @contextlib.asynccontextmanager
@@ -191,7 +247,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         raise MalformedControlError("ended early") from error
 
 
-async def _write(writer: asyncio.StreamWriter, value: SendRequest | Sent | Failed) -> None:
+async def _write(writer: asyncio.StreamWriter, value: Request | Answer) -> None:
     data = msgspec.msgpack.encode(value)
     if len(data) > MAX_BYTES:
         raise InputError("too_large")

@@ -54,7 +54,8 @@ class InputError(ClientError):
     """The caller's.
 
     Codes: handle_invalid, bad_address, insecure_address, bad_ca_file, weak_password, empty_text, too_large,
-    invite_invalid, unknown_chat, unknown_message.
+    invite_invalid, unknown_chat, unknown_message, file_unreadable, not_a_file, file_changed, image_invalid,
+    image_too_large, no_attachment, target_exists, target_unwritable.
     """
 
 
@@ -62,7 +63,7 @@ class ProfileError(ClientError):
     """This device's.
 
     Codes: profile_in_use, profile_exists, profile_missing, profile_damaged, profile_newer, passphrase_needed,
-    passphrase_wrong, keyring_failed, key_lost, store_failed, other_account.
+    passphrase_wrong, keyring_failed, key_lost, store_failed, other_account, disk_full.
     """
 
 
@@ -90,12 +91,12 @@ class SecurityError(ClientError):
     """The server's, or somebody's in between; nothing of it was used.
 
     Codes: server_changed, identity_swapped, list_rolled_back, list_forked, list_invalid, prekey_invalid,
-    weak_parameters, login_tampered, chat_tampered.
+    weak_parameters, login_tampered, chat_tampered, file_tampered.
     """
 
 
 class StateError(ClientError):
-    """Codes: closed, offline, login_ended, and those of its children."""
+    """Codes: closed, offline, login_ended, request_pending, and those of its children."""
 
 
 class MessageFailedError(StateError):

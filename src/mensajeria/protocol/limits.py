@@ -109,6 +109,15 @@ FILE_CHUNK_MIN: Final = 256 << 10
 """Bytes of an upload step, except the last one: bounds the number of parts."""
 FILE_CHUNK_MAX: Final = 8 << 20
 FILE_UNFINISHED_MS: Final = 24 * 3600 * 1000
+FILE_CHUNK: Final = 64 << 10
+"""Plaintext bytes under one tag."""
+FILE_PAD_FROM: Final = 4 << 10
+"""A smaller file is padded to this, a larger one to its Padmé size."""
+FILE_MAX_BYTES: Final = 1 << 44
+"""Far above what any server takes; far below what the counter of chunks can number."""
+FILE_NAME_MAX_BYTES: Final = 255
+FILE_THUMB_MAX_BYTES: Final = 16 << 10
+IMAGE_MAX_SIDE: Final = 65_535
 
 # Key backup
 BACKUP_BLOB_MAX: Final = 4096

@@ -19,13 +19,18 @@ from mensajeria.client.api import SentMessage
 from mensajeria.client.control import (
     MAX_BYTES,
     ControlServer,
+    DownloadRequest,
     Failed,
     MalformedControlError,
+    Request,
+    SendFileRequest,
     SendRequest,
     Sent,
     decode_answer,
     decode_request,
     hand_over,
+    hand_over_download,
+    hand_over_file,
 )
 from mensajeria.client.errors import ClientError, ProfileError, StateError
 from mensajeria.protocol import limits
@@ -39,19 +44,19 @@ class Handler:
     """Remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.requests: list[SendRequest] = []
+        self.requests: list[Request] = []
         self.error: ClientError | None = None
         self.asked = asyncio.Semaphore(0)
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def __call__(self, request: SendRequest) -> SentMessage:
+    async def __call__(self, request: Request) -> SentMessage | Path:
         self.requests.append(request)
         self.asked.release()
         await self.hold.wait()
         if self.error is not None:
             raise self.error
-        return SENT
+        return Path(request.to) / "foto.jpg" if isinstance(request, DownloadRequest) else SENT
 
 
 @pytest.fixture
@@ -73,6 +78,19 @@ async def test_a_text_is_handed_over(tmp_path: Path, handler: Handler) -> None:
     assert await hand_over(tmp_path, to="bruno", text="hola\nñ", wait=True) == SENT
     assert handler.requests == [SendRequest("bruno", "hola\nñ", True)]
     assert "hola" not in repr(handler.requests)
+
+
+async def test_a_file_is_handed_over_by_its_path(tmp_path: Path, handler: Handler) -> None:
+    path = Path("/casa/ana/foto.jpg")
+    assert await hand_over_file(tmp_path, to="bruno", path=path, caption="mira", as_image=None, wait=True) == SENT
+    assert handler.requests == [SendFileRequest("bruno", "/casa/ana/foto.jpg", "mira", None, True)]
+    assert "mira" not in repr(handler.requests)
+
+
+async def test_a_download_is_handed_over(tmp_path: Path, handler: Handler) -> None:
+    saved = await hand_over_download(tmp_path, peer="bruno", mid=b"m" * 16, to=Path("/casa/ana"))
+    assert saved == Path("/casa/ana/foto.jpg")
+    assert handler.requests == [DownloadRequest("bruno", b"m" * 16, "/casa/ana")]
 
 
 async def test_only_the_owner_may_connect(tmp_path: Path, handler: Handler) -> None:
@@ -244,5 +262,4 @@ def test_every_altered_request_is_a_value_or_the_declared_error() -> None:
             request = decode_request(bytes(data))
         except MalformedControlError:
             continue
-        assert request.to
-        assert request.text
+        assert isinstance(request, DownloadRequest | SendFileRequest) or request.text

@@ -34,6 +34,7 @@ from mensajeria.client.api.core import (
     Trust,
     TypingChanged,
 )
+from mensajeria.client.api.files import Attachment, AttachmentState, Direction, Transfer, TransferProgress
 from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
 from mensajeria.client.api.health import Health
 from mensajeria.client.api.trust import (
@@ -49,6 +50,8 @@ from mensajeria.client.api.trust import (
 
 __all__ = [
     "NO_PARAMS",
+    "Attachment",
+    "AttachmentState",
     "Cause",
     "ChatChanged",
     "ChatKind",
@@ -59,6 +62,7 @@ __all__ = [
     "ContactSecurity",
     "DeviceListChanged",
     "DeviceView",
+    "Direction",
     "Event",
     "EventsLost",
     "GroupRole",
@@ -83,6 +87,8 @@ __all__ = [
     "SecurityWarning",
     "SentMessage",
     "ServerView",
+    "Transfer",
+    "TransferProgress",
     "Trust",
     "TrustChanged",
     "TypingChanged",

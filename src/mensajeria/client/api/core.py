@@ -15,6 +15,7 @@ from mensajeria.client.api.groups import ChatKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mensajeria.client.api.files import Attachment
     from mensajeria.client.api.groups import GroupView
     from mensajeria.kit.secrets import Secret
     from mensajeria.protocol.errors import Code
@@ -38,6 +39,8 @@ class MessageKind(StrEnum):
     """What stands at a place of the timeline."""
 
     TEXT = "text"
+    FILE = "file"
+    """See `Message.attachment`; `text` is its caption."""
     UNKNOWN = "unknown"
     """A type that this version does not know: kept, read again after an update."""
     UNREADABLE = "unreadable"
@@ -138,6 +141,8 @@ class Message:
     params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
     error: Code | None = None
     clock_off: bool = False
+    attachment: Attachment | None = None
+    """The file of a message of the kind FILE."""
 
     @property
     def late(self) -> bool:

@@ -10,6 +10,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Change
 from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
+from mensajeria.protocol.records_files import FILE
 
 
 def acked_name(session_id: SessionId) -> str:
@@ -26,6 +27,8 @@ def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: in
         tx.meta.raise_to(acked_name(item.sealed.session_id), item.sealed.idx + 1)
     tx.outbound.voids_declared(chat_id, mid)
     tx.outbox.remove(chat_id, mid)
+    if item.type == FILE:
+        out.uploads = tx.uploads.remove(chat_id, mid) or out.uploads
     change = tx.messages.ack(chat_id, mid, me.uid, seq=seq, server_ms=server_ms)
     if change is not None:
         out.events.append(MessageStateChanged(change.message, change.previous_order))

@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, TypeVar
 
 from mensajeria.client.api import ChatChanged, Event
@@ -39,6 +40,8 @@ class Context:
     rest: RestApi
     emitter: Emitter
     vault: Vault
+    folder: Path
+    """The profile's."""
     memberships: Memberships = field(init=False)
     rows: RowReader = field(init=False)
     envelopes: EnvelopeReader = field(init=False)
@@ -56,6 +59,8 @@ class Context:
     mail: deque[Mail] = field(default_factory=deque)
     """What envelopes ask for, until somebody answers."""
     mail_due: asyncio.Event = field(default_factory=asyncio.Event)
+    uploads_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Encrypted copies of files are to be sent, or are not needed any more."""
 
     def __post_init__(self) -> None:
         self.memberships = Memberships(self.me)
@@ -101,6 +106,8 @@ class Context:
             self.ladder_due.set()
         if out.sign_events:
             self.events_due.set()
+        if out.uploads:
+            self.uploads_due.set()
         if out.wanted_lists:
             self.lists_wanted.set()
         if out.wanted_chains:

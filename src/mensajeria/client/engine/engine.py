@@ -13,13 +13,16 @@ from mensajeria.client.core import link as core
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.device_events import DeviceEvents
 from mensajeria.client.engine.directory import Directory
+from mensajeria.client.engine.downloads import Downloads
 from mensajeria.client.engine.inbound import Inbound
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
+from mensajeria.client.engine.transfers import Transfers
 from mensajeria.client.engine.upkeep import Upkeep
+from mensajeria.client.engine.uploads import Uploads
 from mensajeria.client.engine.verifying import Verifier
 from mensajeria.client.errors import ClientError, RefusedError, SecurityError, StateError
 from mensajeria.client.store import Tx
@@ -56,6 +59,9 @@ class Engine:
         self._mailer = Mailer(context)
         self.sending = Sending(context, self.directory, self._mailer)
         self.verifier = Verifier(context, self.directory, self.sending.wake)
+        self.transfers = Transfers(context.emitter)
+        self.uploads = Uploads(context, self.sending, self.transfers)
+        self.downloads = Downloads(context, self.transfers)
 
     # --- what the client asks ---
 
@@ -235,6 +241,7 @@ class Engine:
             upkeep.start(group)
             group.create_task(DeviceEvents(self._context, self.directory, inbound.level).run())
             group.create_task(self.verifier.run(lambda letters: self._mailer.deliver(session, letters)))
+            group.create_task(self.uploads.run())
             self._link.caught_up()
             self._level.set()
             await self._tell()
@@ -270,7 +277,7 @@ class Engine:
             raise SecurityError("epoch_rolled_back")
 
     async def _tell(self, wait_s: float = 0.0) -> None:
-        pending = await self._context.store.read(lambda tx: tx.outbox.count())
+        pending = await self._context.store.read(lambda tx: tx.outbox.count() + tx.uploads.count())
         retry_at = int(self._context.me.clock.now_ms() + wait_s * 1000) if wait_s else 0
         code = self._link.code
         self._context.emitter.emit(ConnectionChanged(self._link.phase, retry_at, code, pending))

@@ -27,6 +27,8 @@ class Outcome:
     """Chats must be told that an own device was removed."""
     after: list[Callable[[], None]] = field(default_factory=list)
     """Called in the event loop, in order: for what lives in memory only."""
+    uploads: bool = False
+    """There are files to upload, or encrypted copies that nobody needs any more."""
     mail: bool = False
     """There are sealed envelopes to send."""
 

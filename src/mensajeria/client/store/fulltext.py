@@ -36,7 +36,7 @@ def forget_text(db: Db, message_id: int) -> None:
     if db.changed("DELETE FROM unindexed WHERE id = ?", message_id) == 0:
         db.execute(
             "INSERT INTO messages_fts(messages_fts, rowid, text, scope) "
-            "SELECT 'delete', id, text, scope FROM messages WHERE id = ? AND kind = 'text'",
+            "SELECT 'delete', id, text, scope FROM messages WHERE id = ? AND kind IN ('text', 'file')",
             message_id,
         )
 

@@ -11,6 +11,7 @@ from mensajeria.client.store.chats import chat_key, recount
 from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.errors import StoreMisuseError
+from mensajeria.client.store.files import attachment_of
 from mensajeria.client.store.fulltext import forget_text
 from mensajeria.client.store.values import MAX_NOTICES, MAX_SEQ, ORDER_SHIFT, PENDING_BASE, Change, NewMessage
 from mensajeria.protocol.errors import Code
@@ -18,14 +19,17 @@ from mensajeria.protocol.ids import ChatId, Mid, Uid
 
 SELECT: Final = (
     "SELECT c.chat_id, m.mid, m.ord, m.seq, m.sender, p.handle, p.trust, m.outgoing, m.kind, m.text, m.state, "
-    "m.sent_ms, m.cause, m.params, m.error, m.clock_off FROM messages m JOIN chats c ON c.key = m.chat "
-    "LEFT JOIN contacts p ON p.uid = m.sender"
+    "m.sent_ms, m.cause, m.params, m.error, m.clock_off, f.body, f.saved FROM messages m "
+    "JOIN chats c ON c.key = m.chat LEFT JOIN contacts p ON p.uid = m.sender "
+    "LEFT JOIN attachments f ON f.message = m.id"
 )
 """Columns for `message_of`."""
 _INSERT: Final = (
     "INSERT INTO messages(chat, ord, seq, mid, sender, outgoing, kind, text, state, sent_ms, server_ms, counted, "
     "clock_off, cause, params, inner) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+WORDED: Final = frozenset({MessageKind.TEXT, MessageKind.FILE})
+"""Kinds whose text a person wrote: shown and searched."""
 _BEFORE: Final = {
     MessageState.DELIVERED: (MessageState.SENT.value, MessageState.SENT.value),
     MessageState.READ: (MessageState.SENT.value, MessageState.DELIVERED.value),
@@ -150,8 +154,7 @@ class Messages:
             raise StoreMisuseError("no message at that place")
         forget_text(self._db, message_id)
         self._db.execute(sql, *params)
-        if new.kind is MessageKind.TEXT:
-            self._db.execute("INSERT INTO unindexed VALUES(?)", message_id)
+        self._attach(message_id, new)
         recount(self._db, key)
         return Change(self._known(new.chat_id, order), order)
 
@@ -254,12 +257,13 @@ class Messages:
             sender=person(new.sender, *sender),
             outgoing=new.outgoing,
             kind=new.kind,
-            text=new.text if new.kind is MessageKind.TEXT else "",
+            text=new.text if new.kind in WORDED else "",
             state=new.state,
             sent_ms=new.sent_ms,
             cause=new.cause,
             params=new.params,
             clock_off=new.clock_off,
+            attachment=attachment_of(new.file, None),
         )
 
     def _known(self, chat_id: ChatId, order: int) -> Message:
@@ -274,8 +278,16 @@ class Messages:
             _INSERT, key, order, new.seq, mid, sender, outgoing, kind, text, state, new.sent_ms, new.server_ms,
             new.counted, new.clock_off, cause, params, inner,
         )  # fmt: skip
-        if new.kind is MessageKind.TEXT:
-            self._db.execute("INSERT INTO unindexed VALUES(last_insert_rowid())")
+        if new.kind in WORDED:
+            self._attach(self._db.value("SELECT last_insert_rowid()"), new)
+
+    def _attach(self, message_id: int, new: NewMessage) -> None:
+        """What belongs to a message besides its row: its words in the index, its file."""
+        if new.kind in WORDED:
+            self._db.execute("INSERT INTO unindexed VALUES(?)", message_id)
+        if new.file is not None:
+            sql = "INSERT OR REPLACE INTO attachments(message, body) VALUES(?, ?)"
+            self._db.execute(sql, message_id, new.file)
 
     def _any(self, key: int, condition: str, bound: int) -> bool:
         return self._db.one(f"SELECT 1 FROM messages WHERE chat = ? AND {condition} LIMIT 1", key, bound) is not None
@@ -301,7 +313,7 @@ def message_of(row: Row) -> Message:
     """The message in a row of `SELECT`."""
     (
         chat_id, mid, order, seq, sender, handle, trust, outgoing, kind, text, state, sent, cause, params, error,
-        clock_off,
+        clock_off, file, saved,
     ) = row  # fmt: skip
     return Message(
         chat_id=ChatId(chat_id),
@@ -311,13 +323,14 @@ def message_of(row: Row) -> Message:
         sender=person(sender, handle, trust),
         outgoing=bool(outgoing),
         kind=MessageKind(kind),
-        text=text if kind == MessageKind.TEXT else "",
+        text=text if kind in WORDED else "",
         state=MessageState(state),
         sent_ms=sent,
         cause=None if cause is None else Cause(cause),
         params=NO_PARAMS if params is None else json.loads(params),
         error=None if error is None else Code(error),
         clock_off=bool(clock_off),
+        attachment=None if file is None else attachment_of(file, saved),
     )
 
 

@@ -50,7 +50,20 @@ CREATE TABLE inviters(
 CREATE TABLE welcomes(chat_id BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _KEY_LOG: Final = ""
-_FILES: Final = ""
+_FILES: Final = """
+CREATE TABLE attachments(message INTEGER PRIMARY KEY REFERENCES messages, body BLOB NOT NULL, saved TEXT);
+CREATE TRIGGER attachments_gone AFTER DELETE ON messages BEGIN
+  DELETE FROM attachments WHERE message = old.id;
+END;
+CREATE TRIGGER attachments_replaced AFTER UPDATE OF kind ON messages WHEN new.kind <> 'file' BEGIN
+  DELETE FROM attachments WHERE message = old.id;
+END;
+CREATE TABLE uploads(
+  position INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL REFERENCES chats, mid BLOB NOT NULL,
+  stage TEXT NOT NULL UNIQUE, sealed INTEGER NOT NULL, body BLOB NOT NULL, file_id BLOB,
+  done INTEGER NOT NULL DEFAULT 0, failed TEXT);
+CREATE UNIQUE INDEX uploads_mid ON uploads(chat, mid);
+"""
 
 _PARTS: Final = (_GROUPS, _KINDS, _BACKUP, _HEALING, _TRUST, _KEY_LOG, _FILES)
 V2: Final = "\n".join(_PARTS)

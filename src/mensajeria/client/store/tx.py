@@ -5,6 +5,7 @@ from __future__ import annotations
 from mensajeria.client.store.chats import Chats
 from mensajeria.client.store.contacts import Contacts
 from mensajeria.client.store.db import Db
+from mensajeria.client.store.files import Attachments, Uploads
 from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.healing import HealthFacts, KeySources, PendingEvents
 from mensajeria.client.store.megolm import Inbounds, Outbounds, Replays
@@ -22,8 +23,9 @@ class Tx:
     """What a function given to `Store.run` works with; unusable after it has returned."""
 
     __slots__ = (
-        "chats", "contacts", "envelopes", "groups", "health", "inbound", "messages", "meta", "olm", "outbound",
-        "outbox", "own", "pending_events", "replays", "requests", "rows", "sources", "trust", "views",
+        "attachments", "chats", "contacts", "envelopes", "groups", "health", "inbound", "messages", "meta", "olm",
+        "outbound", "outbox", "own", "pending_events", "replays", "requests", "rows", "sources", "trust", "uploads",
+        "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -46,3 +48,5 @@ class Tx:
         self.pending_events = PendingEvents(db)
         self.health = HealthFacts(db)
         self.trust = Trusts(db)
+        self.attachments = Attachments(db)
+        self.uploads = Uploads(db)

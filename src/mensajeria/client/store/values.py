@@ -210,6 +210,8 @@ class NewMessage:
     cause: Cause | None = None
     params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
     inner: bytes | None = field(default=None, repr=False)
+    file: bytes | None = field(default=None, repr=False)
+    """Encoded FileBody of the kind FILE."""
 
 
 @dataclass(frozen=True, slots=True)

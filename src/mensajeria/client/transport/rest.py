@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -89,7 +90,7 @@ class RestClient:
         """
         sent = dict(headers or {})
         if body:
-            sent["Content-Type"] = "application/json"
+            sent.setdefault("Content-Type", "application/json")
         try:
             async with self._http.stream(method, self._address.url + target, content=body, headers=sent) as response:
                 answer = await _read_bounded(response)
@@ -102,14 +103,41 @@ class RestClient:
         return answer
 
     async def signed(
-        self, rest_key: Secret, counter: int, method: str, target: str, body: bytes = b"", token: str = ""
+        self,
+        rest_key: Secret,
+        counter: int,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        token: str = "",
+        headers: dict[str, str] | None = None,
     ) -> bytes:
         """`call` with the MAC header, and the bearer token if there is one. Raises as `call`."""
+        proof = self._proof(rest_key, counter, method, target, body, token)
+        return await self.call(method, target, body, {**(headers or {}), **proof})
+
+    @contextlib.asynccontextmanager
+    async def streamed(
+        self, rest_key: Secret, counter: int, target: str, token: str, headers: dict[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """A signed GET whose answer is read by the caller, piece by piece, and bounded by it. Raises as `call`."""
+        sent = {**headers, **self._proof(rest_key, counter, "GET", target, b"", token)}
+        try:
+            async with self._http.stream("GET", self._address.url + target, headers=sent) as response:
+                if response.status_code >= httpx.codes.BAD_REQUEST:
+                    raise _refusal(response.status_code, await _read_bounded(response))
+                yield response
+        except httpx.TimeoutException as error:
+            raise NetworkError("timeout", f"GET {_path_only(target)}") from error
+        except httpx.HTTPError as error:
+            raise NetworkError(_network_code(error), str(error)) from error
+
+    def _proof(
+        self, rest_key: Secret, counter: int, method: str, target: str, body: bytes, token: str
+    ) -> dict[str, str]:
         path = self._address.path + target
         headers = {api.MAC_HEADER: api.rest_mac(rest_key.reveal(), method, path, body, counter)}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        return await self.call(method, target, body, headers)
+        return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
 
 async def _read_bounded(response: httpx.Response) -> bytes:
@@ -246,22 +274,61 @@ class RestApi:
         """End an invite."""
         await self._call("DELETE", f"/v1/invites/{number}")
 
+    # --- files: the bytes are `client.engine`'s ---
+
+    async def create_file(self, size: int) -> api.FileState:
+        """Ask for room for a ciphertext: quota_exceeded, too_large."""
+        return await self._ask("POST", "/v1/files", api.FileState, api.FileRequest(size=size))
+
+    async def file_state(self, file_id: bytes) -> api.FileState:
+        """How far an own upload is: not_found when the server has forgotten it."""
+        return await self._ask("GET", f"/v1/files/{b64(file_id)}/upload", api.FileState)
+
+    async def upload(self, file_id: bytes, offset: int, data: bytes) -> None:
+        """The next bytes of an upload, durable when this returns: upload_conflict when it is at another place."""
+        headers = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
+        await self._call("PATCH", f"/v1/files/{b64(file_id)}", data, headers)
+
+    async def delete_file(self, file_id: bytes) -> None:
+        """Delete an own file or upload: not_found."""
+        await self._call("DELETE", f"/v1/files/{b64(file_id)}")
+
+    @contextlib.asynccontextmanager
+    async def download(self, file_id: bytes, offset: int) -> AsyncIterator[httpx.Response]:
+        """The ciphertext from `offset` on, to be read piece by piece: not_found, range_invalid."""
+        target, headers = f"/v1/files/{b64(file_id)}", {"Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        credentials = await self._source.credentials()
+        counter = await self._source.next_counter()
+        async with self._client.streamed(
+            credentials.rest_key, counter, target, credentials.access_token, headers
+        ) as response:
+            yield response
+
+    # --- inside ---
+
     async def _ask(self, method: str, target: str, model: type[M], request: api.Model | None = None) -> M:
         body = request.model_dump_json().encode() if request is not None else b""
         return parse(await self._call(method, target, body), model)
 
-    async def _call(self, method: str, target: str, body: bytes = b"") -> bytes:
+    async def _call(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
         credentials = await self._source.credentials()
         try:
-            return await self._signed(credentials, method, target, body)
+            return await self._signed(credentials, method, target, body, headers)
         except RefusedError as error:
-            if error.code != Code.TOKEN_EXPIRED:
+            if error.code == Code.TOKEN_EXPIRED:
+                credentials = await self._source.renew(credentials.access_token)
+            elif error.code != Code.REPLAYED:  # overtaken by a later request while its body was on its way
                 raise
-        return await self._signed(await self._source.renew(credentials.access_token), method, target, body)
+        return await self._signed(credentials, method, target, body, headers)
 
-    async def _signed(self, credentials: Credentials, method: str, target: str, body: bytes) -> bytes:
+    async def _signed(
+        self, credentials: Credentials, method: str, target: str, body: bytes, headers: dict[str, str] | None
+    ) -> bytes:
         counter = await self._source.next_counter()
-        return await self._client.signed(credentials.rest_key, counter, method, target, body, credentials.access_token)
+        token = credentials.access_token
+        return await self._client.signed(credentials.rest_key, counter, method, target, body, token, headers)
 
 
 async def refresh(client: RestClient, rest_key: Secret, counter: int, did: bytes, refresh_token: Secret) -> api.Tokens:

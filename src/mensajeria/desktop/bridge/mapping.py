@@ -133,7 +133,7 @@ def message_row(message: Message) -> MessageRow:
         sender=person(message.sender),
         outgoing=message.outgoing,
         time_ms=message.sent_ms,
-        text=message.text if message.kind is MessageKind.TEXT else "",
+        text=_text_of(message),
         state=_STATES[message.state] if message.outgoing else MessageState.NONE,
         error=str(message.error or ""),
         unreadable=unreadable_of(message),
@@ -141,6 +141,13 @@ def message_row(message: Message) -> MessageRow:
         service_params=_service_params(message),
         clock_off=message.clock_off,
     )
+
+
+def _text_of(message: Message) -> str:
+    """What a person wrote; of a file its name, and what goes with it below."""
+    if message.attachment is not None:
+        return f"📎 {message.attachment.name}" + (f"\n{message.text}" if message.text else "")
+    return message.text if message.kind is MessageKind.TEXT else ""
 
 
 def unreadable_of(message: Message) -> Unreadable | None:
@@ -186,7 +193,7 @@ def chat_row(view: ChatView, *, own_title: str, typing: bool = False) -> ChatRow
         title=own_title if view.note_to_self else view.name or f"#{view.chat_id.hex()[:8]}",
         hue=hue_of(view.chat_id if peer is None else peer.uid),
         handle="" if peer is None else peer.handle,
-        preview=last.text if last and last.kind is MessageKind.TEXT else "",
+        preview=_text_of(last) if last else "",
         preview_kind=(service_of(last) or unreadable_of(last)) if last else None,
         preview_outgoing=bool(last and last.outgoing),
         time_ms=last.sent_ms if last else 0,

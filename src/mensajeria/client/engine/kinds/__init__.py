@@ -1,6 +1,7 @@
 """Types of messages: one module for each, and the registry through which rows are read."""
 
 from mensajeria.client.engine.kinds.arrival import Arrival
+from mensajeria.client.engine.kinds.file import File
 from mensajeria.client.engine.kinds.registry import Kind, Kinds
 from mensajeria.client.engine.kinds.text import Text
 
@@ -9,4 +10,4 @@ __all__ = ["Arrival", "Kind", "Kinds", "known_kinds"]
 
 def known_kinds() -> Kinds:
     """All types that this version reads."""
-    return Kinds([Text()])
+    return Kinds([Text(), File()])

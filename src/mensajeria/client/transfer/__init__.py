@@ -1,0 +1,1 @@
+"""Files on this machine: pictures made ready, copies encrypted before they leave, ciphertexts opened and saved."""
