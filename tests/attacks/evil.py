@@ -109,6 +109,10 @@ class Rule:
         """A JSON answer of `/v1`, errors too. What is not the same object is sent as a success."""
         return answer
 
+    def blob(self, to: bytes | None, path: str, content: bytes) -> bytes:
+        """The bytes of a file, whole or the part that was asked for. What the headers say of them stays."""
+        return content
+
     def auth(self, message: auth.ServerAuth) -> auth.ServerAuth:
         """A message on `/auth/ws`."""
         return message
@@ -132,6 +136,8 @@ class Seen:
 
     wire: list[bytes] = field(default_factory=list)
     rest: list[bytes] = field(default_factory=list)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    """(method, path) of every REST call."""
     auth: list[bytes] = field(default_factory=list)
     from_clients: list[tuple[bytes, msgspec.Struct]] = field(default_factory=list)
     """(uid, frame) of every verified frame."""
@@ -234,6 +240,7 @@ class EvilServer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self.seen.calls.append((scope["method"], scope["path"]))
         answer = _Answer(self, scope, send)
         await self._app(scope, _recording(receive, self.seen.rest), answer.take)
 
@@ -273,6 +280,8 @@ class _Answer:
 
     def _changed(self) -> bytes:
         self._evil.seen.rest.append(self._body)
+        if (b"content-type", b"application/octet-stream") in self._start["headers"]:
+            return self._evil.rule.blob(self._caller(), self._scope["path"], self._body)
         if not self._body.startswith(b"{"):
             return self._body
         answer, path = json.loads(self._body), self._scope["path"]

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from mensajeria.client.api import AttachmentState, Message, MessageKind, MessageState
-from mensajeria.client.chat import Chat
-from tests.e2e.conftest import Register
-from tests.e2e.helpers import befriend, eventually, last_message
+from mensajeria.client import Chat, Client
+from mensajeria.client.api import (
+    AttachmentState,
+    ConnectionPhase,
+    Message,
+    MessageKind,
+    MessageState,
+    TransferProgress,
+)
+from mensajeria.client.errors import MessageFailedError
+from tests.e2e.conftest import PASSWORDS, Register, ServerProcess
+from tests.e2e.helpers import befriend, eventually, last_message, until
 
-pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def received(chat: Chat) -> Message:
@@ -50,3 +62,132 @@ async def test_a_file_goes_from_one_to_the_other(register: Register, tmp_path: P
     own = await last_message(there)
     assert own.state in {MessageState.SENT, MessageState.DELIVERED, MessageState.READ}
     await eventually(lambda: not list((tmp_path / "ana" / "outgoing").glob("*")))
+
+
+async def actor(*command: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.e2e.actor", *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+
+
+async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        yield line.decode().strip()
+
+
+async def test_an_upload_survives_kill_9_at_any_moment(register: Register, tmp_path: Path) -> None:
+    """The sender is killed again and again on the way; the file arrives once and whole."""
+    ana, bruno = await register("ana"), await register("bruno")
+    _, back = await befriend(ana, bruno)
+    await ana.close()
+    original, content = tmp_path / "video.mp4", os.urandom(30_000_000)
+    original.write_bytes(content)
+    kills = 0
+    while True:
+        process = await actor("upload", str(tmp_path / "ana"), back.chat_id.hex(), str(original))
+        done, seen = False, 0
+        async for line in lines(process):
+            seen += line.startswith("at ")
+            done = line == "done"
+            if done or (kills < 5 and seen > kills % 3):
+                break
+        if done:
+            await process.wait()
+            break
+        process.kill()
+        await process.wait()
+        kills += 1
+        original.write_bytes(b"otra cosa")  # only the copy counts
+    assert kills == 5
+    saved = await back.download((await received(back)).mid, tmp_path / "llegado.mp4")
+    assert saved.read_bytes() == content
+    assert len([m async for m in back.history() if m.kind is MessageKind.FILE]) == 1
+
+
+async def test_a_file_that_is_queued_offline_is_sent_with_the_next_connection(
+    register: Register, server: ServerProcess, tmp_path: Path
+) -> None:
+    ana, bruno = await register("ana"), await register("bruno")
+    there, back = await befriend(ana, bruno)
+    await eventually(lambda: ana.phase is ConnectionPhase.ONLINE)
+    server.kill()
+    await eventually(lambda: ana.phase is not ConnectionPhase.ONLINE)
+    original = tmp_path / "nota.txt"
+    original.write_text("sin red")
+    sent = await there.send_file(original)
+    original.unlink()
+    own = await there.download(sent.mid, tmp_path / "copia.txt")
+    assert own.read_text() == "sin red"
+    later = await there.send_text("y esto")
+    await asyncio.to_thread(server.start)
+    ana.retry_now()
+    bruno.retry_now()
+    await ana.wait_sent(sent.mid)
+    await ana.wait_sent(later.mid)
+    assert (await back.download((await received(back)).mid, tmp_path / "b.txt")).read_text() == "sin red"
+
+
+async def test_a_download_goes_on_where_the_server_was_killed(
+    register: Register, server: ServerProcess, tmp_path: Path
+) -> None:
+    ana, bruno = await register("ana"), await register("bruno")
+    there, back = await befriend(ana, bruno)
+    original, content = tmp_path / "grande.bin", os.urandom(40_000_000)
+    original.write_bytes(content)
+    await ana.wait_sent((await there.send_file(original)).mid)
+    message, progress = await received(back), bruno.events()
+    fetching = asyncio.create_task(back.download(message.mid, tmp_path / "x.bin"))
+    await until(progress, lambda event: isinstance(event, TransferProgress))
+    server.kill()
+    (part,) = (tmp_path / "bruno" / "incoming").glob("*.part")
+    had = part.stat().st_size
+    await asyncio.to_thread(server.start)
+    assert (await fetching).read_bytes() == content
+    assert had > 0
+    assert not part.exists()
+
+
+async def test_a_file_that_is_too_large_for_the_server_fails_in_words_and_holds_up_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MENSAJERIA_FILE_MAX_MB", "1")
+    server = ServerProcess(tmp_path / "server")
+    server.start()
+    try:
+        async with await Client.register(
+            server.url, "ana", PASSWORDS["ana"], profile=tmp_path / "ana", insecure_key_file=True
+        ) as ana:
+            note = await ana.direct_chat("ana")
+            original = tmp_path / "grande.bin"
+            original.write_bytes(bytes(2_000_000))
+            large = await note.send_file(original)
+            original.write_bytes(b"cabe")
+            small = await note.send_file(original)
+            with pytest.raises(MessageFailedError, match="too_large"):
+                await ana.wait_sent(large.mid)
+            await ana.wait_sent(small.mid)
+            await note.retry(large.mid)
+            with pytest.raises(MessageFailedError, match="too_large"):
+                await ana.wait_sent(large.mid)
+            await note.discard(large.mid)
+            await eventually(lambda: not list((tmp_path / "ana" / "outgoing").glob("*")))
+            assert [m.mid async for m in note.history()] == [small.mid]
+    finally:
+        server.kill()
+
+
+async def test_an_upload_that_is_given_up_frees_its_room(register: Register, tmp_path: Path) -> None:
+    ana, bruno = await register("ana"), await register("bruno")
+    there, back = await befriend(ana, bruno)
+    original, progress = tmp_path / "grande.bin", ana.events()
+    original.write_bytes(os.urandom(60_000_000))
+    sent = await there.send_file(original)
+    await until(progress, lambda event: isinstance(event, TransferProgress) and event.transfer.done > 0)
+    assert [transfer.mid for transfer in ana.transfers] == [sent.mid]
+    await there.discard(sent.mid)
+    await ana.wait_sent((await there.send_text("mejor no")).mid)
+    await eventually(lambda: ana.transfers == ())
+    await eventually(lambda: not list((tmp_path / "ana" / "outgoing").glob("*")))
+    await eventually(lambda: not [path for path in (tmp_path / "server" / "files").rglob("*") if path.is_file()])
+    assert [m.kind async for m in back.history()].count(MessageKind.FILE) == 0
