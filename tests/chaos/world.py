@@ -12,7 +12,7 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,11 +20,11 @@ from typing import Final
 import msgspec
 
 from mensajeria.client import Client, ClientError
-from mensajeria.client.api import ConnectionPhase, Message, MessageKind
+from mensajeria.client.api import ConnectionPhase, Message, MessageKind, MessageState, MessageStateChanged
 from mensajeria.kit.clock import SystemClock
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Batch, BatchItem, Envelope, Event
-from mensajeria.protocol.ids import ChatId
+from mensajeria.protocol.ids import ChatId, Mid
 from mensajeria.protocol.records import MessageOuter
 from tests.attacks.evil import EvilServer, Rule
 from tests.attacks.stage import Actor, _point_to
@@ -98,6 +98,10 @@ class Device:
     actor: Actor | None = None
     copy: Path | None = None
     removed: bool = False
+    doomed: bool = False
+    """Its removal was begun; whether it was completed is not known."""
+    mids: set[Mid] = field(default_factory=set)
+    """What the running program was asked to send."""
     since: dict[ChatId, int] = field(default_factory=dict)
     """For a device that was added: the row of each chat after which it must be able to read everything."""
 
@@ -121,6 +125,8 @@ class World:
     """text -> author and chat, of everything that `send_text` has taken."""
     forgotten: set[str] = field(default_factory=set)
     """Texts that stood in an outbox which was rolled back: they may be lost with it, never doubled."""
+    taking: str | None = None
+    """The text that `send_text` is being asked to take."""
     count: int = 0
 
     # --- life
@@ -145,12 +151,17 @@ class World:
 
     # --- what happens to devices
 
-    async def start(self, device: Device) -> None:
-        """Run the device's program. It goes on by itself; nobody waits for the server."""
+    def device(self, person: str, name: str) -> Device:
+        """A device by its owner and name."""
+        return next(one for one in self.devices if (one.person, one.name) == (person, name))
+
+    async def start(self, device: Device, then: Callable[[Actor], None] = lambda _: None) -> None:
+        """Run the device's program, `then` before it connects. It goes on by itself; nobody waits for the server."""
         if device.actor is None and not device.removed:
             _point_to(device.folder, self.evil.url)
             client = await Client.open(device.folder, offline=True, clock=device.clock)
             device.actor = Actor.watch(client)
+            then(device.actor)
             client._engine.start()
 
     async def stop(self, device: Device) -> None:
@@ -158,14 +169,18 @@ class World:
         if device.actor is not None:
             await device.actor.close()
             device.actor = None
+            device.mids.clear()
 
     async def crash(self, device: Device) -> None:
         """What `kill -9` leaves: the files as they are between two transactions of the store."""
         if device.actor is not None:
-            left = await self._copy(device, "crashed")
-            await self.stop(device)
-            await asyncio.to_thread(shutil.rmtree, device.folder)
-            await asyncio.to_thread(left.rename, device.folder)
+            await self.replace(device, await self._copy(device, "crashed"))
+
+    async def replace(self, device: Device, files: Path) -> None:
+        """End the program and put other files in the place of its profile."""
+        await self.stop(device)
+        await asyncio.to_thread(shutil.rmtree, device.folder)
+        await asyncio.to_thread(files.rename, device.folder)
 
     async def keep_copy(self, device: Device) -> None:
         """Somebody makes a copy of the running profile, as a backup program would."""
@@ -178,19 +193,20 @@ class World:
         """The copy is put in the place of the profile."""
         if device.copy is None or device.removed:
             return
-        queued = await self._queued(device)
-        await self.stop(device)
-        self.forgotten |= queued
-        await asyncio.to_thread(shutil.rmtree, device.folder)
-        await asyncio.to_thread(device.copy.rename, device.folder)
-        device.copy = None
+        self.forgotten |= await self._queued(device)
+        copy, device.copy = device.copy, None
+        await self.replace(device, copy)
 
     async def _copy(self, device: Device, what: str) -> Path:
         target = self.folder / f"{device.folder.name}-{what}-{self.count}"
         self.count += 1
-        ignore = shutil.ignore_patterns("*.sock", "*.lock")
-        await device.client._context.store.run(lambda _: shutil.copytree(device.folder, target, ignore=ignore))
+        await device.client._context.store.run(lambda _: self.copy_files(device.folder, target))
         return target
+
+    @staticmethod
+    def copy_files(profile: Path, target: Path) -> None:
+        """To be called in the store's thread, so that no transaction is half in the copy."""
+        shutil.copytree(profile, target, ignore=shutil.ignore_patterns("*.sock", "*.lock"))
 
     async def _queued(self, device: Device) -> set[str]:
         """Texts of the device that no server has yet."""
@@ -226,16 +242,19 @@ class World:
         """The person removes another device of theirs."""
         if by.actor is None or by.removed or gone.removed or gone is by or gone.person != by.person:
             return
-        did = (await self._did(gone))[0]
+        did, gone.doomed = (await self._did(gone))[0], True
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await by.client.revoke_device(did, PASSWORDS[by.person])
         except ClientError as error:
             assert error.code in {"network", Code.APPROVAL_NEEDED, Code.UNKNOWN_DEVICE, "login_ended"}, error  # noqa: PT017
             return
-        self.forgotten |= await self._queued(gone)
-        await self.stop(gone)
-        gone.removed = True
+        await self._is_gone(gone)
+
+    async def _is_gone(self, device: Device) -> None:
+        self.forgotten |= await self._queued(device)
+        await self.stop(device)
+        device.removed = True
 
     async def _did(self, device: Device) -> list[bytes]:
         if device.actor is None:
@@ -252,16 +271,39 @@ class World:
         for _ in range(count):
             self.count += 1
             text = f"{CANARY} {device.person} {device.name} {self.count}"
+            self.written[text] = (device.person, couple)
+            self.taking = text
             try:
-                await device.client.chat(self.chats[couple]).send_text(text)
+                device.mids.add((await device.client.chat(self.chats[couple]).send_text(text)).mid)
             except ClientError as error:
                 assert error.code == "unknown_chat", error  # noqa: PT017 - a new device that was never online
+                del self.written[text]
                 return
-            self.written[text] = (device.person, couple)
+            self.taking = None
 
     async def let_time_pass(self, seconds: float) -> None:
         """Give the running programs time, in which they do what they want."""
         await asyncio.sleep(seconds)
+
+    async def connected(self, device: Device) -> None:
+        """Wait until the device is level with the server."""
+        await asyncio.wait_for(device.client.caught_up(), PATIENCE_S)
+
+    async def sent(self, device: Device) -> None:
+        """Wait until the server has everything that the device has written."""
+        assert device.actor is not None
+        actor = device.actor
+
+        def is_sent() -> bool:
+            changed = [event.message for event in actor.events if isinstance(event, MessageStateChanged)]
+            return device.mids <= {one.mid for one in changed if one.state is not MessageState.QUEUED}
+
+        await actor.until(is_sent, "sent")
+
+    def never_taken(self) -> None:
+        """A call of `send_text` was cut off: its text may be there or not."""
+        if self.taking is not None:
+            self.forgotten.add(self.taking)
 
     # --- what must be true
 
@@ -285,6 +327,8 @@ class World:
         for device in self._living():
             while True:
                 await self._come_back(device)
+                if device.removed:
+                    break
                 device.client.retry_now()
                 try:
                     async with asyncio.timeout(1.0):
@@ -300,7 +344,11 @@ class World:
         """A device that the server calls rolled back, or whose login ended, logs in again."""
         if device.client.phase in {ConnectionPhase.LOGIN_ENDED, ConnectionPhase.STOPPED}:
             assert device.client._engine.code in ENDINGS, device.client._engine.code
-            await device.client.login_again(PASSWORDS[device.person])
+            try:
+                await device.client.login_again(PASSWORDS[device.person])
+            except ClientError as error:
+                assert error.code == "device_removed" and device.doomed, error  # noqa: PT017, PT018
+                await self._is_gone(device)
 
     def _living(self) -> list[Device]:
         return [device for device in self.devices if not device.removed]
