@@ -12,8 +12,9 @@ from mensajeria.protocol.records import Record
 
 FILE: Final = "file"
 """The message type."""
-MEDIA_TYPE: Final = r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$"
-BLURHASH: Final = r"^([0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{6,90})?$"
+# "\Z", not "$": that would let a line feed pass at the end.
+MEDIA_TYPE: Final = r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}\Z"
+BLURHASH: Final = r"^([0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{6,90})?\Z"
 
 _Side = Annotated[int, msgspec.Meta(ge=0, le=limits.IMAGE_MAX_SIDE)]
 

@@ -27,10 +27,10 @@ _RESERVED: Final = frozenset(
 _RISKY: Final = frozenset(
     re.findall(
         r"\S+",
-        "apk app appimage application appref-ms bash bat bin cmd com command cpl csh deb desktop dll dmg docm dotm elf "
+        "apk app appimage application appref-ms bash bat cmd com command cpl csh deb desktop dll dmg docm dotm elf "
         "exe fish gadget hta htm html inf ins iso jar jnlp js jse ksh lnk mht mhtml msc msh msi msix msp mst pif pkg "
         "potm ppam pptm ps1 ps2 psc1 psm1 py pyc pyw pyz rb reg rpm run scf scpt scr sct settingcontent-ms sh shb "
-        "shtml slk so svg swf terminal url vb vbe vbs vbscript ws wsc wsf wsh xbap xhtml xlam xll xlsm xltm xml zsh",
+        "shtml slk so svg swf terminal url vb vbe vbs vbscript ws wsc wsf wsh xbap xhtml xlam xll xlsm xltm zsh",
     )
 )
 """Types that a system runs, or shows with scripts in them, when they are opened."""
