@@ -10,6 +10,14 @@ from tests.server.fixtures import make_in_a_process
 from tests.support.postgres import PostgresServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a whole server for itself is slow, but for a few tests of each part that are marked `quick`."""
+    for item in items:
+        whole = {"settings", "database_url"} <= set(getattr(item, "fixturenames", ()))
+        if whole and Path(__file__).parent in item.path.parents and item.get_closest_marker("quick") is None:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def made_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of a server that was started once, with its database of SQLite: to copy."""

@@ -72,6 +72,7 @@ async def delete(server: Server, person: Person) -> None:
     assert isinstance(await login.talk.say(login.deletion()), auth.AccountDeleted)
 
 
+@pytest.mark.quick
 async def test_nothing_of_the_account_is_left_and_the_others_keep_theirs(server: Server) -> None:
     ana, bruno = await register(server, "ana"), await register(server, "bruno")
     shared = await fill(server, ana, bruno)
@@ -99,6 +100,7 @@ async def test_nothing_of_the_account_is_left_and_the_others_keep_theirs(server:
         assert [row.action for row in await db.execute(select(audit))] == ["account_deleted"]
 
 
+@pytest.mark.quick
 async def test_chat_whose_other_side_is_gone_is_not_listed(server: Server) -> None:
     """Its id is the hash of two people: with one of them missing a device could not check it."""
     ana, bruno = await register(server, "ana"), await register(server, "bruno")
@@ -111,6 +113,7 @@ async def test_chat_whose_other_side_is_gone_is_not_listed(server: Server) -> No
     assert heads == []
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_login_ends_and_the_password_is_unknown(server: Server) -> None:
     ana = await register(server, "ana")

@@ -34,6 +34,7 @@ async def refusal(login: Proof, message: auth.ClientAuth) -> Code:
     return caught.value.code
 
 
+@pytest.mark.quick
 async def test_removed_device_has_nothing_left(server: Server, clock: FakeClock) -> None:
     ana, phone = await two(server, clock)
     assert phone.tokens is not None
@@ -151,6 +152,7 @@ async def test_wrong_lists_are_refused(server: Server, clock: FakeClock) -> None
     assert await refusal(login, login.removing(removed)) is Code.LIST_CONFLICT
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_last_device_stays(server: Server) -> None:
     ana = await register(server, "ana")
@@ -159,6 +161,7 @@ async def test_last_device_stays(server: Server) -> None:
     assert await refusal(login, login.removal(ana.device.did, now_ms=server.clock.now_ms())) is Code.LAST_DEVICE
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_needs_a_proven_password(server: Server, clock: FakeClock) -> None:
     ana, phone = await two(server, clock)

@@ -39,6 +39,7 @@ async def start(connection: Talk, handle: str, known: bytes = b"") -> auth.Login
     return answer
 
 
+@pytest.mark.quick
 async def test_both_ends_have_the_same_channel_key(server: Server) -> None:
     ana = await register(server, "ana")
     assert ana.tokens is not None
@@ -269,6 +270,7 @@ async def test_guesses_from_many_networks_do_not_lock_the_owner_out(server: Serv
     await log_in(talk(server, "192.0.2.0/24"), ana)
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_garbage_closes_the_connection(server: Server) -> None:
     for data in (b"", b"\xc1", os.urandom(100), b"\x91\x00", bytes(300_000)):
@@ -290,6 +292,7 @@ async def test_too_many_messages_close_the_connection(server: Server) -> None:
     assert connection.closed is Close.RATE_LIMITED
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_failure_of_the_server_is_said_as_such(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> bool:

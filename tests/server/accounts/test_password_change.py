@@ -34,6 +34,7 @@ async def records(server: Server) -> list[tuple[bytes, bytes]]:
         return [(row.opaque_record, row.wrap_password) for row in found]
 
 
+@pytest.mark.quick
 async def test_new_password_replaces_the_old_and_ends_every_login(server: Server) -> None:
     ana = await register(server, "ana")
     phone = await add_device(talk(server), ana, now_ms=server.clock.now_ms())
@@ -89,6 +90,7 @@ async def test_proof_with_the_old_password_is_worth_nothing_after_the_change(ser
     assert await refusal(thief.talk, thief.deletion()) is Code.BAD_CREDENTIALS
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_login_is_used_up(server: Server) -> None:
     ana = await register(server, "ana")
@@ -117,6 +119,7 @@ async def test_ticket_is_good_once_on_its_connection_and_for_ten_minutes(server:
     assert await records(server) == before
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_needs_a_proven_password(server: Server) -> None:
     await register(server, "ana")

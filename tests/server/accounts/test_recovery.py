@@ -34,6 +34,7 @@ async def start(connection: Talk, handle: str) -> auth.RecoveryChallenge:
     return answer
 
 
+@pytest.mark.quick
 async def test_code_gives_a_new_password_and_ends_the_logins(server: Server) -> None:
     ana = await register(server, "ana")
     connection = talk(server)
@@ -119,6 +120,7 @@ async def test_unknown_handle_looks_like_a_known_one(server: Server) -> None:
         assert await refusal(connection, finish) is Code.RECOVERY_INVALID
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_unknown_handle_is_the_same_each_time_and_unlike_others(server: Server) -> None:
     first, again = await start(talk(server), "nobody"), await start(talk(server), "nobody")
@@ -140,6 +142,7 @@ async def test_suspended_account_is_told_only_to_who_has_the_code(server: Server
     assert await refusal(connection, finish) is Code.ACCOUNT_SUSPENDED
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_tries_are_limited(server: Server) -> None:
     async def until_refused() -> Refused:

@@ -52,6 +52,7 @@ async def is_over(server: Server, person: Person) -> bool:
     return False
 
 
+@pytest.mark.quick
 async def test_rotation(server: Server, clock: FakeClock) -> None:
     ana = await register(server, "ana")
     login, token = await login_of(server, ana), token_of(ana)
@@ -146,6 +147,7 @@ async def test_token_of_another_device_ends_only_the_callers_login(server: Serve
     assert not await is_over(server, bruno)
 
 
+@pytest.mark.quick
 async def test_database_keeps_hashes_only(server: Server) -> None:
     ana = await register(server, "ana")
     _, _, successor = await server.refresh.refresh(await login_of(server, ana), token_of(ana))
@@ -158,6 +160,7 @@ async def test_database_keeps_hashes_only(server: Server) -> None:
     assert not [value for value in stored if any(secret in value for secret in secrets)]
 
 
+@pytest.mark.quick
 async def test_invented_device(server: Server) -> None:
     with pytest.raises(ProtocolError) as caught:
         await server.authenticator.by_device(os.urandom(16))

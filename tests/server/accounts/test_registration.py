@@ -29,6 +29,7 @@ async def refusal(connection: Talk, message: auth.ClientAuth) -> Code:
     return caught.value.code
 
 
+@pytest.mark.quick
 async def test_account_device_prekeys_and_leaves_are_there_when_registered(server: Server) -> None:
     ana = await register(server, "ana")
 
@@ -46,6 +47,7 @@ async def test_account_device_prekeys_and_leaves_are_there_when_registered(serve
     assert [(leaf.idx, leaf.ver, leaf.prev_idx) for leaf in leaves] == [(0, 1, -1), (1, 1, -1)]
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_greeting_names_the_server(server: Server) -> None:
     info = talk(server).info
@@ -183,6 +185,7 @@ async def test_device_id_or_key_of_somebody_else_is_refused(server: Server, cloc
     assert await row_counts(server) == before
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_unknown_suite_and_garbage_request(server: Server) -> None:
     assert await refusal(talk(server), auth.RegisterStart(9, "ana", b"", os.urandom(32))) is Code.NEWER_VERSION

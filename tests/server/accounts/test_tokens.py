@@ -148,6 +148,7 @@ async def refused(server: Server, token: str, did: bytes | None = None) -> Code:
     return caught.value.code
 
 
+@pytest.mark.quick
 async def test_new_login_ends_the_tokens_of_the_one_before(server: Server) -> None:
     ana = await register(server, "ana")
     assert ana.tokens is not None
@@ -160,6 +161,7 @@ async def test_new_login_ends_the_tokens_of_the_one_before(server: Server) -> No
     await server.authenticator.authenticate(ana.tokens.access_token)
 
 
+@pytest.mark.quick
 async def test_token_is_for_its_device(server: Server) -> None:
     ana = await register(server, "ana")
     bruno = await register(server, "bruno")
@@ -187,6 +189,7 @@ async def test_revoked_device_and_suspended_account(server: Server, clock: FakeC
     assert await refused(server, bruno.tokens.access_token) is Code.ACCOUNT_SUSPENDED
 
 
+@pytest.mark.quick
 async def test_channel_key_is_not_in_the_database_in_the_clear(server: Server) -> None:
     ana = await register(server, "ana")
     assert ana.ck is not None

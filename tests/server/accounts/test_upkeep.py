@@ -44,6 +44,7 @@ class Told(Silent):
         self.chats.append((chat_id, tuple(account_ids)))  # type: ignore[arg-type]
 
 
+@pytest.mark.quick
 async def test_signals_are_handled_once_and_forgotten(server: Server, clock: FakeClock) -> None:
     told = Told()
     server.hub.attach(told)
@@ -64,6 +65,7 @@ async def test_signals_are_handled_once_and_forgotten(server: Server, clock: Fak
         assert (await db.execute(select(func.count()).select_from(server_signal))).scalar_one() == 0
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_signal_of_another_version_is_passed_over(server: Server, clock: FakeClock) -> None:
     told = Told()
@@ -151,6 +153,7 @@ async def test_server_starts_with_rotated_keys(server: Server, settings: Setting
     await server.authenticator.authenticate(ana.tokens.access_token)
 
 
+@pytest.mark.quick
 async def test_audit_log_ends(server: Server, clock: FakeClock) -> None:
     sweep = AuditSweep(server.db, clock, days=90)
     for day in (0, 1):

@@ -90,6 +90,7 @@ async def erase(http: httpx.AsyncClient, by: Person, chat_id: bytes, *items: dic
     return results
 
 
+@pytest.mark.quick
 async def test_token_erases_and_nothing_else_does(http: httpx.AsyncClient, app_server: Server, room: Room) -> None:
     ear = Ear()
     app_server.hub.attach(ear)
@@ -119,6 +120,7 @@ async def test_retry_of_an_erased_message_finds_its_place(
     assert outcome[:2] == (log.KNOWN, seq)
 
 
+@pytest.mark.quick
 async def test_admins_of_a_group_erase_without_a_token(http: httpx.AsyncClient, app_server: Server, room: Room) -> None:
     group = await Group.create(http, room.ana, room.bruno)
     inside = Room(app_server, room.ana, room.bruno, group.chat_id)
@@ -136,6 +138,7 @@ async def test_stranger_erases_nothing(http: httpx.AsyncClient, app_server: Serv
     problem(await carla.call(http, "POST", target, {"items": [item(1)]}), 404, "unknown_chat")
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_erased_bytes_are_in_no_file(
     http: httpx.AsyncClient, app_server: Server, room: Room, tmp_path: Path

@@ -84,6 +84,7 @@ async def fold(server: Server, http: httpx.AsyncClient, group: Group, person: Pe
     return state
 
 
+@pytest.mark.quick
 async def test_group_from_create_to_its_end(http: httpx.AsyncClient, app_server: Server, friends: list[Person]) -> None:
     ana, bruno, carla, _ = friends
     group = await Group.create(http, ana, bruno)
@@ -111,6 +112,7 @@ async def test_group_from_create_to_its_end(http: httpx.AsyncClient, app_server:
     assert b64(group.chat_id) not in await chats_of(http, bruno)
 
 
+@pytest.mark.quick
 async def test_strangers_get_a_request_and_contacts_are_in(http: httpx.AsyncClient, friends: list[Person]) -> None:
     ana, bruno, _, dario = friends
     group = await Group.create(http, ana, bruno, dario)
@@ -269,6 +271,7 @@ async def test_chain_is_paged(http: httpx.AsyncClient, friends: list[Person]) ->
     assert page["more"] is False
 
 
+@pytest.mark.quick
 async def test_everybody_is_told_and_the_removed_one_for_the_last_time(
     http: httpx.AsyncClient, app_server: Server, friends: list[Person]
 ) -> None:

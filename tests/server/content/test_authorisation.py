@@ -137,6 +137,7 @@ async def attempt(world: World, name: str, by: Person) -> httpx.Response:
     return await by.call(world.http, method, target, json)
 
 
+@pytest.mark.quick
 @ON_SQLITE
 @pytest.mark.parametrize("role", ["admin", "member", "ex-member", "stranger"])
 async def test_roles(world: World, app_server: Server, role: str, monkeypatch: pytest.MonkeyPatch) -> None:

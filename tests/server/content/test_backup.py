@@ -40,6 +40,7 @@ async def read(http: httpx.AsyncClient, by: Person, n: int, after: str = "") -> 
     return page
 
 
+@pytest.mark.quick
 async def test_rows_are_kept_and_paged(http: httpx.AsyncClient, ana: Person, version: int) -> None:
     await put(http, ana, version, *[row(number) for number in range(150)])
     answer = await put(http, ana, version, *[row(number) for number in range(150, 300)])
@@ -63,6 +64,7 @@ async def test_only_newer_versions_replace(http: httpx.AsyncClient, ana: Person,
     assert (await ana.call(http, "GET", "/v1/backup/use")).json()["used"] == late.json()["used"]
 
 
+@pytest.mark.quick
 async def test_other_versions_are_refused(
     http: httpx.AsyncClient, app_server: Server, ana: Person, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +81,7 @@ async def test_other_versions_are_refused(
     assert (await ana.call(http, "GET", "/v1/backup/use")).json()["used"] == len(b"new key")
 
 
+@pytest.mark.quick
 async def test_quota(http: httpx.AsyncClient, ana: Person, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BACKUP_BYTES", 10)
     assert (await put(http, ana, version, row(1, b"12345678"))).status_code == 200

@@ -58,6 +58,7 @@ async def get(http: httpx.AsyncClient, by: Person, file_id: str, method: str = "
     return await http.request(method, target, headers=by.headers(method, target, b"") | headers)
 
 
+@pytest.mark.quick
 async def test_up_and_down(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:
     file_id = await upload(http, ana)
     bruno = await register(app_server, "bruno")
@@ -110,6 +111,7 @@ async def test_upload_goes_on_where_it_was(http: httpx.AsyncClient, ana: Person)
     assert (await get(http, ana, file_id)).content == CONTENT
 
 
+@pytest.mark.quick
 async def test_bytes_that_are_not_signed_do_not_count(http: httpx.AsyncClient, ana: Person) -> None:
     file_id = await create(http, ana)
     signed_other = ana.headers("PATCH", f"/v1/files/{file_id}", b"other")
@@ -164,6 +166,7 @@ def void(_result: object) -> None:
     pass
 
 
+@pytest.mark.quick
 async def test_quota_and_size(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:
     app_server.files._quota, app_server.files._max_size = 1000, 900
     problem(await ana.call(http, "POST", "/v1/files", {"size": 901}), 413, "too_large")

@@ -48,6 +48,7 @@ async def put(server: Server, sender: Person, receiver: Person) -> PutOutcome:
     return await server.db.write(write)
 
 
+@pytest.mark.quick
 async def test_block_and_back(http: httpx.AsyncClient, app_server: Server, pair: tuple[Person, Person]) -> None:
     ana, bruno = pair
     chat_id = direct_chat_id(app_server.facts.server_id, ana.uid, bruno.uid)
@@ -101,6 +102,7 @@ async def test_whoever_blocked_hears_of_no_request(
     assert {chat["chat_id"] for chat in chats} == {b64(direct_chat_id(app_server.facts.server_id, ana.uid, bruno.uid))}
 
 
+@pytest.mark.quick
 async def test_what_cannot_be_blocked(
     http: httpx.AsyncClient, pair: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +113,7 @@ async def test_what_cannot_be_blocked(
     problem(await ana.call(http, "PUT", f"/v1/blocks/{b64(bruno.uid)}"), 413, "quota_exceeded")
 
 
+@pytest.mark.quick
 async def test_report_and_its_end(http: httpx.AsyncClient, app_server: Server, pair: tuple[Person, Person]) -> None:
     ana, bruno = pair
     answer = await ana.call(http, "POST", "/v1/reports", {"uid": b64(bruno.uid), "chat_id": None, "text": "spam"})

@@ -216,6 +216,7 @@ HOT: dict[str, Callable[[Connection, World], Any]] = {
 }
 
 
+@pytest.mark.quick
 async def test_no_hot_query_reads_a_whole_table(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     await register(server, "zoe")
     monkeypatch.setattr(backup, "current_version", lambda _db, _account: 0)
@@ -237,6 +238,7 @@ async def test_no_hot_query_reads_a_whole_table(server: Server, monkeypatch: pyt
     assert bad == []
 
 
+@pytest.mark.quick
 async def test_a_whole_table_would_be_noticed(server: Server) -> None:
     await register(server, "zoe")
 

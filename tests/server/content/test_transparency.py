@@ -56,6 +56,7 @@ def hashes(proof: dict[str, Any]) -> list[bytes]:
     return [unb64(one) for one in proof["hashes"]]
 
 
+@pytest.mark.quick
 async def test_heads_grow_and_everything_in_them_is_proven(
     http: httpx.AsyncClient, app_server: Server, ana: Person
 ) -> None:
@@ -108,6 +109,7 @@ async def test_head_is_signed_again_when_it_is_old(
     assert verify_tree_head(later, log_key=log_key(app_server)).ts > first.ts
 
 
+@pytest.mark.quick
 async def test_tree_is_read_in_pages_and_by_many_at_once(
     app_server: Server, ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +122,7 @@ async def test_tree_is_read_in_pages_and_by_many_at_once(
     assert {verify_tree_head(one, log_key=log_key(app_server)).size for one in heads} == {6}
 
 
+@pytest.mark.quick
 async def test_declared_restore_is_in_the_head(app_server: Server, ana: Person) -> None:
     epoch = await app_server.db.write(raise_restore_epoch)
     facts = await app_server.db.query(read_facts)

@@ -56,6 +56,7 @@ def as_if(server: Server, registration: str) -> Server:
     return replace(server, settings=settings)
 
 
+@pytest.mark.quick
 async def test_invite_of_a_member_lets_somebody_in_and_says_whom(
     http: httpx.AsyncClient, app_server: Server, ana: Person
 ) -> None:
@@ -146,6 +147,7 @@ async def test_members_make_none_unless_the_operator_allows_it(
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
+@pytest.mark.quick
 async def test_only_hashes_of_tokens_are_stored(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:
     made = await make(http, ana)
 
@@ -274,6 +276,7 @@ async def test_strangers_and_unproven_calls(http: httpx.AsyncClient, app_server:
     assert await row_counts(app_server) == rows
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_replayed_change_is_refused(http: httpx.AsyncClient, ana: Person) -> None:
     target = f"/v1/devices/{b64(ana.device.did)}/name"

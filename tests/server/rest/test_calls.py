@@ -33,6 +33,7 @@ async def ana(app_server: Server) -> Person:
     return await register(app_server, "ana")
 
 
+@pytest.mark.quick
 async def test_public_endpoints(http: httpx.AsyncClient, app_server: Server) -> None:
     assert (await http.get("/healthz")).json() == {"status": "ok"}
     assert (await http.get("/readyz")).json() == {"status": "ok"}
@@ -52,6 +53,7 @@ async def test_good_call(http: httpx.AsyncClient, ana: Person) -> None:
     assert own["name"] == "laptop"
 
 
+@pytest.mark.quick
 async def test_security_headers_and_own_request_id(http: httpx.AsyncClient) -> None:
     response = await http.get("/healthz", headers={"X-Request-Id": "forged"})
 
@@ -168,6 +170,7 @@ async def test_unexpected_failure_fails_this_request_alone(
     assert (await ana.call(http, "GET", "/v1/chats")).status_code == 200
 
 
+@pytest.mark.quick
 async def test_database_away_is_said_as_such(
     http: httpx.AsyncClient, app_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ async def accept(http: httpx.AsyncClient, chat_id: bytes, who: Person, *, answer
 # ------------------------------------------------------------------------------------------------------------ users
 
 
+@pytest.mark.quick
 async def test_find_a_user_and_verify_what_the_server_says(http: httpx.AsyncClient, ana: Person, bruno: Person) -> None:
     by_name = (await ana.call(http, "GET", "/v1/users/by-handle/bruno")).json()
     by_id = (await ana.call(http, "GET", f"/v1/users/{b64(bruno.uid)}/keys")).json()
@@ -105,6 +106,7 @@ async def test_find_a_user_and_verify_what_the_server_says(http: httpx.AsyncClie
     assert verified.idfp == bruno.identity.idfp
 
 
+@pytest.mark.quick
 async def test_unknown_users(http: httpx.AsyncClient, ana: Person) -> None:
     by_id = f"/v1/users/{b64(bytes(16))}"
     for target in ("/v1/users/by-handle/nobody", f"{by_id}/keys", f"{by_id}/lists"):
@@ -329,6 +331,7 @@ async def test_declined_chat_is_gone_for_who_declined_until_they_open_it(
     assert (await open_chat(http, app_server, bruno, ana)).json()["accepted"] is True
 
 
+@pytest.mark.quick
 async def test_note_to_self(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:
     state = (await open_chat(http, app_server, ana, ana)).json()
 

@@ -96,6 +96,7 @@ async def test_pages_for_people_load_nothing_from_elsewhere() -> None:
     assert hashlib.sha256(gzip.decompress((ASSETS / REDOC).read_bytes())).hexdigest() == REDOC_SHA256
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_metrics_are_not_on_the_public_port(http: httpx.AsyncClient) -> None:
     assert (await http.get("/metrics")).status_code == 404

@@ -95,6 +95,7 @@ def test_metrics_for_others_need_a_token(host: str) -> None:
     assert load_settings(metrics_port=9420, metrics_host=host, metrics_token=TOKEN).metrics_host == host
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_counting_a_frame_costs_next_to_nothing(server: Server) -> None:
     """What is done per message is one step in a table, below the 0.3 µs that a message may cost; in CPU time of this

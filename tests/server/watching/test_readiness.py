@@ -18,6 +18,7 @@ def readiness(server: Server) -> Readiness:
     return Readiness(server, lambda: False)
 
 
+@pytest.mark.quick
 async def test_ready(http: httpx.AsyncClient) -> None:
     answer = await http.get("/readyz")
 
@@ -30,6 +31,7 @@ async def test_another_schema(server: Server, readiness: Readiness) -> None:
     assert await readiness.faults() == ("schema",)
 
 
+@pytest.mark.quick
 @ON_SQLITE
 async def test_a_writer_that_has_ended(server: Server, readiness: Readiness) -> None:
     assert server.db.writer is not None
@@ -38,6 +40,7 @@ async def test_a_writer_that_has_ended(server: Server, readiness: Readiness) -> 
     assert await readiness.faults() == ("writer",)
 
 
+@pytest.mark.quick
 async def test_a_database_that_has_gone(server: Server, readiness: Readiness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone(*_: Any) -> None:
         raise OSError
