@@ -90,7 +90,7 @@ async def test_everything_is_there_after_a_restart_without_a_network(
     async with await Client.open(tmp_path / "ana") as again:
         assert await texts(again.chat(chat.chat_id)) == ["hola", "hola también"]
         view = await again.chat(chat.chat_id).view()
-        assert (view.draft, view.peer.handle) == ("a medias", "bruno")
+        assert (view.draft, view.name) == ("a medias", "bruno")
         assert [m.text for m in await again.search("tambi")] == ["hola también"]
         await eventually(lambda: again.phase is ConnectionPhase.OFFLINE)
 

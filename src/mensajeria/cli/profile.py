@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Final
 from mensajeria.cli.asking import ask_passphrase, given_passphrase
 from mensajeria.cli.failure import CommandError
 from mensajeria.client import Client, ClientError, ProfileError
+from mensajeria.client.finding import find_chat
 from mensajeria.desktop.app.paths import default_profile
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from mensajeria.cli.console import Console
     from mensajeria.client import Chat
-    from mensajeria.client.api import ChatView
 
 _CHAT_ID: Final = re.compile(r"[0-9a-fA-F]{64}")
-_PREFIX: Final = re.compile(r"[0-9a-f]{8,63}")
 
 
 def folder_of(args: argparse.Namespace) -> Path:
@@ -63,31 +62,10 @@ def is_chat_id(name: str) -> bool:
 
 
 async def chat_of(client: Client, name: str) -> Chat:
-    """The chat that a person means: by its id, by its user or by a group's name. Raises ClientError, CommandError."""
+    """The chat that a person means: by its id, by its user or by a group's name. Raises ClientError."""
     if is_chat_id(name):
         return client.chat(bytes.fromhex(name))
     view = find_chat(await client.chats(), name)
     if view is not None:  # known here: works offline
         return client.chat(view.chat_id)
     return await client.direct_chat(name.strip().lower().removeprefix("@"))
-
-
-def find_chat(views: Sequence[ChatView], name: str) -> ChatView | None:
-    """The chat with this id, with this user, of this name, or the group whose id begins so.
-
-    Raises:
-        CommandError: ambiguous_chat, several groups are meant.
-    """
-    wanted = name.strip()
-    handle = wanted.lower().removeprefix("@")
-    for view in views:
-        if view.chat_id.hex() == wanted.lower() or (view.peer is not None and view.peer.handle == handle):
-            return view
-    groups = [view for view in views if view.peer is None]
-    named = [view for view in groups if view.name == wanted]
-    named = named or [view for view in groups if view.name.casefold() == wanted.casefold()]
-    if not named and _PREFIX.fullmatch(wanted.lower()):
-        named = [view for view in groups if view.chat_id.hex().startswith(wanted.lower())]
-    if len(named) > 1:
-        raise CommandError("ambiguous_chat", {"name": wanted})
-    return named[0] if named else None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mensajeria.client.account import check_handle_form
 from mensajeria.client.api import (
     ChatView,
+    GroupRole,
+    MemberView,
     Message,
     MessageDiscarded,
     MessageKind,
@@ -29,12 +32,13 @@ from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, NewMessage
 from mensajeria.client.store.values import Chat as StoredChat
-from mensajeria.client.store.views import closed_of
+from mensajeria.client.store.views import closed_of, members_of
 from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits
 from mensajeria.protocol.frames import Typing
 from mensajeria.protocol.ids import ChatId, Mid
+from mensajeria.protocol.membership_state import Role
 
 HISTORY_PAGE: Final = 200
 _NOBODY: Final = bytes(16)
@@ -238,6 +242,43 @@ class Chat:
     async def security_timeline(self) -> tuple[SecurityEntry, ...]:
         """What happened to the security of this chat and its people, oldest first."""
         return await Security(self._context, self._engine).timeline(self.chat_id)
+
+    # --- groups ---
+
+    async def members(self) -> tuple[MemberView, ...]:
+        """Who is in the chat, by role and name; in a direct chat everybody is a member."""
+        return await self._context.store.read(lambda tx: members_of(tx, self._stored(tx), self._context.me.uid))
+
+    async def add(self, usernames: Sequence[str]) -> None:
+        """Add people to the group: they read what is written from now on.
+
+        Raises InputError (already_member, group_full, not_a_group), StateError (not_allowed_in_group, not_a_member,
+        group_busy), RefusedError (unknown_user, request_limit), NetworkError, SecurityError.
+        """
+        await self._engine.groups.add(self.chat_id, [check_handle_form(username) for username in usernames])
+
+    async def remove(self, username: str) -> None:
+        """Remove a member: what is written from now on they cannot read.
+
+        Raises InputError (no_such_member, not_a_group), StateError (not_allowed_in_group, not_a_member, group_busy),
+        RefusedError, NetworkError.
+        """
+        await self._engine.groups.remove(self.chat_id, check_handle_form(username))
+
+    async def leave(self) -> None:
+        """Leave the group. Nothing is sent into it from now on, even while the server cannot be told.
+
+        Raises InputError (not_a_group), StateError (owner_stays: hand over first; not_a_member).
+        """
+        await self._engine.groups.leave(self.chat_id)
+
+    async def set_role(self, username: str, role: GroupRole) -> None:
+        """Give a member another role; `owner` hands the group over. Raises as `remove`."""
+        await self._engine.groups.set_role(self.chat_id, check_handle_form(username), Role(role.value))
+
+    async def rename(self, name: str | None = None, description: str | None = None) -> None:
+        """Give the group another name, description or both. Raises as `remove`, and InputError (name_invalid)."""
+        await self._engine.groups.rename(self.chat_id, name, description)
 
     # --- inside ---
 

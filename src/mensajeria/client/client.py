@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +55,7 @@ from mensajeria.client.errors import (
     SendBlockedError,
     StateError,
 )
+from mensajeria.client.finding import find_chat
 from mensajeria.client.management import Management, require_strong
 from mensajeria.client.profiles import (
     ROLLED_BACK,
@@ -424,6 +426,22 @@ class Client:
         await self._context.commit(step)
         return self.chat(chat_id)
 
+    async def create_group(self, name: str, usernames: Sequence[str], *, description: str = "") -> Chat:
+        """Make a group with these people, owned by oneself. Strangers get it as a request.
+
+        Raises InputError (name_invalid, group_full, handle_invalid), RefusedError (unknown_user, request_limit),
+        NetworkError, SecurityError.
+        """
+        handles = [check_handle_form(username) for username in usernames]
+        return self.chat(await self._engine.groups.create(name, handles, description=description))
+
+    async def recreate_group(self, chat_id: bytes) -> Chat:
+        """The way out of a forked group: a new one, owned by oneself, with the same people and name.
+
+        Raises InputError (unknown_chat, not_a_group), StateError (not_a_member), RefusedError, NetworkError.
+        """
+        return self.chat(await self._engine.groups.recreate(ChatId(chat_id)))
+
     def _chat_with(self, tx: Tx, handle: str) -> ChatId | None:
         contact = tx.contacts.by_handle(handle)
         if contact is None:
@@ -615,7 +633,10 @@ class Client:
         return sent
 
     async def _chat_named(self, name: str) -> Chat:
-        return self.chat(bytes.fromhex(name)) if _CHAT_ID.fullmatch(name) else await self.direct_chat(name)
+        if _CHAT_ID.fullmatch(name):
+            return self.chat(bytes.fromhex(name))
+        view = find_chat(await self.chats(), name)
+        return await self.direct_chat(name) if view is None else self.chat(view.chat_id)
 
 
 async def _keep(opened: Opened, account: Account, reach: _Reach, clock: Clock) -> None:

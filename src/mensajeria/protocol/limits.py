@@ -76,6 +76,8 @@ PARKED_DAYS: Final = 7
 # Membership
 MAX_EVENT_MEMBERS: Final = 256
 MAX_GROUP_MEMBERS: Final = 1024
+GROUP_NAME_CHARS: Final = 64
+GROUP_DESCRIPTION_CHARS: Final = 512
 READ_RECEIPTS_MEMBERS: Final = 32
 """In groups above this nobody is told who has read what."""
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from mensajeria.cli.display import chat_line, chat_name
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError, UsageError
-from mensajeria.cli.profile import find_chat, foreseen, opened
+from mensajeria.cli.profile import foreseen, opened
 from mensajeria.cli.records import chat_record
 from mensajeria.cli.stopping import run_until_stopped
+from mensajeria.client.finding import find_chat
 
 if TYPE_CHECKING:
     import argparse

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from mensajeria.client.api import ChatChanged, Event
 from mensajeria.client.engine.emitter import Emitter
 from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
+from mensajeria.client.engine.group_profiles import GroupProfiles
 from mensajeria.client.engine.healing import Healer, KeyBackup
 from mensajeria.client.engine.letters import PostOffice
 from mensajeria.client.engine.me import Me
@@ -45,6 +46,7 @@ class Context:
     memberships: Memberships = field(init=False)
     rows: RowReader = field(init=False)
     envelopes: EnvelopeReader = field(init=False)
+    profiles: GroupProfiles = field(init=False)
     post: PostOffice = field(init=False)
     sealer: Sealer = field(init=False)
     healer: Healer = field(init=False)
@@ -67,6 +69,9 @@ class Context:
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
         self.healer = Healer(self.me, self.memberships, self.envelopes)
+        self.profiles = GroupProfiles(self.me, self.memberships)
+        self.rows.applied = self.profiles.applied
+        self.envelopes.profile_key = self.profiles.take_key
         self.post = PostOffice(self.me, self._allowance)
         self.sealer = Sealer(self.me, self.memberships, self._allowance)
 

@@ -14,6 +14,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.device_events import DeviceEvents
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.downloads import Downloads
+from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.inbound import Inbound
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
@@ -62,6 +63,7 @@ class Engine:
         self.transfers = Transfers(context.emitter)
         self.uploads = Uploads(context, self.sending, self.transfers)
         self.downloads = Downloads(context, self.transfers)
+        self.groups = GroupKeeper(context, self.directory, self.sending)
 
     # --- what the client asks ---
 
@@ -230,8 +232,8 @@ class Engine:
 
     async def _live(self, session: Session) -> None:
         async with asyncio.TaskGroup() as group:
-            upkeep = Upkeep(self._context, self.directory, self._mailer, session)
-            inbound = Inbound(self._context, self.directory, self.sending, session, upkeep.keys_due.set)
+            upkeep = Upkeep(self._context, self.directory, self._mailer, session, self.groups)
+            inbound = Inbound(self._context, self.directory, self.sending, self.groups, session, upkeep.keys_due.set)
             group.create_task(session.read(lambda frame: self._take(session, inbound, frame)))
             await inbound.catch_up()
             await self._mailer_flush(session)

@@ -198,9 +198,19 @@ class EnvelopeReader:
             _log.warning("content of an envelope refused: %s", error)
             out.warn(tx, "key_refused", self._me.clock.now_ms())
 
-    def _room_key(self, tx: Tx, out: Mail, room_key: RoomKey, carrier: tuple[Uid, Did]) -> None:
+    def open_early(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
+        """A group is here: use the keys that had come before it."""
+        for carrier, content in tx.groups.take_early(chat_id):
+            try:
+                self._room_key(tx, out, decode_room_key(content), carrier)
+            except (MalformedError, BindingError) as error:
+                _log.warning("a key that came early is refused: %s", error)
+
+    def _room_key(self, tx: Tx, out: Outcome, room_key: RoomKey, carrier: tuple[Uid, Did]) -> None:
         binding = self.binding_of(tx, out, room_key.skb)
-        if binding is not None:
+        if binding is not None and self._is_early(tx, binding):
+            tx.groups.put_early(ChatId(binding.chat_id), carrier, encode(room_key), self._me.clock.now_ms())
+        elif binding is not None:
             self.keep(tx, out, binding, InboundSession.from_room_key(room_key, binding), carrier)
             if room_key.gpk:
                 self.profile_key(tx, out, ChatId(binding.chat_id), carrier[0], Secret(room_key.gpk))
@@ -249,6 +259,12 @@ class EnvelopeReader:
         if carrier == (binding.uid, binding.did):
             return "author"
         return "own_device" if carrier[0] == self._me.uid else "member"
+
+    def _is_early(self, tx: Tx, binding: SessionBinding) -> bool:
+        """The key of a group that is not announced yet, or of none at all: nothing tells them apart."""
+        chat_id = ChatId(binding.chat_id)
+        direct = direct_chat_id(self._me.server_id, self._me.uid, binding.uid)
+        return chat_id != direct and tx.chats.get(chat_id) is None
 
     def _ensure_chat(self, tx: Tx, out: Outcome, chat_id: ChatId, author: Uid) -> None:
         """The key may come before the chat was announced; its id says whose chat it is."""

@@ -19,6 +19,7 @@ from mensajeria.client.engine.acks import acknowledge, delivered
 from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import Mail
+from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
@@ -51,10 +52,17 @@ class Inbound:
     """The worker of one connection. `deliver` may be called at any time, `run` once."""
 
     def __init__(
-        self, context: Context, directory: Directory, sending: Sending, session: Session, keys_low: Callable[[], None]
+        self,
+        context: Context,
+        directory: Directory,
+        sending: Sending,
+        groups: GroupKeeper,
+        session: Session,
+        keys_low: Callable[[], None],
     ) -> None:
         self._context = context
         self._directory = directory
+        self._groups = groups
         self._sending = sending
         self._session = session
         self._keys_low = keys_low
@@ -109,16 +117,18 @@ class Inbound:
 
         def step(tx: Tx, out: Outcome) -> None:
             for head in heads:
-                self._take_head(tx, out, head, unknown)
+                if head.members:
+                    self._take_head(tx, out, head, unknown)
 
+        for head in heads:
+            if not head.members and await self._groups.announced(ChatId(head.chat_id), accepted=head.accepted):
+                self._logs.pop(ChatId(head.chat_id), None)  # it goes on from where one came in
         await self._context.commit(step)
         await self._directory.refresh_all(unknown)
 
     def _take_head(self, tx: Tx, out: Outcome, head: Head, unknown: set[Uid]) -> None:
         """Believe that a chat exists only if its id is that of these two people."""
         chat_id, me = ChatId(head.chat_id), self._context.me.uid
-        if not head.members:
-            return  # a group: not known to this version
         others = [Uid(uid) for uid in head.members if uid != me]
         peer = others[0] if others else me
         if me not in head.members or chat_id != direct_chat_id(self._context.me.server_id, me, peer):
@@ -307,6 +317,7 @@ class Inbound:
 
     async def _apply(self, chat_id: ChatId, events: Sequence[Event]) -> None:
         log = self._logs[chat_id]
+        await self._groups.prepare(events)
         for start in range(0, len(events), ROWS_SLICE):
             part = events[start : start + ROWS_SLICE]
             upto = log.position if start + ROWS_SLICE >= len(events) else part[-1].seq

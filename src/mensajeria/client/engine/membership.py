@@ -24,6 +24,7 @@ from mensajeria.protocol.membership import (
     VoidReason,
     decode_member_event,
     event_hash,
+    group_chat_id,
     judge,
     lookup_in,
     replay,
@@ -154,6 +155,14 @@ class Memberships:
         self._chains[chat_id] = chain
         self._note_state(tx, chat_id, chain.now)
 
+    def continues(self, tx: Tx, chat_id: ChatId, chain: Chain) -> bool:
+        """Whether a verified chain goes on from what is known of a chat; of an unknown one anything does."""
+        if tx.chats.get(chat_id) is None:
+            return True
+        now = self.of(tx, chat_id).now
+        there = chain.at(now.seq)
+        return there is not None and there.hash == now.hash
+
     def lookup(self, tx: Tx) -> SignerLookup:
         """Who signs: the newest list of each user, under the identity that it had at the version asked for."""
 
@@ -215,15 +224,26 @@ class Memberships:
         return chain
 
 
-def verify_chain(events: Iterable[Signed], lookup: SignerLookup) -> Chain | Verdict:
-    """The chain that a group's events make, from the create event on; else the verdict that stands in the way."""
-    chain = Chain()
-    for signed in events:
+def verify_chain(
+    chat_id: ChatId, events: Iterable[tuple[Signed, int]], lookup: SignerLookup
+) -> tuple[list[tuple[Signed, int]], Chain] | None:
+    """The chain that a group's events make from the create event on, and which of them are valid.
+
+    Void ones are skipped, as they are in the log. None when it is not this group's chain, or cannot be told (yet).
+    """
+    chain, valid = Chain(), list[tuple[Signed, int]]()
+    for signed, row in events:
+        if not valid and group_chat_id(signed.body) != chat_id:
+            return None
         verdict = judge(chain.states[-1] if chain.states else None, signed, lookup)
-        if not isinstance(verdict, Valid):
-            return verdict
-        chain.append(verdict.state, 0)
-    return chain
+        if isinstance(verdict, NewerType) and valid:
+            break  # its row halts the group
+        if isinstance(verdict, Valid):
+            chain.append(verdict.state, row)
+            valid.append((signed, row))
+        elif not isinstance(verdict, Void) or not valid:
+            return None
+    return (valid, chain) if valid else None
 
 
 def _known(chain: Chain, signed: Signed) -> Known | None:

@@ -313,6 +313,10 @@ class RowReader:
         out.warn(tx, "messages_missing", now, row.chat_id, **params)
 
     def _wait(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter, why: RowOutcome) -> None:
+        if not self._memberships.is_member(tx, row.chat_id, self._me.uid):  # between a removal and being added again
+            before = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.BEFORE_JOINED)
+            out.events.append(MessageReceived(tx.messages.add(before)))
+            return
         waiting = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.WAITING)
         self._show(tx, out, waiting, row, why, SessionId(outer.session_id))
         if why is RowOutcome.WAITING:
@@ -436,6 +440,14 @@ class RowReader:
             case Void(reason):
                 _log.info("membership event without effect: %s", reason.value)
         return isinstance(verdict, Valid | Known)
+
+    def learn(self, tx: Tx, out: Outcome, chat_id: ChatId, signed: Signed, row_seq: int) -> None:
+        """Judge an event that came beside the log. It takes effect now; its row shows it."""
+        verdict = self._memberships.judge(tx, chat_id, signed, row_seq)
+        if isinstance(verdict, Fork):
+            self._forked(tx, out, chat_id, verdict)
+        elif isinstance(verdict, Pending):
+            out.wanted_lists.update(self._memberships.members(tx, chat_id))
 
     def _forked(self, tx: Tx, out: Outcome, chat_id: ChatId, fork: Fork) -> None:
         """Keep the evidence and stop writing: who is in the group depends on whom the server talks to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -29,6 +30,7 @@ LISTS_AT_ONCE: Final = 8
 UNUSABLE_S: Final = 60.0
 """How long a group goes on without asking again for a member's list that was false or is not to be had."""
 INTRODUCE_ROUNDS: Final = 3
+LEVEL_S: Final = 5.0
 Level = Callable[[ChatId], Awaitable[None]]
 
 
@@ -226,6 +228,13 @@ class Sending:
         """Users whose list was refused a moment ago."""
         now = time.monotonic()
         return frozenset(uid for uid, until in list(self._unusable.items()) if now < until)
+
+    async def level(self, chat_id: ChatId) -> None:
+        """Bring a chat's log up to date if there is a connection; a server that does not answer is not waited for."""
+        if self._level is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEVEL_S):
+                    await self._level(chat_id)
 
     async def introduce(self, chat_id: ChatId) -> None:
         """Give the members of a group the key of the own session, before there is anything to say."""

@@ -13,6 +13,7 @@ from mensajeria.client.core.receipts import ReadBatcher
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import UNWEDGED, Mail
+from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.letters import ACK, READ, Letter, devices_of
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
@@ -42,8 +43,11 @@ LADDER_EVERY_S: Final = 60.0
 class Upkeep:
     """Runs beside one connection."""
 
-    def __init__(self, context: Context, directory: Directory, mailer: Mailer, session: Session) -> None:
+    def __init__(
+        self, context: Context, directory: Directory, mailer: Mailer, session: Session, groups: GroupKeeper
+    ) -> None:
         self._context = context
+        self._groups = groups
         self._directory = directory
         self._mailer = mailer
         self._session = session
@@ -57,11 +61,15 @@ class Upkeep:
         self._context.lists_wanted.set()
         self._context.ladder_due.set()
         self._context.mail_due.set()
+        self._context.chains_wanted.set()
+        self._groups.leaves_due.set()
         self.reads_due.set()
         group.create_task(self._every(self.keys_due, KEYS_EVERY_S, self._renew_keys))
         group.create_task(self._every(self._context.lists_wanted, LISTS_EVERY_S, self._fetch_lists))
         group.create_task(self._every(self._context.ladder_due, LADDER_EVERY_S, self._climb))
         group.create_task(self._every(self._context.mail_due, LADDER_EVERY_S, self._answer_mail))
+        group.create_task(self._every(self._context.chains_wanted, LISTS_EVERY_S, self._groups.catch_up))
+        group.create_task(self._every(self._groups.leaves_due, LISTS_EVERY_S, self._groups.leave_pending))
         group.create_task(self._send_reads())
 
     @staticmethod

@@ -10,8 +10,11 @@ from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.errors import StoreMisuseError
 from mensajeria.client.store.values import Group, GroupMember, Halt
 from mensajeria.kit.secrets import Secret
-from mensajeria.protocol.ids import ChatId, Uid
+from mensajeria.protocol.ids import ChatId, Did, Uid
 
+MAX_EARLY: Final = 256
+EARLY_MS: Final = 7 * 24 * 3600 * 1000
+"""How many sender keys of unknown groups are kept, and for how long."""
 MAX_KEYS: Final = 8
 """Profile keys kept for a group: whoever is in it can give one, and only the newest ones can be of use."""
 _GROUP: Final = (
@@ -123,6 +126,29 @@ class Groups:
         """Profile keys that were given to this device, newest first."""
         sql = "SELECT key FROM group_keys WHERE chat = ? ORDER BY position DESC"
         return tuple(Secret(key) for (key,) in self._db.all(sql, chat_key(self._db, chat_id)))
+
+    # --- sender keys that came before their group ---
+
+    def put_early(self, chat_id: ChatId, carrier: tuple[Uid, Did], content: bytes, at_ms: int) -> None:
+        """Keep a room key until its group is known; the oldest ones give way."""
+        self._db.execute(
+            "INSERT INTO early_keys(chat_id, uid, did, content, at_ms) VALUES(?, ?, ?, ?, ?)",
+            chat_id,
+            *carrier,
+            content,
+            at_ms,
+        )
+        self._db.execute(
+            "DELETE FROM early_keys WHERE id <= (SELECT max(id) FROM early_keys) - ? OR at_ms < ?",
+            MAX_EARLY,
+            at_ms - EARLY_MS,
+        )
+
+    def take_early(self, chat_id: ChatId) -> tuple[tuple[tuple[Uid, Did], bytes], ...]:
+        """What was kept for a group: (device that brought it, room key); it is not kept any longer."""
+        rows = self._db.all("SELECT uid, did, content FROM early_keys WHERE chat_id = ? ORDER BY id", chat_id)
+        self._db.execute("DELETE FROM early_keys WHERE chat_id = ?", chat_id)
+        return tuple(((Uid(uid), Did(did)), content) for uid, did, content in rows)
 
     # --- receipts ---
 

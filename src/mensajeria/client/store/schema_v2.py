@@ -17,6 +17,10 @@ CREATE INDEX group_members_uid ON group_members(uid);
 CREATE TABLE group_keys(
   chat INTEGER NOT NULL REFERENCES chats, key BLOB NOT NULL, position INTEGER NOT NULL, own INTEGER NOT NULL,
   PRIMARY KEY(chat, key)) WITHOUT ROWID;
+CREATE TABLE early_keys(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, chat_id BLOB NOT NULL, uid BLOB NOT NULL, did BLOB NOT NULL,
+  content BLOB NOT NULL, at_ms INTEGER NOT NULL);
+CREATE INDEX early_keys_chat ON early_keys(chat_id);
 CREATE TABLE forks(
   id INTEGER PRIMARY KEY, chat INTEGER NOT NULL REFERENCES chats, first BLOB NOT NULL, second BLOB NOT NULL,
   at_ms INTEGER NOT NULL);

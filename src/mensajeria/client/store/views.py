@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from mensajeria.client.api import ChatView, Closed, GroupRole, GroupView, Message
+from mensajeria.client.api import ChatView, Closed, GroupRole, GroupView, MemberView, Message
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.fulltext import index_new, match_expression
 from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.messages import SELECT, message_of
-from mensajeria.client.store.values import Group, Halt
-from mensajeria.protocol.ids import ChatId
+from mensajeria.client.store.values import Chat, Group, Halt
+from mensajeria.protocol.ids import ChatId, Uid
+
+if TYPE_CHECKING:
+    from mensajeria.client.store.tx import Tx
 
 _CHAT: Final = (
     "SELECT c.key, c.chat_id, c.peer, p.handle, p.trust, c.note_to_self, c.accepted, c.identity_changed, c.unread, "
@@ -85,6 +88,16 @@ class Views:
             closed=closed_of(group),
             superseded_by=group.superseded_by,
         )
+
+
+def members_of(tx: Tx, chat: Chat, own: Uid) -> tuple[MemberView, ...]:
+    """Who is in a chat: the owner first, then admins, each by name."""
+    if chat.peer is not None:
+        uids = dict.fromkeys((own, chat.peer))
+        return tuple(MemberView(tx.contacts.person(uid), GroupRole.MEMBER) for uid in uids)
+    members = [MemberView(tx.contacts.person(one.uid), GroupRole(one.role)) for one in tx.groups.members(chat.chat_id)]
+    rank = list(GroupRole)
+    return tuple(sorted(members, key=lambda member: (rank.index(member.role), member.person.handle)))
 
 
 def closed_of(group: Group) -> Closed | None:

@@ -27,6 +27,8 @@ else:  # a window is shown from the store before the network is used: these woul
 
 TIMEOUT_S: Final = 20.0
 MAX_ANSWER: Final = 8 << 20
+MAX_CHAIN: Final = 50_000
+"""Membership events of a chat that are read at most."""
 USER_AGENT: Final = "mensajeria-client"
 M = TypeVar("M", bound="api.Model")
 
@@ -236,10 +238,26 @@ class RestApi:
         body = api.ChatAnswer(accept=accept).model_dump_json().encode()
         await self._call("PUT", f"/v1/chats/{b64(chat_id)}/answer", body)
 
-    async def append_member_event(self, chat_id: bytes, event: Signed) -> api.MemberEventStored:
-        """Append the next event of a chat's membership chain; event_conflict when another one came first."""
-        request = api.MemberEventRequest(event=api.SignedModel(body=event.body, sig=event.sig))
+    async def create_group(self, signed: Signed) -> api.MemberEventStored:
+        """Make a group from its signed create event; idempotent."""
+        request = api.GroupRequest(create=api.SignedModel(body=signed.body, sig=signed.sig))
+        return await self._ask("POST", "/v1/chats", api.MemberEventStored, request)
+
+    async def append_member_event(self, chat_id: bytes, signed: Signed) -> api.MemberEventStored:
+        """Append the next event of a chat's chain; event_conflict when another one came first."""
+        request = api.MemberEventRequest(event=api.SignedModel(body=signed.body, sig=signed.sig))
         return await self._ask("POST", f"/v1/chats/{b64(chat_id)}/events", api.MemberEventStored, request)
+
+    async def member_events(self, chat_id: bytes, after: int) -> AsyncIterator[list[api.StoredMemberEvent]]:
+        """The chain's events after the `after`-th, ascending, page by page; at most `MAX_CHAIN`."""
+        upto = after + MAX_CHAIN
+        while after < upto:
+            target = f"/v1/chats/{b64(chat_id)}/members-events?after={after}"
+            page = await self._ask("GET", target, api.MemberEventPage)
+            yield page.events
+            if not page.more or not page.events:
+                return
+            after += len(page.events)
 
     async def devices(self) -> list[api.DeviceInfo]:
         """The account's devices as the server shows them: names and times are the server's word."""
