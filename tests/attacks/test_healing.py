@@ -204,3 +204,40 @@ async def test_a_question_about_a_session_that_is_not_here_tells_members_only(st
     await stage.evil.tell(ana.uid, frames.Batch((asked,)))
     await asyncio.sleep(0.4)
     assert len(written(stage, ana.uid, device.did)) - before == (1 if member else 0)
+
+
+async def sessions_used(actor: Actor) -> int:
+    sql = "SELECT count(DISTINCT session_id) FROM megolm_inbound WHERE did = ?"
+    did = actor.client._context.me.did
+    count: int = await actor.read(lambda tx: tx.health._db.value(sql, did))
+    return count
+
+
+async def test_a_session_ends_after_fifty_messages_once_somebody_has_fetched_its_key(stage: Stage) -> None:
+    """Between real clients: the key of each new session arrives before its first message is read."""
+    ana, bruno = await stage.pair()
+    before = await sessions_used(ana)
+    for n in range(120):
+        await ana.send(stage.chat_id, f"n{n}", wait=n % 10 == 9)
+    await bruno.shows(stage.chat_id, *(f"ana: n{n}" for n in range(90, 120)))
+    assert 2 <= await sessions_used(ana) - before <= 3
+    assert bruno.warnings() == ana.warnings() == []
+
+
+async def test_nobody_there_to_fetch_a_key_makes_no_new_sessions(stage: Stage) -> None:
+    ana = await stage.open("ana")
+    await new_session(ana, stage.chat_id)
+    await ana.send(stage.chat_id, "el primero")
+    before = await sessions_used(ana)
+    for n in range(70):
+        await ana.send(stage.chat_id, f"n{n}", wait=n % 10 == 9)
+    assert await sessions_used(ana) == before
+    bruno = await stage.open("bruno")
+    await bruno.shows(stage.chat_id, "ana: n68", "ana: n69")
+    for _ in range(200):
+        if await ana.read(lambda tx: tx.outbound.unfetched(stage.chat_id)) is None:
+            break
+        await asyncio.sleep(0.01)
+    await ana.send(stage.chat_id, "otra sesión")
+    await bruno.shows(stage.chat_id, "ana: otra sesión")
+    assert await sessions_used(ana) == before + 1

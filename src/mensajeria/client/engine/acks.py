@@ -18,6 +18,30 @@ def acked_name(session_id: SessionId) -> str:
     return f"acked:{session_id.hex()}"
 
 
+def first_row_name(session_id: SessionId) -> str:
+    """Counter of the meta table: the row of the first message in an own session whose key nobody has fetched yet."""
+    return f"first_row:{session_id.hex()}"
+
+
+def seen_by_other(tx: Tx, chat_id: ChatId, seq: int) -> None:
+    """Somebody else has the log up to `seq`. Mailboxes are drained before logs: the key of an own row there, too.
+
+    Only then do a session's age and count end it (docs/protocol/e2ee.md §9).
+    """
+    session_id = tx.outbound.unfetched(chat_id)
+    if session_id is None:
+        return
+    first = tx.meta.number(first_row_name(session_id))
+    if 0 < first <= seq:
+        tx.outbound.set_fetched(session_id)
+        tx.meta.remove(first_row_name(session_id))
+
+
+def _note_first_row(tx: Tx, chat_id: ChatId, session_id: SessionId, seq: int) -> None:
+    if tx.outbound.unfetched(chat_id) == session_id and not tx.meta.number(first_row_name(session_id)):
+        tx.meta.raise_to(first_row_name(session_id), seq)
+
+
 def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: int, server_ms: int) -> None:
     """The server has stored the message as row `seq`. Without effect when that was known."""
     item = tx.outbox.get(chat_id, mid)
@@ -25,6 +49,7 @@ def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: in
         return
     if item.sealed is not None:
         tx.meta.raise_to(acked_name(item.sealed.session_id), item.sealed.idx + 1)
+        _note_first_row(tx, chat_id, item.sealed.session_id, seq)
     tx.outbound.voids_declared(chat_id, mid)
     tx.outbox.remove(chat_id, mid)
     if item.type == FILE:
@@ -45,24 +70,28 @@ def _advance_to_known(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, seq: int) -
     elif chat.peer_read >= seq:
         tell(out, tx.messages.advance_own(chat_id, MessageState.READ, chat.peer_read))
     elif chat.peer_delivered >= seq:
+        seen_by_other(tx, chat_id, chat.peer_delivered)
         tell(out, tx.messages.advance_own(chat_id, MessageState.DELIVERED, chat.peer_delivered))
 
 
 def delivered(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
     """A device of the other member has stored the log up to `seq`."""
     if tx.chats.get(chat_id) is not None and tx.chats.set_peer_delivered(chat_id, seq):
+        seen_by_other(tx, chat_id, seq)
         tell(out, tx.messages.advance_own(chat_id, MessageState.DELIVERED, seq))
 
 
 def read_by_peer(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
     """The other member says that everything up to `seq` was read."""
     if tx.chats.set_peer_read(chat_id, seq):
+        seen_by_other(tx, chat_id, seq)
         tell(out, tx.messages.advance_own(chat_id, MessageState.READ, seq))
 
 
 def read_by_member(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, uid: Uid, seq: int) -> None:
     """A member of a group says to have read up to a row: own messages that everybody has read are read."""
     if tx.groups.set_read(chat_id, uid, seq):
+        seen_by_other(tx, chat_id, seq)
         tell(out, tx.messages.advance_own(chat_id, MessageState.READ, tx.groups.read_by_all(chat_id, me.uid)))
 
 

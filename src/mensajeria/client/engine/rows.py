@@ -15,7 +15,7 @@ from mensajeria.client.api import (
     MessageRemoved,
     MessageState,
 )
-from mensajeria.client.engine.acks import acknowledge
+from mensajeria.client.engine.acks import acknowledge, seen_by_other
 from mensajeria.client.engine.kinds import Arrival, known_kinds
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Chain, Fork, Known, Memberships
@@ -75,6 +75,8 @@ class RowReader:
         """Told of a group's valid events, in the transaction that shows them."""
         self._expected: dict[InboundKey, int] = {}
         """The index that each author's next message should have; written once, at the end of a step."""
+        self._seen: dict[ChatId, int] = {}
+        """The highest row that somebody else has written, of each chat; looked at once, at the end of a step."""
 
     def apply(self, tx: Tx, out: Outcome, chat_id: ChatId, events: Sequence[Event], upto: int) -> None:
         """Decide the rows `events` (ascending) and move the cursor to `upto`; rows below the cursor are skipped."""
@@ -128,8 +130,11 @@ class RowReader:
     def _begin(self) -> None:
         self._sessions.clear()
         self._expected.clear()
+        self._seen.clear()
 
     def _finish(self, tx: Tx) -> None:
+        for chat_id, seq in self._seen.items():
+            seen_by_other(tx, chat_id, seq)
         for key, next_idx in self._expected.items():
             tx.inbound.expect(key, next_idx)
 
@@ -233,6 +238,8 @@ class RowReader:
         tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)
         if missing:
             self._notice_missing(tx, out, row, key.uid, missing)
+        if key.uid != self._me.uid:
+            self._seen[key.chat_id] = max(row.seq, self._seen.get(key.chat_id, 0))
         if opened.unrotated:
             out.warn(tx, "not_rotated", self._me.clock.now_ms(), row.chat_id)
         message = self.kinds.read(tx, out, Arrival(row, opened, key.uid == self._me.uid, self._role(tx, inner)))

@@ -58,6 +58,12 @@ class Outbounds:
             chat_key(self._db, chat_id),
         )
 
+    def unfetched(self, chat_id: ChatId) -> SessionId | None:
+        """The session in use if nobody else is known to have its key yet."""
+        sql = "SELECT session_id FROM megolm_outbound WHERE chat = ? AND NOT fetched"
+        value: bytes | None = self._db.value(sql, chat_key(self._db, chat_id))
+        return None if value is None else SessionId(value)
+
     def set_fetched(self, session_id: SessionId) -> None:
         """A recipient has used the session's key."""
         self._db.execute("UPDATE megolm_outbound SET fetched = 1 WHERE session_id = ?", session_id)
