@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from itertools import permutations
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -97,6 +99,19 @@ def test_base64url_has_one_form(data: bytes) -> None:
     for wrong in (b64(data) + "=", b64(data) + " ", "+" + b64(data)):
         with pytest.raises(ValueError, match="base64url"):
             unb64(wrong)
+
+
+@pytest.mark.parametrize("handle", ["ana\n", "\nana", "ana\r", "Ana", "an", "a" * 33, "añá", "ana "])
+def test_a_handle_has_one_form(handle: str) -> None:
+    """A line feed at the end would make a second name that looks like the first."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(encode(handle), type=records.Handle)
+
+
+def test_no_pattern_of_a_record_lets_a_line_feed_pass() -> None:
+    """`msgspec` searches with Python's engine, whose `$` also matches before a line feed at the end."""
+    for path in Path(records.__file__).parent.glob("*.py"):
+        assert re.findall(r"Meta\(pattern=r?\"[^\"]*\$\"", path.read_text(encoding="utf-8")) == [], path.name
 
 
 def test_duplicate_unknown_and_long_forms_are_refused() -> None:

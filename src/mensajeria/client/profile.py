@@ -25,7 +25,7 @@ else:
 
 VERSION: Final = 1
 _MAX_BYTES: Final = 16 << 10
-_Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+_Hex16 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 class ProfileInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +36,7 @@ class ProfileInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     server_id: _Hex16
     uid: _Hex16
     did: _Hex16
-    handle: Annotated[str, msgspec.Meta(pattern=limits.HANDLE_PATTERN)]
+    handle: Annotated[str, msgspec.Meta(pattern=limits.HANDLE_EXACT)]
     registered: bool = True
 
 

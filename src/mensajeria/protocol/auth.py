@@ -97,7 +97,7 @@ class ServerInfo(AuthMessage, tag=0, frozen=True):
     v: U32
     server_id: Bytes16
     restore_epoch: U63
-    registration: Annotated[str, msgspec.Meta(pattern="^(open|approval|invite|closed)$")]
+    registration: Annotated[str, msgspec.Meta(pattern=r"^(open|approval|invite|closed)\Z")]
     password_suites: Annotated[tuple[U32, ...], msgspec.Meta(max_length=8)]
 
 

@@ -23,6 +23,9 @@ MAX_PUT_TARGETS: Final = 64
 
 # Names, passwords, texts
 HANDLE_PATTERN: Final = r"^[a-z0-9_.]{3,32}$"
+"""For schemas, and where `fullmatch` or another engine than Python's applies it."""
+HANDLE_EXACT: Final = r"^[a-z0-9_.]{3,32}\Z"
+"""For `msgspec`, which searches with Python's engine: `$` would let a line feed pass at the end."""
 PASSWORD_MIN_CHARS: Final = 10
 PASSWORD_MAX_CHARS: Final = 256
 DEVICE_NAME_MAX_CHARS: Final = 64

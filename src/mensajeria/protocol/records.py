@@ -21,7 +21,7 @@ SUITE_GROUP: Final = 1
 """Megolm with signed session bindings."""
 SUITE_DIRECT_CHAT: Final = b"direct/1"
 
-Handle = Annotated[str, msgspec.Meta(pattern=limits.HANDLE_PATTERN)]
+Handle = Annotated[str, msgspec.Meta(pattern=limits.HANDLE_EXACT)]
 Sig = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 HybridSig = Annotated[bytes, msgspec.Meta(min_length=3373, max_length=3373)]
 MlDsaKey = Annotated[bytes, msgspec.Meta(min_length=1952, max_length=1952)]
@@ -342,7 +342,7 @@ class Member(Record, frozen=True, kw_only=True):
 
     uid: Bytes16
     idfp: Bytes32
-    role: Annotated[str, msgspec.Meta(pattern="^(owner|admin|member)$")]
+    role: Annotated[str, msgspec.Meta(pattern=r"^(owner|admin|member)\Z")]
 
 
 class MemberEvent(Record, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ class KeyWithheld(Record, frozen=True, kw_only=True):
 
     chat_id: Bytes32
     session_id: Bytes32
-    reason: Annotated[str, msgspec.Meta(pattern="^(unknown|refused)$")]
+    reason: Annotated[str, msgspec.Meta(pattern=r"^(unknown|refused)\Z")]
 
 
 class LinkProof(Record, frozen=True, kw_only=True):

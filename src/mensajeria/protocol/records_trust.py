@@ -33,7 +33,7 @@ class Verify(Record, frozen=True, kw_only=True):
 
     v: int = 1
     vid: Bytes16
-    step: Annotated[str, msgspec.Meta(pattern="^(request|accept|key|mac|cancel)$")]
+    step: Annotated[str, msgspec.Meta(pattern=r"^(request|accept|key|mac|cancel)\Z")]
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_REASON)] = b""
 
 

@@ -76,7 +76,7 @@ def _of_scalar(shape: shapes.Type) -> Schema:
             sizes = _sizes(shape.min_length, shape.max_length, "Length")
             return {"type": "string", "format": "binary", **sizes}
         case shapes.StrType():
-            pattern = {} if shape.pattern is None else {"pattern": shape.pattern}
+            pattern = {} if shape.pattern is None else {"pattern": shape.pattern.replace("\\Z", "$")}
             return {"type": "string", **_sizes(shape.min_length, shape.max_length, "Length"), **pattern}
         case shapes.BoolType():
             return {"type": "boolean"}
