@@ -108,3 +108,12 @@ def test_a_new_device_of_the_account_is_told_with_what_to_do_about_it(console: C
     assert "¿quién?" in line
     assert "devices deny" in display.device_line(new, console)
     assert display.event_line(api.DeviceListChanged((), (), (new.did,)), console) is None
+
+
+def test_a_deleted_message_and_a_changed_timer_have_words() -> None:
+    console = Console(Translator("en"))
+    gone = replace(TEXT, kind=api.MessageKind.DELETED, text="")
+    assert "[This message was deleted]" in display.message_line(gone, console)
+    timer = replace(TEXT, kind=api.MessageKind.NOTICE, cause=api.Cause.TIMER_CHANGED, params={"seconds": "7200"})
+    assert "disappear 2 hours after they are read" in display.message_line(timer, console)
+    assert "turned disappearing messages off" in display.message_line(replace(timer, params={"seconds": "0"}), console)

@@ -28,6 +28,8 @@ EVENTS = [
     api.MessageChanged(TEXT, 9),
     api.MessageStateChanged(TEXT, 9),
     api.MessageRemoved(CHAT, TEXT.mid, 7),
+    api.ChangeSent(CHAT, TEXT.mid),
+    api.ChangeFailed(CHAT, TEXT.mid, "forbidden"),
     api.ChatChanged(replace(VIEW, accepted=False)),
     api.TypingChanged(CHAT, BRUNO, typing=True),
     api.ConnectionChanged(api.ConnectionPhase.OFFLINE, 12, Code.UNAVAILABLE, 3),
@@ -45,8 +47,8 @@ def test_a_message() -> None:
     assert message_record(TEXT) == {
         "type": "message", "chat": "63" * 32, "mid": "6d" * 16, "seq": 3, "order": 7, "from": "bruno",
         "from_uid": "62" * 16, "outgoing": False, "text": "hola 👋", "state": "received", "sent_ms": 1000,
-        "clock_off": False, "cause": None, "params": None, "error": None,
-        "attachment": None,
+        "clock_off": False, "cause": None, "params": None, "error": None, "reply": None, "edited_ms": None,
+        "reactions": [], "deleted_by": None, "expire_s": None, "expires_ms": None, "attachment": None,
     }  # fmt: skip
 
 
@@ -65,6 +67,26 @@ def test_a_file_without_its_thumbnail() -> None:
 )
 def test_sizes_for_people(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_what_belongs_to_a_message() -> None:
+    quote = api.Quote(Mid(b"q" * 16), BRUNO, api.MessageKind.TEXT, "¿vienes?", 3)
+    message = replace(
+        TEXT, reply=quote, edited_ms=5, reactions=(api.Reaction(BRUNO, "👍"),), expire_s=60, expires_ms=99
+    )
+    record = message_record(message)
+    assert record["reply"] == {"mid": "71" * 16, "from": "bruno", "text": "¿vienes?", "here": True, "deleted": False}
+    assert record["reactions"] == [{"from": "bruno", "emoji": "👍"}]
+    assert (record["edited_ms"], record["expire_s"], record["expires_ms"]) == (5, 60, 99)
+    gone = message_record(
+        replace(TEXT, kind=api.MessageKind.DELETED, deleted_by=BRUNO, reply=replace(quote, kind=None))
+    )
+    assert (gone["type"], gone["text"], gone["deleted_by"], gone["reply"]["here"]) == ("deleted", "", "bruno", False)
+
+
+@pytest.mark.parametrize("field", ["reply", "edited_ms", "reactions", "deleted_by", "expire_s", "expires_ms"])
+def test_what_belongs_to_a_message_is_documented(field: str) -> None:
+    assert f"`{field}`" in DOCS
 
 
 @pytest.mark.parametrize("kind", list(api.MessageKind))

@@ -141,10 +141,14 @@ def event_line(event: Event, console: Console) -> str | None:
 def _body(message: Message, console: Console) -> str:
     if message.kind is api.MessageKind.TEXT:
         return f"[{console.translator.tr('group.late')}] {message.text}" if message.late else message.text
+    if message.kind is api.MessageKind.DELETED:
+        return f"[{console.translator.tr('unreadable.deleted')}]"
     if message.attachment is not None:
         return _file(message.attachment, message.text, console)
     if message.cause is None:
         return f"[{console.translator.tr('unreadable.unknown')}]"
+    if message.cause is api.Cause.TIMER_CHANGED:
+        return f"[{console.translator.timer(message.sender.handle, message.params.get('seconds', ''))}]"
     params: dict[str, object] = {"name": message.sender.handle, **_numbers(message)}
     if "role" in params:
         params["role"] = console.translator.tr(f"group.role.{params['role']}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         GroupView,
         MemberView,
         Message,
+        Quote,
         Transfer,
         Verification,
     )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _TYPES: Final = {
     api.MessageKind.TEXT: "message",
     api.MessageKind.FILE: "message",
+    api.MessageKind.DELETED: "deleted",
     api.MessageKind.UNKNOWN: "unreadable",
     api.MessageKind.UNREADABLE: "unreadable",
     api.MessageKind.NOTICE: "notice",
@@ -48,6 +50,22 @@ def message_record(message: Message) -> dict[str, Any]:
         "params": dict(message.params) or None,
         "error": None if message.error is None else str(message.error),
         "attachment": None if message.attachment is None else attachment_record(message.attachment),
+        "reply": None if message.reply is None else _quote_record(message.reply),
+        "edited_ms": message.edited_ms or None,
+        "reactions": [{"from": one.person.handle, "emoji": one.emoji} for one in message.reactions],
+        "deleted_by": None if message.deleted_by is None else message.deleted_by.handle,
+        "expire_s": message.expire_s or None,
+        "expires_ms": message.expires_ms,
+    }
+
+
+def _quote_record(quote: Quote) -> dict[str, Any]:
+    return {
+        "mid": quote.mid.hex(),
+        "from": quote.sender.handle,
+        "text": quote.text,
+        "here": quote.kind is not None,
+        "deleted": quote.kind is api.MessageKind.DELETED,
     }
 
 
@@ -171,6 +189,10 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911,
             return {"type": "removed", "chat": chat_id.hex(), "mid": mid.hex(), "order": order}
         case api.TransferProgress(transfer):
             return transfer_record(transfer)
+        case api.ChangeSent(chat_id, mid):
+            return {"type": "change_sent", "chat": chat_id.hex(), "mid": mid.hex()}
+        case api.ChangeFailed(chat_id, mid, code):
+            return {"type": "change_failed", "chat": chat_id.hex(), "mid": mid.hex(), "code": code}
         case api.ChatChanged(chat):
             is_request = not chat.accepted
             return {"type": "request", "chat": chat.chat_id.hex(), "from": chat.name} if is_request else None

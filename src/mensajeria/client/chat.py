@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from mensajeria.client.account import check_handle_form
 from mensajeria.client.api import (
@@ -22,14 +22,18 @@ from mensajeria.client.api import (
     SecurityKind,
     SentMessage,
     Trust,
+    Version,
 )
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.timers import timer_of
 from mensajeria.client.engine.trust import note
 from mensajeria.client.errors import InputError, SendBlockedError, StateError
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
+from mensajeria.client.store.changes import Target
 from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, NewMessage
 from mensajeria.client.store.values import Chat as StoredChat
 from mensajeria.client.store.views import closed_of, members_of
@@ -37,11 +41,13 @@ from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits
 from mensajeria.protocol.frames import Typing
-from mensajeria.protocol.ids import ChatId, Mid
+from mensajeria.protocol.ids import ChatId, Mid, Uid
+from mensajeria.protocol.membership import MembershipState
 from mensajeria.protocol.membership_state import Role
 
 HISTORY_PAGE: Final = 200
 _NOBODY: Final = bytes(16)
+M = TypeVar("M", Mid, Mid | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +102,22 @@ class Chat:
 
     # --- writing ---
 
-    async def send_text(self, text: str) -> SentMessage:
+    async def send_text(self, text: str, *, reply_to: Mid | None = None) -> SentMessage:
         """Queue a text and return once it is stored; it is sent when there is a connection. Accepts a request.
 
+        `reply_to` is the message that it answers; only its id is sent, everybody's device shows its own copy.
+
         Raises:
-            InputError: empty_text, too_large, unknown_chat.
+            InputError: empty_text, too_large, unknown_chat, unknown_message.
             SendBlockedError: the verified contact's identity changed: `accept_identity` first.
             StateError: a group's `Closed` says why nothing can be written into it.
         """
-        if not text.strip():
-            raise InputError("empty_text")
-        if len(text.encode("utf-8", "surrogatepass")) > limits.TEXT_MAX_BYTES:
-            raise InputError("too_large")
-        try:
-            body = text_body(text)
-        except ValueError as error:
-            raise InputError("malformed_text") from error
-        mid = Mid(random16())
-        await self._engine.sending.enqueue(self.chat_id, lambda tx, out: self._add(tx, out, mid, text, body))
+        body, mid = _checked(text), Mid(random16())
+
+        def add(tx: Tx, out: Outcome) -> Message:
+            return self._add(tx, out, mid, text, body, reply_to)
+
+        await self._engine.sending.enqueue(self.chat_id, add)
         return SentMessage(self.chat_id, mid)
 
     async def send_file(self, path: Path, caption: str = "", *, as_image: bool | None = None) -> SentMessage:
@@ -150,6 +154,71 @@ class Chat:
             NetworkError: what has arrived is kept for the next call.
         """
         return await self._engine.downloads.fetch(self.chat_id, mid, Path(to))
+
+    async def edit(self, mid: Mid, text: str) -> SentMessage:
+        """Give an own text another wording; everybody sees that it was changed. Queued like a text.
+
+        Raises InputError (unknown_message, not_editable, empty_text, too_large, unknown_chat), SendBlockedError.
+        """
+        _checked(text)
+        me = self._context.me
+        return self._sent(await self._change(lambda tx, out: own.edit(tx, out, me, self.chat_id, mid, text)))
+
+    async def react(self, mid: Mid, emoji: str | None) -> SentMessage:
+        """Put the own emoji under a message, instead of the one before; None takes it away. Queued like a text.
+
+        Raises InputError (unknown_message, not_an_emoji, unknown_chat), SendBlockedError.
+        """
+        me = self._context.me
+        return self._sent(await self._change(lambda tx, out: own.react(tx, out, me, self.chat_id, mid, emoji)))
+
+    async def delete(self, mid: Mid, *, for_all: bool) -> SentMessage | None:
+        """Delete a message: on this device only, or (an own one; any as a group's admin) for everybody.
+
+        None when nothing had to be queued. The server erases the ciphertext once the delete is in the log.
+
+        Raises InputError (unknown_message, not_deletable, unknown_chat), SendBlockedError.
+        """
+        me = self._context.me
+        if for_all:
+            change = await self._change(lambda tx, out: own.delete_for_all(tx, out, me, self._membership(tx), mid))
+            return None if change is None else self._sent(change)
+
+        def step(tx: Tx, out: Outcome) -> None:
+            self._stored(tx)
+            own.delete_here(tx, out, self.chat_id, mid)
+
+        await self._context.commit(step)
+        return None
+
+    async def set_timer(self, seconds: int) -> SentMessage:
+        """What is written in this chat from now on disappears so long after it was read; 0 = never. Queued like a text.
+
+        Raises InputError (timer_invalid, unknown_chat), SendBlockedError.
+        """
+        me = self._context.me
+        return self._sent(await self._change(lambda tx, out: own.set_timer(tx, out, me, self._membership(tx), seconds)))
+
+    async def timer(self) -> int:
+        """After how many seconds what is written now disappears; 0 = never."""
+
+        def read(tx: Tx) -> int:
+            self._stored(tx)
+            return timer_of(tx, self.chat_id, self._membership(tx))
+
+        return await self._context.store.read(read)
+
+    async def versions(self, mid: Mid) -> tuple[Version, ...]:
+        """What a text has said so far, oldest first. Raises InputError (unknown_message, unknown_chat)."""
+
+        def read(tx: Tx) -> tuple[Version, ...]:
+            self._stored(tx)
+            message = tx.messages.find(self.chat_id, mid)
+            if message is None:
+                raise InputError("unknown_message")
+            return tx.changes.versions(Target(self.chat_id, message.sender.uid, mid))
+
+        return await self._context.store.read(read)
 
     async def retry(self, mid: Mid) -> None:
         """Queue a failed message again, behind the others. Raises InputError (unknown_message)."""
@@ -288,7 +357,8 @@ class Chat:
             raise InputError("unknown_chat")
         return chat
 
-    def _add(self, tx: Tx, out: Outcome, mid: Mid, text: str, body: bytes) -> Message:
+    def _writable(self, tx: Tx) -> StoredChat:
+        """The chat, if something may be written in it now; writing accepts it. Raises InputError, SendBlockedError."""
         chat = self._stored(tx)
         contact = None if chat.peer is None else tx.contacts.get(chat.peer)
         if contact is not None and contact.sending_blocked:
@@ -296,16 +366,55 @@ class Chat:
         group = tx.groups.get(self.chat_id)
         if group is not None and (closed := closed_of(group)) is not None:
             raise StateError(closed.value)
-        now, me = self._context.me.clock.now_ms(), self._context.me.uid
         if not chat.accepted:
             tx.chats.set_accepted(self.chat_id, accepted=True)
+        return chat
+
+    def _membership(self, tx: Tx) -> MembershipState:
+        return self._context.memberships.of(tx, self.chat_id).now
+
+    def _add(self, tx: Tx, out: Outcome, mid: Mid, text: str, body: bytes, reply_to: Mid | None) -> Message:
+        self._writable(tx)
+        now, me = self._context.me.clock.now_ms(), self._context.me.uid
+        timer_s = timer_of(tx, self.chat_id, self._membership(tx))
+        reply = None if reply_to is None else self._about(tx, reply_to)
         message = tx.messages.add(
-            NewMessage(self.chat_id, mid, me, True, MessageKind.TEXT, MessageState.QUEUED, now, text=text)  # noqa: FBT003
+            NewMessage(
+                self.chat_id,
+                mid,
+                me,
+                outgoing=True,
+                kind=MessageKind.TEXT,
+                state=MessageState.QUEUED,
+                sent_ms=now,
+                text=text,
+                reply=reply,
+                expire_s=timer_s,
+            )
         )
-        tx.outbox.add(self.chat_id, mid, TEXT, body, now)
+        refs = () if reply is None else (reply,)
+        tx.outbox.add(self.chat_id, mid, TEXT, body, now, refs=refs, expire_s=timer_s)
         out.events.append(MessageStateChanged(message, message.order))
         out.touched.add(self.chat_id)
         return message
+
+    def _about(self, tx: Tx, mid: Mid) -> tuple[Uid, Mid]:
+        message = tx.messages.find(self.chat_id, mid)
+        if message is None or message.kind in {MessageKind.NOTICE, MessageKind.UNREADABLE}:
+            raise InputError("unknown_message")
+        return message.sender.uid, mid
+
+    async def _change(self, queue: Callable[[Tx, Outcome], M]) -> M:
+        """Queue something that has no place of its own."""
+
+        def add(tx: Tx, out: Outcome) -> M:
+            self._writable(tx)
+            return queue(tx, out)
+
+        return await self._engine.sending.enqueue(self.chat_id, add)
+
+    def _sent(self, mid: Mid) -> SentMessage:
+        return SentMessage(self.chat_id, mid)
 
     async def _answer(self, *, accept: bool) -> None:
         await self._context.store.read(self._stored)
@@ -316,3 +425,15 @@ class Chat:
             out.touched.add(self.chat_id)
 
         await self._context.commit(step)
+
+
+def _checked(text: str) -> bytes:
+    """The body of a text. Raises InputError (empty_text, too_large, malformed_text)."""
+    if not text.strip():
+        raise InputError("empty_text")
+    if len(text.encode("utf-8", "surrogatepass")) > limits.TEXT_MAX_BYTES:
+        raise InputError("too_large")
+    try:
+        return text_body(text)
+    except ValueError as error:
+        raise InputError("malformed_text") from error

@@ -21,6 +21,8 @@ from mensajeria.client.account import (
 )
 from mensajeria.client.account_changes import ChangeFlow, parse_code
 from mensajeria.client.api import (
+    ChangeFailed,
+    ChangeSent,
     ChatView,
     ConnectionChanged,
     ConnectionPhase,
@@ -48,6 +50,7 @@ from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.health import health_of
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.timers import Expiry
 from mensajeria.client.errors import (
     MessageFailedError,
     ProfileError,
@@ -130,6 +133,7 @@ class Client:
         rest = RestApi(self._http, keeper)
         folder = self._opened.profile.folder
         self._context = Context(me, self._opened.store, rest, self._emitter, self._opened.vault, folder)
+        self._expiry = Expiry(self._clock, self._context.commit, self._context.timers_due)
         self._engine = Engine(self._context, keeper, self._reach.address, self._reach.tls)
         self.security = Security(self._context, self._engine)
         """Making sure of people."""
@@ -299,6 +303,7 @@ class Client:
     ) -> Self:
         client = cls(opened, reach, clock, code)
         await client._control.start(opened.profile.folder)
+        await client._expiry.start()
         if not offline:
             client._engine.start()
         return client
@@ -521,6 +526,10 @@ class Client:
                         raise MessageFailedError(str(message.error or Code.INTERNAL))
                     if message.state is not MessageState.QUEUED:
                         return
+                case ChangeSent(_, sent) if sent == mid:
+                    return
+                case ChangeFailed(_, failed, code) if failed == mid:
+                    raise MessageFailedError(code)
                 case IdentityChanged(blocked=True):
                     if not await self._is_sent(mid):
                         raise SendBlockedError(event.person.handle)
@@ -568,6 +577,7 @@ class Client:
     async def _become(self, account: Account) -> None:
         """Go on as a new device: the old one's ratchets must never encrypt again."""
         await self._engine.stop()
+        await self._expiry.stop()
         await self._http.close()
 
         def step(tx: Tx) -> None:
@@ -578,7 +588,9 @@ class Client:
 
         await self._opened.store.run(step)
         await asyncio.to_thread(self._opened.profile.save, info_of(account, self._reach.address))
+        await self._expiry.stop()
         self._wire()
+        await self._expiry.start()
 
     async def change_password(self, old: Password, new: Password, *, recovery_code: Password | None = None) -> None:
         """Replace the password. Every other device has to log in again; this one does so by itself.
@@ -607,6 +619,7 @@ class Client:
         self._closed = True
         await self._control.close()
         await self._engine.stop()
+        await self._expiry.stop()
         await self._http.close()
         self._emitter.end()
         await self._opened.close()

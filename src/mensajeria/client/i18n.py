@@ -22,6 +22,7 @@ LANGUAGES: Final = ("es", "en")
 """Languages with a catalogue."""
 
 PLURAL_FORMS: Final = frozenset({"one", "other"})
+_UNITS: Final = (("weeks", 604800), ("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 _FOLDER: Final = Path(__file__).parent / "strings"
 """Beside this file; importlib.resources would double the time that `mensajeria --help` takes to load."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -64,6 +65,18 @@ class Translator:
         """
         known = f"error.{code}" in self._strings
         return self.tr(f"error.{code}", **(params or {})) if known else self.tr("error.unknown", code=code)
+
+    def span(self, seconds: int) -> str:
+        """A length of time in the largest unit that divides it: "1 week", "90 minutes"."""
+        unit, length = next((name, length) for name, length in _UNITS if seconds % length == 0)
+        return self.tr(f"span.{unit}", count=seconds // length)
+
+    def timer(self, name: str, seconds: str) -> str:
+        """What a notice of changed disappearing messages says."""
+        known = seconds.isascii() and seconds.isdigit() and int(seconds) > 0
+        if not known:
+            return self.tr("service.timer_off", name=name)
+        return self.tr("service.timer_changed", name=name, time=self.span(int(seconds)))
 
     def has(self, key: str) -> bool:
         """Whether the catalogue has the sentence ``key``."""

@@ -12,7 +12,7 @@ from mensajeria.client.api import InviteView, NewInvite
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
-from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY
+from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY, earlier_settings_key
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError, SecurityError
 from mensajeria.client.profiles import Opened, keep_account
@@ -63,6 +63,8 @@ class Management:
         keys = await self._with_flow(password, code, lambda flow, owner: flow.remove_device(owner, did))
 
         def step(tx: Tx) -> None:
+            me = self._context.me
+            tx.own.put(earlier_settings_key(me.verified(tx).list.backup_ver), me.settings_key(tx))
             tx.own.put(SETTINGS_KEY, keys.settings)
             tx.own.put(BACKUP_KEY, keys.backup)
 

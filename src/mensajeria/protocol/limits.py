@@ -39,6 +39,16 @@ MAX_CIPHERTEXT: Final = 256 << 10
 TODEVICE_BUCKETS: Final = (1024, 4096, 16384)
 MAX_ENVELOPE: Final = 24 << 10
 MAX_DECOMPRESSED: Final = 1 << 20
+EMOJI_MAX_BYTES: Final = 64
+MAX_TIMER_S: Final = 366 * 24 * 3600
+"""The longest timer of disappearing messages."""
+TIMER_DELIVERY_S: Final = 14 * 24 * 3600
+"""How long the server keeps a message with a timer at least, so that it can be fetched and read."""
+MAX_WAITING_CHANGES: Final = 1000
+"""Edits, reactions and deletes of one chat whose message is not there (yet); beyond, the oldest is dropped."""
+MAX_WAITING_CHANGES_PER_MEMBER: Final = 200
+MAX_VERSIONS: Final = 100
+"""Edits of one message that are kept."""
 CLOCK_TOLERANCE_MS: Final = 24 * 3600 * 1000
 
 # Keys

@@ -37,6 +37,7 @@ from mensajeria.client.api.core import (
 from mensajeria.client.api.files import Attachment, AttachmentState, Direction, Transfer, TransferProgress
 from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
 from mensajeria.client.api.health import Health
+from mensajeria.client.api.messages import ChangeFailed, ChangeSent, Quote, Reaction, Version
 from mensajeria.client.api.trust import (
     ContactSecurity,
     SecurityEntry,
@@ -53,6 +54,8 @@ __all__ = [
     "Attachment",
     "AttachmentState",
     "Cause",
+    "ChangeFailed",
+    "ChangeSent",
     "ChatChanged",
     "ChatKind",
     "ChatView",
@@ -82,6 +85,8 @@ __all__ = [
     "NewInvite",
     "Page",
     "Person",
+    "Quote",
+    "Reaction",
     "SecurityEntry",
     "SecurityKind",
     "SecurityWarning",
@@ -96,4 +101,5 @@ __all__ = [
     "VerificationChanged",
     "VerificationMethod",
     "VerificationPhase",
+    "Version",
 ]

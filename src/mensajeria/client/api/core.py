@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mensajeria.client.api.files import Attachment
     from mensajeria.client.api.groups import GroupView
+    from mensajeria.client.api.messages import Quote, Reaction
     from mensajeria.kit.secrets import Secret
     from mensajeria.protocol.errors import Code
     from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
@@ -41,6 +42,8 @@ class MessageKind(StrEnum):
     TEXT = "text"
     FILE = "file"
     """See `Message.attachment`; `text` is its caption."""
+    DELETED = "deleted"
+    """A message that its author, or an admin, deleted for everybody: see `Message.deleted_by`."""
     UNKNOWN = "unknown"
     """A type that this version does not know: kept, read again after an update."""
     UNREADABLE = "unreadable"
@@ -62,6 +65,8 @@ class Cause(StrEnum):
     MISSING = "missing"
     """`count` messages of a session never arrived: the server dropped or hides them."""
     REMOVED_BY_SERVER = "removed_by_server"
+    TIMER_CHANGED = "timer_changed"
+    """The sender has set the chat's disappearing messages to `seconds`; 0 = off."""
     IDENTITY_CHANGED = "identity_changed"
     NEW_DEVICE = "new_device"
     GROUP_CREATED = "group_created"
@@ -72,8 +77,6 @@ class Cause(StrEnum):
     ROLE_CHANGED = "role_changed"
     """`who` is now `role`."""
     GROUP_RENAMED = "group_renamed"
-    TIMER_CHANGED = "timer_changed"
-    """Messages disappear after `seconds`; 0 = they stay."""
     GROUP_SUPERSEDED = "group_superseded"
     """The group is closed, another one follows it."""
     GROUP_FORKED = "group_forked"
@@ -143,6 +146,25 @@ class Message:
     clock_off: bool = False
     attachment: Attachment | None = None
     """The file of a message of the kind FILE."""
+    reply: Quote | None = None
+    edited_ms: int = 0
+    """When its author last changed it, 0 = as it was written."""
+    reactions: tuple[Reaction, ...] = ()
+    deleted_by: Person | None = None
+    expire_s: int = 0
+    """How long it stays once it was read (sent, for the author); 0 = for ever."""
+    expires_ms: int | None = None
+    """When it disappears from this device; None while it has no timer or is not read."""
+
+    @property
+    def edited(self) -> bool:
+        """Whether its author has changed it."""
+        return self.edited_ms > 0
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it was deleted for everybody."""
+        return self.kind is MessageKind.DELETED
 
     @property
     def late(self) -> bool:

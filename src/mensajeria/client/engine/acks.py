@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mensajeria.client.api import MessageState, MessageStateChanged
+from mensajeria.client.engine.kinds.own import WITHOUT_PLACE, confirm
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
@@ -52,9 +53,13 @@ def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: in
         _note_first_row(tx, chat_id, item.sealed.session_id, seq)
     tx.outbound.voids_declared(chat_id, mid)
     tx.outbox.remove(chat_id, mid)
+    if item.type in WITHOUT_PLACE:
+        confirm(tx, out, me, item, seq, server_ms)
+        return
     if item.type == FILE:
         out.uploads = tx.uploads.remove(chat_id, mid) or out.uploads
-    change = tx.messages.ack(chat_id, mid, me.uid, seq=seq, server_ms=server_ms)
+    at = None if item.sealed is None else (item.sealed.session_id, item.sealed.idx)
+    change = tx.messages.ack(chat_id, mid, me.uid, seq=seq, server_ms=server_ms, at=at)
     if change is not None:
         out.events.append(MessageStateChanged(change.message, change.previous_order))
         out.touched.add(chat_id)

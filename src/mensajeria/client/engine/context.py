@@ -21,6 +21,7 @@ from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
+from mensajeria.client.engine.timers import begin_timers
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.transport.rest import RestApi
 from mensajeria.client.vault import Vault
@@ -63,6 +64,8 @@ class Context:
     mail_due: asyncio.Event = field(default_factory=asyncio.Event)
     uploads_due: asyncio.Event = field(default_factory=asyncio.Event)
     """Encrypted copies of files are to be sent, or are not needed any more."""
+    erase_due: asyncio.Event = field(default_factory=asyncio.Event)
+    timers_due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.memberships = Memberships(self.me)
@@ -85,6 +88,8 @@ class Context:
 
         def run(tx: Tx) -> T:
             value = step(tx, out)
+            if out.touched:
+                begin_timers(tx, out, self.me.clock.now_ms())
             for chat_id in out.touched:
                 view = tx.views.chat(chat_id)
                 if view is not None:
@@ -115,6 +120,10 @@ class Context:
             self.uploads_due.set()
         if out.wanted_lists:
             self.lists_wanted.set()
+        if out.erase:
+            self.erase_due.set()
+        if out.timers:
+            self.timers_due.set()
         if out.wanted_chains:
             self.chains_due.update(out.wanted_chains)
             self.chains_wanted.set()

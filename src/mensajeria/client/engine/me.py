@@ -20,6 +20,11 @@ SETTINGS_KEY = "settings_key"
 BACKUP_KEY = "backup_key"
 
 
+def earlier_settings_key(version: int) -> str:
+    """Name of an SSK from before a revocation: what was written under it can still be deleted for all."""
+    return f"{SETTINGS_KEY}:{version}"
+
+
 @dataclass(frozen=True, slots=True)
 class Me:
     """This device of this user on this server."""
@@ -54,6 +59,12 @@ class Me:
         if key is None:
             raise ProfileError("profile_damaged", "the settings key is missing")
         return key
+
+    def settings_keys(self, tx: Tx) -> tuple[Secret, ...]:
+        """SSK_n and the earlier ones that are kept here, newest first. Raises ProfileError."""
+        version = self.verified(tx).list.backup_ver
+        earlier = (tx.own.get(earlier_settings_key(n)) for n in range(version - 1, 0, -1))
+        return (self.settings_key(tx), *(key for key in earlier if key is not None))
 
     def address(self, tx: Tx) -> DeviceAddress:
         """Where envelopes to this device go."""

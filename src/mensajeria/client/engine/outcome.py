@@ -31,6 +31,10 @@ class Outcome:
     """There are files to upload, or encrypted copies that nobody needs any more."""
     mail: bool = False
     """There are sealed envelopes to send."""
+    erase: bool = False
+    """There are messages whose ciphertext the server is to erase."""
+    timers: bool = False
+    """The clock of disappearing messages was started."""
 
     def warn(self, tx: Tx, code: str, now_ms: int, chat_id: ChatId | None = None, **params: str) -> None:
         """Keep a security warning and tell everybody."""

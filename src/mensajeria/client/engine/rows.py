@@ -16,13 +16,15 @@ from mensajeria.client.api import (
     MessageState,
 )
 from mensajeria.client.engine.acks import acknowledge, seen_by_other
-from mensajeria.client.engine.kinds import Arrival, known_kinds
+from mensajeria.client.engine.kinds import Arrival, Kinds, known_kinds
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Chain, Fork, Known, Memberships
 from mensajeria.client.engine.notices import note, note_event
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.timers import timer_may_have_elapsed
 from mensajeria.client.store import Tx
 from mensajeria.client.store.contacts import NOBODY
+from mensajeria.client.store.erasures import BareTombstone
 from mensajeria.client.store.values import (
     ORDER_SHIFT,
     Halt,
@@ -42,9 +44,9 @@ from mensajeria.protocol.frames import Event, EventKind, Tombstone
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 from mensajeria.protocol.membership import (
     EARLIER_EVENTS,
+    ChatKind,
     NewerType,
     Pending,
-    Role,
     Valid,
     Void,
     is_quarantined,
@@ -180,7 +182,7 @@ class RowReader:
         if isinstance(result, OpenedMessage):
             message = self._accept(tx, out, row, result)
             if message is not None:
-                out.events.append(MessageReceived(tx.messages.add(message)))
+                out.events.append(MessageReceived(self.kinds.placed(tx, out, tx.messages.add(message))))
         elif result is None or result.cause in _WAITS:
             cause = MessageCause.UNKNOWN_INDEX if result is None else result.cause
             self._wait(tx, out, row, outer, _WAITS[cause])
@@ -242,15 +244,29 @@ class RowReader:
             self._seen[key.chat_id] = max(row.seq, self._seen.get(key.chat_id, 0))
         if opened.unrotated:
             out.warn(tx, "not_rotated", self._me.clock.now_ms(), row.chat_id)
-        message = self.kinds.read(tx, out, Arrival(row, opened, key.uid == self._me.uid, self._role(tx, inner)))
-        if message is not None and self._is_late(tx, row, opened):
+        late = self._is_late(tx, row, opened)
+        message = self.kinds.read(tx, out, self._arrival(tx, row, opened, late=late))
+        if message is not None and late:
             return replace(message, counted=False, params={**message.params, **LATE})
         return message
 
-    def _role(self, tx: Tx, inner: MessageInner) -> Role | None:
-        """The author's role at the message's head, which the checks have found in the chain."""
-        state = self._memberships.of(tx, ChatId(inner.chat_id)).at(inner.mhead.seq)
-        return None if state is None else state.role(inner.uid)
+    def _arrival(self, tx: Tx, row: RawRow, opened: OpenedMessage, *, late: bool) -> Arrival:
+        """With the author's role at the message's head, which the checks have found in the chain."""
+        inner = opened.inner
+        at_head = self._memberships.of(tx, row.chat_id).at(inner.mhead.seq)
+        return Arrival(
+            chat_id=row.chat_id,
+            seq=row.seq,
+            server_ms=row.server_ms,
+            inner=inner,
+            body=opened.body,
+            idx=opened.index,
+            clock_off=opened.clock_off,
+            outgoing=inner.uid == self._me.uid,
+            direct=at_head is not None and at_head.kind is ChatKind.DIRECT,
+            role=None if at_head is None else at_head.role(inner.uid),
+            late=late,
+        )
 
     def _is_late(self, tx: Tx, row: RawRow, opened: OpenedMessage) -> bool:
         """Was the author cut off already when the row came into the log?"""
@@ -377,7 +393,8 @@ class RowReader:
     def _show_again(tx: Tx, out: Outcome, message: NewMessage) -> None:
         assert message.seq is not None
         change = tx.messages.replace(message.seq << ORDER_SHIFT, message)
-        out.events.append(MessageChanged(change.message, change.previous_order))
+        shown = Kinds.placed(tx, out, change.message)
+        out.events.append(MessageChanged(shown, change.previous_order))
         out.touched.add(message.chat_id)
 
     @staticmethod
@@ -481,15 +498,21 @@ class RowReader:
         for stored in tx.inbound.find(chat_id, SessionId(tombstone.session_id)):
             if self._next_idx(tx, stored.key) == tombstone.idx:
                 self._expected[stored.key] = tombstone.idx + 1
+        elapsed = timer_may_have_elapsed(
+            tx, self._memberships.of(tx, chat_id).now, tombstone, event.ts, self._me.clock.now_ms()
+        )
         notice = tx.messages.notice(
             chat_id,
             after_seq=event.seq,
             mid=_place_id(chat_id, event.seq, b"removed"),
             about=self._somebody(tx, chat_id),
-            cause=Cause.REMOVED_BY_SERVER,
+            cause=Cause.NOT_KEPT if elapsed else Cause.REMOVED_BY_SERVER,
             at_ms=event.ts,
             params={"count": "1"},
         )
+        order = None if notice is None else notice.order
+        bare = BareTombstone(event.seq, event.ts, order)
+        tx.erasures.note_tombstone(chat_id, SessionId(tombstone.session_id), tombstone.idx, bare)
         if notice is not None:
             out.events.append(MessageReceived(notice))
 

@@ -10,12 +10,14 @@ from typing import Final
 
 from mensajeria.client.api import MessageState, MessageStateChanged
 from mensajeria.client.engine.acks import acked_name
+from mensajeria.client.engine.kinds.own import WITHOUT_PLACE, take_back
 from mensajeria.client.engine.letters import ROOM_KEY, Letter, devices_of
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.notices import note_left_out
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import verified_list
+from mensajeria.client.engine.timers import timer_of, ttl_bucket
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import (
     Chat,
@@ -45,7 +47,7 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 from mensajeria.protocol.membership import MembershipState
-from mensajeria.protocol.records import PreviousSession, VoidIndex
+from mensajeria.protocol.records import PreviousSession, Reference, VoidIndex
 
 RETRY_SHARE_MS: Final = {
     ShareOutcome.QUEUED: 10**15,  # the envelope is kept and sent until it is confirmed
@@ -194,7 +196,8 @@ class Sealer:
             session = OutboundSession.load(row.state)
             fetched = row.fetched or chat.note_to_self
             devices = sum(len(verified.list.devices) for verified in lists)
-            if not must_rotate(session, state=state, now_ms=now, devices=devices, last_key_fetched=fetched):
+            timed = replace(state, timer_s=timer_of(tx, chat.chat_id, state))
+            if not must_rotate(session, state=timed, now_ms=now, devices=devices, last_key_fetched=fetched):
                 return session
             self._end_session(tx, chat.chat_id)
         return self._new_session(tx, chat.chat_id, state, now)
@@ -208,18 +211,20 @@ class Sealer:
             tx.chats.set_previous_session(chat_id, row.session_id, acked - 1)
 
     def _new_session(self, tx: Tx, chat_id: ChatId, state: MembershipState, now: int) -> OutboundSession:
-        device = self._me.device(tx)
+        device, timer_s = self._me.device(tx), timer_of(tx, chat_id, state)
         session = OutboundSession.create(
             device,
             chat_id=chat_id,
             head=state.head,
             dl_ver=self._me.contact(tx).list_ver,
             now_ms=now,
-            timer_s=state.timer_s,
+            timer_s=timer_s,
         )
         session_id, content = SessionId(session.session_id), session.room_key()
         own = InboundSession.from_room_key(decode_room_key(content), session.binding)
         key = InboundKey(chat_id, session_id, self._me.uid, self._me.did)
+        if timer_s:
+            tx.timers.note_session(session_id)
         tx.inbound.put(Inbound(key, own.dump(), now, 0))
         tx.own.put(room_key_name(session_id), Secret(content))
         skb = encode(session.signed_binding)
@@ -287,7 +292,8 @@ class Sealer:
         key: Secret,
     ) -> OutboxItem:
         session_id = SessionId(session.session_id)
-        draft = Draft(item.type, item.mid, item.body, state.head, prev, void)
+        refs = tuple(Reference(uid, mid) for uid, mid in item.refs)
+        draft = Draft(item.type, item.mid, item.body, state.head, prev, void, expire_s=item.expire_s, refs=refs)
         try:
             sealed = seal_message(
                 session,
@@ -295,6 +301,7 @@ class Sealer:
                 now_ms=self._me.clock.now_ms(),
                 epoch=state.epoch,
                 del_hash=delete_hash(delete_token(key, chat_id, item.mid)),
+                ttl_bucket=ttl_bucket(item.expire_s),
             )
         except MessageTooLargeError:
             fail(tx, out, self._me, chat_id, item, Code.TOO_LARGE)
@@ -310,6 +317,9 @@ class Sealer:
 def fail(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, item: OutboxItem, code: Code) -> None:
     """A message will not be sent by itself any more."""
     tx.outbox.fail(chat_id, item.mid, code)
+    if item.type in WITHOUT_PLACE:
+        take_back(tx, out, me, item, code)
+        return
     change = tx.messages.set_state(chat_id, item.mid, me.uid, MessageState.FAILED, code)
     out.events.append(MessageStateChanged(change.message, change.previous_order))
     out.touched.add(chat_id)

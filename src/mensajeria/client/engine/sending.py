@@ -7,9 +7,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final
+from typing import Final, TypeVar
 
-from mensajeria.client.api import IdentityChanged, Message
+from mensajeria.client.api import IdentityChanged
 from mensajeria.client.core import outbox as core
 from mensajeria.client.core.backoff import Backoff
 from mensajeria.client.engine.context import Context
@@ -31,6 +31,7 @@ UNUSABLE_S: Final = 60.0
 """How long a group goes on without asking again for a member's list that was false or is not to be had."""
 INTRODUCE_ROUNDS: Final = 3
 LEVEL_S: Final = 5.0
+T = TypeVar("T")
 Level = Callable[[ChatId], Awaitable[None]]
 
 
@@ -81,21 +82,21 @@ class Sending:
             self._group.create_task(self._run(chat_id, event))
         event.set()
 
-    async def enqueue(self, chat_id: ChatId, add: Callable[[Tx, Outcome], Message]) -> Message:
+    async def enqueue(self, chat_id: ChatId, add: Callable[[Tx, Outcome], T]) -> T:
         """Queue a message by `add`; when all is ready it is sealed in the same transaction and sent at once."""
         online = self._session is not None and chat_id in self._listed and self._box(chat_id).room > 0
 
-        def step(tx: Tx, out: Outcome) -> tuple[Message, Plan | None]:
-            message = add(tx, out)
-            return message, self._plan(tx, out, chat_id) if online else None
+        def step(tx: Tx, out: Outcome) -> tuple[T, Plan | None]:
+            value = add(tx, out)
+            return value, self._plan(tx, out, chat_id) if online else None
 
-        message, plan = await self._context.commit(step)
+        value, plan = await self._context.commit(step)
         if plan is not None:
             self._dispatch(chat_id, plan)
         if plan is None or plan.lists or plan.letters or plan.blocked or plan.exhausted:
             self._all_on_wire.discard(chat_id)
             self.wake(chat_id)
-        return message
+        return value
 
     # --- answers ---
 

@@ -13,6 +13,7 @@ from mensajeria.client.core.receipts import ReadBatcher
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import UNWEDGED, Mail
+from mensajeria.client.engine.erasing import erase
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.letters import ACK, READ, Letter, devices_of
 from mensajeria.client.engine.mailer import Mailer
@@ -38,6 +39,7 @@ DAY_MS: Final = 24 * 3600 * 1000
 KEYS_EVERY_S: Final = 6 * 3600.0
 LISTS_EVERY_S: Final = 60.0
 LADDER_EVERY_S: Final = 60.0
+ERASE_EVERY_S: Final = 600.0
 
 
 class Upkeep:
@@ -63,7 +65,9 @@ class Upkeep:
         self._context.mail_due.set()
         self._context.chains_wanted.set()
         self._groups.leaves_due.set()
+        self._context.erase_due.set()
         self.reads_due.set()
+        group.create_task(self._every(self._context.erase_due, ERASE_EVERY_S, lambda: erase(self._context)))
         group.create_task(self._every(self.keys_due, KEYS_EVERY_S, self._renew_keys))
         group.create_task(self._every(self._context.lists_wanted, LISTS_EVERY_S, self._fetch_lists))
         group.create_task(self._every(self._context.ladder_due, LADDER_EVERY_S, self._climb))

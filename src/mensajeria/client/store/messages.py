@@ -6,27 +6,43 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from mensajeria.client.api import NO_PARAMS, Cause, Message, MessageKind, MessageState, Page
+from mensajeria.client.api import (
+    NO_PARAMS,
+    Cause,
+    Message,
+    MessageKind,
+    MessageState,
+    Page,
+    Quote,
+    Reaction,
+)
 from mensajeria.client.store.chats import chat_key, recount
 from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.errors import StoreMisuseError
 from mensajeria.client.store.files import attachment_of
 from mensajeria.client.store.fulltext import forget_text
+from mensajeria.client.store.removal import drop_message
 from mensajeria.client.store.values import MAX_NOTICES, MAX_SEQ, ORDER_SHIFT, PENDING_BASE, Change, NewMessage
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.ids import ChatId, Mid, Uid
+from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
 
 SELECT: Final = (
     "SELECT c.chat_id, m.mid, m.ord, m.seq, m.sender, p.handle, p.trust, m.outgoing, m.kind, m.text, m.state, "
-    "m.sent_ms, m.cause, m.params, m.error, m.clock_off, f.body, f.saved FROM messages m "
-    "JOIN chats c ON c.key = m.chat LEFT JOIN contacts p ON p.uid = m.sender "
+    "m.sent_ms, m.cause, m.params, m.error, m.clock_off, f.body, f.saved, m.edited_ms, m.expire_s, m.expires_ms, "
+    "m.deleted_by, d.handle, d.trust, m.reply_mid, m.reply_uid, qp.handle, qp.trust, q.kind, substr(q.text, 1, 200), "
+    "q.ord, CASE WHEN m.reacted THEN (SELECT json_group_array(json_array(hex(r.uid), r.emoji, rp.handle, rp.trust)) "
+    "FROM reactions r LEFT JOIN contacts rp ON rp.uid = r.uid WHERE r.message = m.id) END "
+    "FROM messages m JOIN chats c ON c.key = m.chat LEFT JOIN contacts p ON p.uid = m.sender "
+    "LEFT JOIN contacts d ON d.uid = m.deleted_by LEFT JOIN contacts qp ON qp.uid = m.reply_uid "
+    "LEFT JOIN messages q ON q.mid = m.reply_mid AND q.sender = m.reply_uid AND q.chat = m.chat "
     "LEFT JOIN attachments f ON f.message = m.id"
 )
 """Columns for `message_of`."""
 _INSERT: Final = (
     "INSERT INTO messages(chat, ord, seq, mid, sender, outgoing, kind, text, state, sent_ms, server_ms, counted, "
-    "clock_off, cause, params, inner) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "clock_off, cause, params, inner, reply_uid, reply_mid, session_id, idx, expire_s) "
+    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 WORDED: Final = frozenset({MessageKind.TEXT, MessageKind.FILE})
 """Kinds whose text a person wrote: shown and searched."""
@@ -76,6 +92,12 @@ class Messages:
         row = self._db.one(sql, mid, chat_id, sender, sender)
         return None if row is None else message_of(row)
 
+    def stands_at(self, chat_id: ChatId, mid: Mid, sender: Uid) -> tuple[SessionId, int] | None:
+        """A message's place in its author's sender session, None when that is not known here."""
+        sql = "SELECT session_id, idx FROM messages WHERE chat = ? AND mid = ? AND sender = ?"
+        row = self._db.one(sql, chat_key(self._db, chat_id), mid, sender)
+        return None if row is None or row[0] is None else (SessionId(row[0]), row[1])
+
     def first_unread(self, chat_id: ChatId) -> Message | None:
         """The oldest message that counts as unread."""
         unread = "m.counted AND m.ord > ((c.read_seq << 16) | 65535)"
@@ -84,7 +106,7 @@ class Messages:
         return None if row is None else message_of(row)
 
     def unknown(self, limit: int = 500) -> tuple[tuple[ChatId, int, str, bytes], ...]:
-        """Messages of types this version did not know when they came: (chat, order, type, decrypted body)."""
+        """Messages of types this version did not know when they came: (chat, order, type, decrypted inner message)."""
         sql = (
             "SELECT c.chat_id, m.ord, m.text, m.inner FROM messages m JOIN chats c ON c.key = m.chat "
             "WHERE m.kind = 'unknown' AND m.inner IS NOT NULL ORDER BY m.id LIMIT ?"
@@ -105,7 +127,7 @@ class Messages:
             new.seq or 0,
             key,
         )
-        return self._shown(new, order)
+        return self._shown(new, order) if new.reply is None else self._known(new.chat_id, order)
 
     def notice(
         self,
@@ -145,7 +167,8 @@ class Messages:
         key = chat_key(self._db, new.chat_id)
         sql = (
             "UPDATE messages SET mid = ?, sender = ?, outgoing = ?, kind = ?, text = ?, state = ?, sent_ms = ?, "
-            "counted = ?, clock_off = ?, cause = ?, params = ?, inner = ? WHERE chat = ? AND ord = ?"
+            "counted = ?, clock_off = ?, cause = ?, params = ?, inner = ?, reply_uid = ?, reply_mid = ?, "
+            "session_id = ?, idx = ?, expire_s = ? WHERE chat = ? AND ord = ?"
         )
         values = _values(new)
         params = (*values[:6], new.sent_ms, new.counted, new.clock_off, *values[6:], key, order)
@@ -158,10 +181,19 @@ class Messages:
         recount(self._db, key)
         return Change(self._known(new.chat_id, order), order)
 
-    def ack(self, chat_id: ChatId, mid: Mid, sender: Uid, *, seq: int, server_ms: int) -> Change | None:
+    def ack(
+        self,
+        chat_id: ChatId,
+        mid: Mid,
+        sender: Uid,
+        *,
+        seq: int,
+        server_ms: int,
+        at: tuple[SessionId, int] | None = None,
+    ) -> Change | None:
         """A queued (or failed) own message is row `seq`: it moves there once. None when it was acked before.
 
-        Raises StoreMisuseError when there is no such message.
+        `at` is its session and index. Raises StoreMisuseError when there is no such message.
         """
         key = chat_key(self._db, chat_id)
         row = self._db.one(
@@ -174,10 +206,12 @@ class Messages:
             return None
         order = self._place(key, seq, first=0)
         self._db.execute(
-            "UPDATE messages SET ord = ?, seq = ?, server_ms = ?, state = 'sent', error = NULL WHERE id = ?",
+            "UPDATE messages SET ord = ?, seq = ?, server_ms = ?, state = 'sent', error = NULL, session_id = ?, "
+            "idx = ? WHERE id = ?",
             order,
             seq,
             server_ms,
+            *(at or (None, None)),
             message_id,
         )
         return Change(self._known(chat_id, order), previous)
@@ -227,8 +261,7 @@ class Messages:
         row = self._db.one(sql, chat_key(self._db, chat_id), mid, sender)
         if row is None:
             return None
-        forget_text(self._db, row[0])
-        self._db.execute("DELETE FROM messages WHERE id = ?", row[0])
+        drop_message(self._db, row[0])
         order: int = row[1]
         return order
 
@@ -238,8 +271,7 @@ class Messages:
         row = self._db.one("SELECT id, mid, counted FROM messages WHERE chat = ? AND ord = ?", key, order)
         if row is None:
             return None
-        forget_text(self._db, row[0])
-        self._db.execute("DELETE FROM messages WHERE id = ?", row[0])
+        drop_message(self._db, row[0])
         if row[2]:
             recount(self._db, key)
         return Mid(row[1])
@@ -264,6 +296,7 @@ class Messages:
             params=new.params,
             clock_off=new.clock_off,
             attachment=attachment_of(new.file, None),
+            expire_s=new.expire_s,
         )
 
     def _known(self, chat_id: ChatId, order: int) -> Message:
@@ -273,10 +306,10 @@ class Messages:
         return message
 
     def _insert(self, key: int, order: int, new: NewMessage) -> None:
-        mid, sender, outgoing, kind, text, state, cause, params, inner = _values(new)
+        mid, sender, outgoing, kind, text, state, *rest = _values(new)
         self._db.execute(
             _INSERT, key, order, new.seq, mid, sender, outgoing, kind, text, state, new.sent_ms, new.server_ms,
-            new.counted, new.clock_off, cause, params, inner,
+            new.counted, new.clock_off, *rest,
         )  # fmt: skip
         if new.kind in WORDED:
             self._attach(self._db.value("SELECT last_insert_rowid()"), new)
@@ -313,8 +346,14 @@ def message_of(row: Row) -> Message:
     """The message in a row of `SELECT`."""
     (
         chat_id, mid, order, seq, sender, handle, trust, outgoing, kind, text, state, sent, cause, params, error,
-        clock_off, file, saved,
+        clock_off, file, saved, edited, expire_s, expires, deleted_by, deleted_handle, deleted_trust, reply_mid,
+        reply_uid, reply_handle, reply_trust, quoted_kind, quoted_text, quoted_order, reactions,
     ) = row  # fmt: skip
+    reply = None
+    if reply_mid is not None:
+        quoted = None if quoted_kind is None else MessageKind(quoted_kind)
+        preview = quoted_text if quoted is MessageKind.TEXT else ""
+        reply = Quote(Mid(reply_mid), person(reply_uid, reply_handle, reply_trust), quoted, preview, quoted_order)
     return Message(
         chat_id=ChatId(chat_id),
         mid=Mid(mid),
@@ -331,6 +370,18 @@ def message_of(row: Row) -> Message:
         error=None if error is None else Code(error),
         clock_off=bool(clock_off),
         attachment=None if file is None else attachment_of(file, saved),
+        reply=reply,
+        edited_ms=edited,
+        reactions=() if reactions is None else _reactions(reactions),
+        deleted_by=None if deleted_by is None else person(deleted_by, deleted_handle, deleted_trust),
+        expire_s=expire_s,
+        expires_ms=expires,
+    )
+
+
+def _reactions(packed: str) -> tuple[Reaction, ...]:
+    return tuple(
+        Reaction(person(bytes.fromhex(uid), handle, trust), emoji) for uid, emoji, handle, trust in json.loads(packed)
     )
 
 
@@ -345,4 +396,8 @@ def _values(new: NewMessage) -> tuple[object, ...]:
         None if new.cause is None else new.cause.value,
         json.dumps(dict(new.params)) if new.params else None,
         new.inner,
+        *(new.reply or (None, None)),
+        new.session_id,
+        new.idx,
+        new.expire_s,
     )

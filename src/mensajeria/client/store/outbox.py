@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.errors import StoreMisuseError
 from mensajeria.client.store.values import OutboxItem, Sealed
-from mensajeria.protocol.ids import ChatId, Mid, SessionId
+from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
 
 _SELECT: Final = (
     "SELECT c.chat_id, o.mid, o.position, o.type, o.body, o.created_ms, o.tries, o.outer, o.session_id, o.idx, "
-    "o.epoch, o.failed FROM outbox o JOIN chats c ON c.key = o.chat"
+    "o.epoch, o.failed, o.refs, o.expire_s FROM outbox o JOIN chats c ON c.key = o.chat"
 )
+_ID: Final = 16
 _ONE: Final = "WHERE chat = (SELECT key FROM chats WHERE chat_id = ?) AND mid = ?"
 
 
@@ -25,15 +27,28 @@ class Outbox:
     def __init__(self, db: Db) -> None:
         self._db = db
 
-    def add(self, chat_id: ChatId, mid: Mid, message_type: str, body: bytes, now_ms: int) -> int:
-        """Queue a message at the end; its position."""
+    def add(
+        self,
+        chat_id: ChatId,
+        mid: Mid,
+        message_type: str,
+        body: bytes,
+        now_ms: int,
+        *,
+        refs: Sequence[tuple[Uid, Mid]] = (),
+        expire_s: int = 0,
+    ) -> int:
+        """Queue a message at the end; its position. `refs` are the messages that it is about: (author, mid)."""
         position: int = self._db.value(
-            "INSERT INTO outbox(chat, mid, type, body, created_ms) VALUES(?, ?, ?, ?, ?) RETURNING position",
+            "INSERT INTO outbox(chat, mid, type, body, created_ms, refs, expire_s) VALUES(?, ?, ?, ?, ?, ?, ?) "
+            "RETURNING position",
             chat_key(self._db, chat_id),
             mid,
             message_type,
             body,
             now_ms,
+            b"".join(uid + about for uid, about in refs) or None,
+            expire_s,
         )
         return position
 
@@ -121,7 +136,22 @@ class Outbox:
 
 
 def _item(row: Row) -> OutboxItem:
-    chat_id, mid, position, message_type, body, created, tries, outer, session_id, idx, epoch, failed = row
+    (
+        chat_id,
+        mid,
+        position,
+        message_type,
+        body,
+        created,
+        tries,
+        outer,
+        session_id,
+        idx,
+        epoch,
+        failed,
+        refs,
+        expire_s,
+    ) = row
     return OutboxItem(
         chat_id=ChatId(chat_id),
         mid=Mid(mid),
@@ -132,4 +162,11 @@ def _item(row: Row) -> OutboxItem:
         tries=tries,
         sealed=None if outer is None else Sealed(outer, SessionId(session_id), idx, epoch),
         failed=failed,
+        refs=_refs(refs or b""),
+        expire_s=expire_s,
     )
+
+
+def _refs(packed: bytes) -> tuple[tuple[Uid, Mid], ...]:
+    starts = range(0, len(packed), 2 * _ID)
+    return tuple((Uid(packed[at : at + _ID]), Mid(packed[at + _ID : at + 2 * _ID])) for at in starts)

@@ -25,7 +25,43 @@ CREATE TABLE forks(
   id INTEGER PRIMARY KEY, chat INTEGER NOT NULL REFERENCES chats, first BLOB NOT NULL, second BLOB NOT NULL,
   at_ms INTEGER NOT NULL);
 """
-_KINDS: Final = ""
+_KINDS: Final = """
+ALTER TABLE messages ADD COLUMN session_id BLOB;
+ALTER TABLE messages ADD COLUMN idx INTEGER;
+ALTER TABLE messages ADD COLUMN original TEXT;
+ALTER TABLE messages ADD COLUMN edited_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN deleted_by BLOB;
+ALTER TABLE messages ADD COLUMN former_kind TEXT;
+ALTER TABLE messages ADD COLUMN reacted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN reply_uid BLOB;
+ALTER TABLE messages ADD COLUMN reply_mid BLOB;
+ALTER TABLE messages ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN expires_ms INTEGER;
+CREATE INDEX messages_reply ON messages(reply_mid) WHERE reply_mid IS NOT NULL;
+CREATE INDEX messages_timer ON messages(chat) WHERE expire_s > 0 AND expires_ms IS NULL;
+CREATE INDEX messages_expiry ON messages(expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE TABLE changes(
+  id INTEGER PRIMARY KEY, chat INTEGER NOT NULL REFERENCES chats, mid BLOB NOT NULL, sender BLOB NOT NULL,
+  kind TEXT NOT NULL, target_uid BLOB NOT NULL, target_mid BLOB NOT NULL, seq INTEGER, at_ms INTEGER NOT NULL,
+  value TEXT NOT NULL, waiting INTEGER NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX changes_mid ON changes(mid, sender, chat);
+CREATE INDEX changes_target ON changes(target_mid, target_uid, chat);
+CREATE INDEX changes_waiting ON changes(chat, sender) WHERE waiting;
+CREATE TABLE reactions(
+  message INTEGER NOT NULL, uid BLOB NOT NULL, emoji TEXT NOT NULL, PRIMARY KEY(message, uid)) WITHOUT ROWID;
+CREATE TABLE tombstones(
+  chat INTEGER NOT NULL REFERENCES chats, session_id BLOB NOT NULL, idx INTEGER NOT NULL, seq INTEGER NOT NULL,
+  server_ms INTEGER NOT NULL, ord INTEGER, PRIMARY KEY(session_id, idx, chat)) WITHOUT ROWID;
+CREATE TABLE erasures(
+  chat INTEGER NOT NULL REFERENCES chats, mid BLOB NOT NULL, own INTEGER NOT NULL, carrier BLOB,
+  PRIMARY KEY(chat, mid)) WITHOUT ROWID;
+CREATE TABLE timers(
+  chat INTEGER PRIMARY KEY REFERENCES chats, seconds INTEGER NOT NULL DEFAULT 0, seq INTEGER NOT NULL DEFAULT 0,
+  queued_s INTEGER, queued_mid BLOB);
+CREATE TABLE timer_sessions(session_id BLOB PRIMARY KEY) WITHOUT ROWID;
+ALTER TABLE outbox ADD COLUMN refs BLOB;
+ALTER TABLE outbox ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
+"""
 _BACKUP: Final = ""
 _HEALING: Final = """
 CREATE TABLE key_sources(
@@ -59,7 +95,8 @@ CREATE TABLE attachments(message INTEGER PRIMARY KEY REFERENCES messages, body B
 CREATE TRIGGER attachments_gone AFTER DELETE ON messages BEGIN
   DELETE FROM attachments WHERE message = old.id;
 END;
-CREATE TRIGGER attachments_replaced AFTER UPDATE OF kind ON messages WHEN new.kind <> 'file' BEGIN
+CREATE TRIGGER attachments_replaced AFTER UPDATE OF kind ON messages
+  WHEN new.kind <> 'file' AND new.former_kind IS NULL BEGIN
   DELETE FROM attachments WHERE message = old.id;
 END;
 CREATE TABLE uploads(

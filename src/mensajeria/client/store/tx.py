@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from mensajeria.client.store.changes import Changes
 from mensajeria.client.store.chats import Chats
 from mensajeria.client.store.contacts import Contacts
 from mensajeria.client.store.db import Db
+from mensajeria.client.store.erasures import Erasures
 from mensajeria.client.store.files import Attachments, Uploads
 from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.healing import HealthFacts, KeySources, PendingEvents
@@ -14,6 +16,7 @@ from mensajeria.client.store.meta import Meta
 from mensajeria.client.store.outbox import Outbox
 from mensajeria.client.store.own_keys import OwnKeys
 from mensajeria.client.store.rows import Rows
+from mensajeria.client.store.timers import Timers
 from mensajeria.client.store.todevice import Envelopes, KeyRequests, OlmPeers
 from mensajeria.client.store.trust import Trusts
 from mensajeria.client.store.views import Views
@@ -23,9 +26,9 @@ class Tx:
     """What a function given to `Store.run` works with; unusable after it has returned."""
 
     __slots__ = (
-        "attachments", "chats", "contacts", "envelopes", "groups", "health", "inbound", "messages", "meta", "olm",
-        "outbound", "outbox", "own", "pending_events", "replays", "requests", "rows", "sources", "trust", "uploads",
-        "views",
+        "attachments", "changes", "chats", "contacts", "envelopes", "erasures", "groups", "health", "inbound",
+        "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events", "replays", "requests", "rows",
+        "sources", "timers", "trust", "uploads", "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -47,6 +50,9 @@ class Tx:
         self.sources = KeySources(db)
         self.pending_events = PendingEvents(db)
         self.health = HealthFacts(db)
+        self.changes = Changes(db)
+        self.timers = Timers(db)
+        self.erasures = Erasures(db)
         self.trust = Trusts(db)
         self.attachments = Attachments(db)
         self.uploads = Uploads(db)

@@ -212,6 +212,12 @@ class NewMessage:
     inner: bytes | None = field(default=None, repr=False)
     file: bytes | None = field(default=None, repr=False)
     """Encoded FileBody of the kind FILE."""
+    reply: tuple[Uid, Mid] | None = None
+    """Author and id of the message that it answers."""
+    session_id: SessionId | None = None
+    idx: int | None = None
+    """Where it stands in its author's sender session."""
+    expire_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +253,9 @@ class OutboxItem:
     sealed: Sealed | None
     failed: str | None
     """A protocol.errors.Code: refused for good, waits for `requeue` or `remove`."""
+    refs: tuple[tuple[Uid, Mid], ...] = ()
+    """Messages that it is about."""
+    expire_s: int = 0
 
 
 # --- sender sessions ---

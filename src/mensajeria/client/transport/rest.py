@@ -259,6 +259,14 @@ class RestApi:
                 return
             after += len(page.events)
 
+    async def erase(self, chat_id: bytes, wishes: Sequence[tuple[bytes, bytes | None]]) -> list[str]:
+        """Erase messages (mid, delete token; None as an admin); for each "erased", "unknown" or "refused"."""
+        request = api.EraseRequest(items=[api.EraseItem(mid=mid, token=token) for mid, token in wishes])
+        answer = await self._ask("POST", f"/v1/chats/{b64(chat_id)}/erase", api.EraseResponse, request)
+        if len(answer.results) != len(wishes):
+            raise NetworkError("not_a_server", "an answer for each message")
+        return list(answer.results)
+
     async def devices(self) -> list[api.DeviceInfo]:
         """The account's devices as the server shows them: names and times are the server's word."""
         return (await self._ask("GET", "/v1/devices", api.DeviceInfos)).devices

@@ -140,6 +140,7 @@ def message_row(message: Message) -> MessageRow:
         service=service_of(message),
         service_params=_service_params(message),
         clock_off=message.clock_off,
+        edited=message.edited,
     )
 
 
@@ -152,6 +153,8 @@ def _text_of(message: Message) -> str:
 
 def unreadable_of(message: Message) -> Unreadable | None:
     """Why the row has no text, when a sentence in the bubble says so."""
+    if message.kind is MessageKind.DELETED:
+        return Unreadable.DELETED
     if message.kind is MessageKind.UNKNOWN:
         return Unreadable.UNKNOWN
     return _UNREADABLE.get(message.cause) if message.cause is not None else None

@@ -51,6 +51,8 @@ class Unreadable(Enum):
     BEFORE_JOINED = auto()
     NOT_KEPT = auto()
     LOST = auto()
+    DELETED = auto()
+    """By its author or an admin, for everybody."""
     UNKNOWN = auto()
     """Readable, but of a kind that only a newer version shows."""
 
@@ -172,6 +174,7 @@ class MessageRow:
     service: ServiceKind | None = None
     service_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
     clock_off: bool = False
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ class Wording:
         """Sentence of a service row; ``service_params`` fills it (``count`` chooses the plural)."""
         kind = row.service or ServiceKind.TAMPERED
         params: dict[str, object] = dict(row.service_params)
+        if kind is ServiceKind.TIMER_CHANGED:
+            return self.translator.timer(str(params.get("name", "")), str(params.get("seconds", "")))
         count = row.service_params.get("count", "")
         if count.isascii() and count.isdigit():
             params["count"] = int(count)
@@ -116,6 +118,8 @@ class Wording:
             return self.service(row)
         who = self.translator.tr("timeline.you") if row.outgoing else row.sender.shown_name
         parts = [who, self.clock(row.time_ms), self.body(row), self.state(row.state)]
+        if row.edited:
+            parts.append(self.translator.tr("timeline.edited"))
         if row.clock_off:
             parts.append(self.translator.tr("timeline.clock_off"))
         return ", ".join(part for part in parts if part)

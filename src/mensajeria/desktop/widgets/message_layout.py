@@ -64,6 +64,8 @@ class MessageLayout:
         self.failed_text = self.discard_text = ""
         self.discard_box = QRectF()
         self.meta = ui.wording.clock(row.time_ms)
+        if row.edited:
+            self.meta = f"{ui.say('timeline.edited')}  {self.meta}"
         if row.clock_off:
             self.meta = f"{ui.say('timeline.clock_off_short')}  {self.meta}"
         self.meta_text, self._meta_text_width = shaped(self.meta)

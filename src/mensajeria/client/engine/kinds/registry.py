@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Protocol, TypeVar
 
-from mensajeria.client.api import MessageKind
+from mensajeria.client.api import Message, MessageKind
 from mensajeria.client.engine.kinds.arrival import Arrival
+from mensajeria.client.engine.kinds.telling import tell
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
+from mensajeria.client.store.changes import Target
 from mensajeria.client.store.values import NewMessage
-from mensajeria.protocol.encoding import MalformedError
+from mensajeria.protocol.encoding import MalformedError, encode
+from mensajeria.protocol.ids import SessionId
 from mensajeria.protocol.records import MessageInner
 
 B = TypeVar("B")
@@ -60,13 +63,27 @@ class Kinds:
 
     def read(self, tx: Tx, out: Outcome, arrival: Arrival) -> NewMessage | None:
         """Apply a message; its place in the timeline, None when it has none."""
-        inner, body = arrival.inner, arrival.opened.body
+        inner = arrival.inner
+        if inner.expire_s:
+            tx.timers.note_session(SessionId(inner.session_id))
         kind = self._kinds.get(inner.t)
         if kind is not None:
             try:
-                parsed = kind.parse(inner, body)
+                parsed = kind.parse(inner, arrival.body)
             except MalformedError:
                 pass
             else:
                 return kind.apply(tx, out, arrival, parsed)
-        return arrival.place(MessageKind.UNKNOWN, text=inner.t, inner=body)
+        return arrival.place(MessageKind.UNKNOWN, text=inner.t, inner=encode(inner))
+
+    @staticmethod
+    def placed(tx: Tx, out: Outcome, message: Message) -> Message:
+        """A message has got its place: what has come for it before is done now; the message as it is after that."""
+        target = Target(message.chat_id, message.sender.uid, message.mid)
+        if not tx.changes.any_for(target):
+            return message
+        changed = tx.changes.settle(target)
+        if not changed:
+            return message
+        tell(out, changed[1:])
+        return changed[0]
