@@ -75,6 +75,7 @@ TEXTS = {
         "link": "Aquí está el plano de la estación: https://osm.org/go/b0Kx9",
         "draft": "Llego en diez minutos, espérame en",
         "key": "Clave wifi del taller: ya cambiada",
+        "notes": "Notas para mí",
         "sunday": "¿Comemos el domingo en casa?",
         "minutes": "Te paso el acta de la reunión de noviembre",
         "deploy": "Despliegue terminado sin errores, todo en verde",
@@ -97,6 +98,7 @@ TEXTS = {
         "link": "Here is the station map: https://osm.org/go/b0Kx9",
         "draft": "I will be there in ten minutes, wait for me at",
         "key": "Wifi key of the workshop: changed already",
+        "notes": "Note to self",
         "sunday": "Lunch at home on Sunday?",
         "minutes": "Here are the minutes of the November meeting",
         "deploy": "Deployment finished without errors, all green",
@@ -154,7 +156,7 @@ class Scene:
             ChatRow("c7", "Inés Leal", 0, "ines", text["book"], time_ms=at(23, 11, 30)),
             ChatRow(
                 "c8",
-                "Notas guardadas",
+                text["notes"],
                 7,
                 "carmen",
                 text["key"],
@@ -233,6 +235,19 @@ def login_wrong(scene: Scene) -> None:
     """The login page after a wrong password."""
     login(scene)
     scene.session.fail_auth(ErrorNotice("bad_credentials"))
+
+
+def recover(scene: Scene) -> None:
+    """The page for people without their password, filled in."""
+    login(scene)
+    scene.window.resize(960, 800)
+    scene.window.auth.show_recover()
+    page = scene.window.auth.recover
+    page.code.line.setText("7KQ4-M2XW-9RTD-H3BC-61ZF-VN8E-YP5J-A0GS-K")
+    type_into(page.password.line, "girasol tranvía 47 niebla")
+    scene.session.check_password(Secret.from_text("x"), "carmen")
+    scene.session.set_password_strength(scene.session._password, PasswordStrength(4, "", accepted=True))  # noqa: SLF001
+    type_into(page.chosen.repeat.line, "girasol tranvía 47 niebla")
 
 
 def register(scene: Scene) -> None:
@@ -365,6 +380,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "main": main_direct,
     "login": login,
     "login-wrong": login_wrong,
+    "recover": recover,
     "register": register,
     "recovery": recovery,
     "offline": offline,

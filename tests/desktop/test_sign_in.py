@@ -14,6 +14,7 @@ from mensajeria.desktop.viewmodels.types import (
     NameCheck,
     PasswordStrength,
     Phase,
+    RecoverRequest,
     RegisterRequest,
     ServerCheck,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SERVER = "chat.example.org"
 PASSWORD = "trigo nube farol"
+CODE = "7KQ4-M2XW-9RTD-H3BC-61ZF-VN8E-YP5J-A0GS-K"
 OPEN = ServerCheck(SERVER, CheckState.OK, "0.1.0", registration_open=True)
 
 
@@ -108,6 +110,41 @@ def test_registration_carries_what_was_typed(qtbot: QtBot, form: RegisterPage, s
     with qtbot.waitSignal(session.register_requested) as sent:
         form.submit.click()
     assert sent.args[0] == RegisterRequest(SERVER, "bruno", Secret.from_text(PASSWORD), "")
+
+
+def test_recovery_carries_what_was_typed(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
+    write(window.auth.login.server.line, SERVER)
+    write(window.auth.login.handle.line, "bruno")
+    window.auth.login.recover_wanted.emit()
+    page = window.auth.recover
+    assert (page.server.address, page.name) == (SERVER, "bruno")
+    write(page.code.line, CODE)
+    write(page.password.line, PASSWORD)
+    with qtbot.waitSignal(session.password_check_requested) as asked:
+        pass
+    session.set_password_strength(asked.args[0], PasswordStrength(3, "", accepted=True))
+    write(page.chosen.repeat.line, PASSWORD)
+    with qtbot.waitSignal(session.recover_requested) as sent:
+        page.submit.click()
+    secrets = (Secret.from_text(CODE), Secret.from_text(PASSWORD))
+    assert sent.args[0] == RecoverRequest(SERVER, "bruno", *secrets)
+    assert PASSWORD not in repr(sent.args[0])
+    assert CODE not in repr(sent.args[0])
+    session.fail_auth(ErrorNotice("recovery_invalid"))
+    assert page.code.frame.bad
+    session.set_phase(Phase.READY)
+    assert (page.code.text, page.password.text, page.chosen.repeat.text) == ("", "", "")
+
+
+def test_a_code_with_a_letter_too_few_is_not_sent(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
+    window.auth.show_recover()
+    page = window.auth.recover
+    write(page.server.line, SERVER)
+    write(page.handle.line, "bruno")
+    write(page.code.line, CODE[:-1])
+    with qtbot.assertNotEmitted(session.recover_requested):
+        page.submit.click()
+    assert page.code.helper.label.text() == "Faltan o sobran letras: son 33"
 
 
 def test_a_taken_name_is_refused_with_suggestions(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:

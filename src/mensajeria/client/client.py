@@ -220,13 +220,20 @@ class Client:
         client = await cls.open(folder, passphrase=passphrase, ca_file=ca_file, offline=True, clock=now)
         try:
             client._check_is(handle, reach.address.url)  # noqa: SLF001 - of this class
-            await client._recover_here(recovery, secret)  # noqa: SLF001 - of this class
+            await client._reset_password(recovery, secret)  # noqa: SLF001 - of this class
         except BaseException:
             await client.close()
             raise
         return client
 
-    async def _recover_here(self, code: RecoveryCode, new_password: Secret) -> None:
+    async def reset_password(self, code: Password, new_password: Password) -> None:
+        """`recover` for an open client whose login ended: a new password by the code, then a login. Raises alike."""
+        secret, recovery = _secret(new_password), parse_code(code)
+        assert recovery is not None
+        await require_strong(secret, self.me.handle)
+        await self._reset_password(recovery, secret)
+
+    async def _reset_password(self, code: RecoveryCode, new_password: Secret) -> None:
         me = self._context.me
         known = await self._opened.store.read(me.contact)
         async with await AuthChannel.open(self._reach.address, self._reach.tls) as channel:

@@ -76,6 +76,7 @@ class Bridge(QObject):
         on_desk, on_client = self._on_desk, self._on_client
         session.login_requested.connect(lambda request: on_desk(lambda desk: desk.login(request)))
         session.register_requested.connect(lambda request: on_desk(lambda desk: desk.register(request)))
+        session.recover_requested.connect(lambda request: on_desk(lambda desk: desk.recover(request)))
         session.server_check_requested.connect(lambda address: on_desk(lambda desk: desk.check_server(address)))
         session.name_check_requested.connect(lambda server, name: on_desk(lambda desk: desk.check_name(server, name)))
         session.password_check_requested.connect(

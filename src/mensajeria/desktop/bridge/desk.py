@@ -26,6 +26,7 @@ from mensajeria.desktop.viewmodels.types import (
     NameCheck,
     PasswordStrength,
     Phase,
+    RecoverRequest,
     RegisterRequest,
     ServerCheck,
 )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mensajeria.desktop.bridge.updates import Update
     from mensajeria.kit.secrets import Secret
 
+SignIn = LoginRequest | RegisterRequest | RecoverRequest
 _ASKS_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_wrong"})
 
 
@@ -49,7 +51,7 @@ class Desk:
         self._own_title = own_title
         self._deliver = deliver
         self._client: Client | None = None
-        self._waiting: LoginRequest | RegisterRequest | None = None
+        self._waiting: SignIn | None = None
         self.signed_in: SignedIn | None = None
 
     async def run(self) -> None:
@@ -76,6 +78,10 @@ class Desk:
 
     async def register(self, request: RegisterRequest) -> None:
         """Create an account on this profile."""
+        await self._sign_in(request)
+
+    async def recover(self, request: RecoverRequest) -> None:
+        """Set a new password by the recovery code, then log in."""
         await self._sign_in(request)
 
     async def give_passphrase(self, passphrase: Secret) -> None:
@@ -146,7 +152,7 @@ class Desk:
             return PassphraseNeeded(wrong=error.code == "passphrase_wrong")
         return OpeningFailed(notice_of(error))
 
-    async def _sign_in(self, request: LoginRequest | RegisterRequest) -> None:
+    async def _sign_in(self, request: SignIn) -> None:
         self._waiting = None
         try:
             await self._try_to_sign_in(request)
@@ -157,11 +163,16 @@ class Desk:
             else:
                 self._batcher.put(AuthFailed(notice_of(error)))
 
-    async def _try_to_sign_in(self, request: LoginRequest | RegisterRequest) -> None:
+    async def _try_to_sign_in(self, request: SignIn) -> None:
         if self._client is not None:
-            self._need_same_account(request)
-            await self._client.login_again(request.password)
+            await self._sign_in_again(self._client, request)
             self._batcher.put(PhaseIs(Phase.READY))
+        elif isinstance(request, RecoverRequest):
+            self._client = await Client.recover(
+                request.server, request.handle, request.code, request.password, profile=self._options.folder,
+                device_name=platform.node(), passphrase=self._passphrase, ca_file=self._options.ca_file,
+            )  # fmt: skip
+            self._follow()
         elif isinstance(request, LoginRequest):
             self._client = await Client.login(
                 request.server, request.handle, request.password, profile=self._options.folder,
@@ -177,13 +188,17 @@ class Desk:
             assert self._client.recovery_code is not None
             self._batcher.put(RecoveryCodeIs(self._client.recovery_code))
 
-    def _need_same_account(self, request: LoginRequest | RegisterRequest) -> None:
+    @staticmethod
+    async def _sign_in_again(client: Client, request: SignIn) -> None:
         """A profile whose login ended stays its account's."""
         if isinstance(request, RegisterRequest):
             raise ProfileError("profile_exists")
-        assert self._client is not None
-        if request.handle != self._client.me.handle:
+        if request.handle != client.me.handle:
             raise ProfileError("other_account")
+        if isinstance(request, RecoverRequest):
+            await client.reset_password(request.code, request.password)
+        else:
+            await client.login_again(request.password)
 
     def _follow(self) -> None:
         assert self._client is not None

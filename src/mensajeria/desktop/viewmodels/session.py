@@ -47,6 +47,7 @@ from mensajeria.desktop.viewmodels.types import (
     Person,
     Phase,
     Preferences,
+    RecoverRequest,
     RegisterRequest,
     ServerCheck,
 )
@@ -67,6 +68,7 @@ class SessionModel(QObject):
     # Requests: what a person asked for.
     login_requested = pyqtSignal(LoginRequest)
     register_requested = pyqtSignal(RegisterRequest)
+    recover_requested = pyqtSignal(RecoverRequest)
     server_check_requested = pyqtSignal(str)
     name_check_requested = pyqtSignal(str, str)
     """(server address, handle)"""
@@ -202,6 +204,12 @@ class SessionModel(QObject):
         if not self._busy:
             self.set_busy(True)
             self.register_requested.emit(request)
+
+    def recover(self, request: RecoverRequest) -> None:
+        """Set a new password by the recovery code and sign in. Ignored while another attempt is under way."""
+        if not self._busy:
+            self.set_busy(True)
+            self.recover_requested.emit(request)
 
     def check_server(self, address: str) -> None:
         """Ask whether a server answers at ``address``; an empty one only clears the last answer."""

@@ -270,6 +270,17 @@ class RegisterRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverRequest:
+    """What the form for people without their password holds when it is sent."""
+
+    server: str
+    handle: str
+    code: Secret
+    password: Secret
+    """The new one."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorNotice:
     """An error for a person: the sentence is ``error.<code>`` of the catalogue with ``params``."""
 

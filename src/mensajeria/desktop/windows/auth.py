@@ -13,6 +13,7 @@ from mensajeria.desktop.widgets.brand import BrandPanel
 from mensajeria.desktop.widgets.toast import Toast
 from mensajeria.desktop.windows.forms import CornerBar
 from mensajeria.desktop.windows.login import LoginPage
+from mensajeria.desktop.windows.recover import RecoverPage
 from mensajeria.desktop.windows.recovery import RecoveryPage
 from mensajeria.desktop.windows.register import RegisterPage
 
@@ -34,9 +35,10 @@ class AuthWindow(QWidget):
         self.corner = CornerBar(ui)
         self.login = LoginPage(ui, session)
         self.register = RegisterPage(ui, session)
+        self.recover = RecoverPage(ui, session)
         self.recovery = RecoveryPage(ui, session)
         self.pages = QStackedWidget()
-        for page in (self.login, self.register, self.recovery):
+        for page in (self.login, self.register, self.recover, self.recovery):
             self.pages.addWidget(page)
         right = QVBoxLayout()
         right.setContentsMargins(16, 18, 20, 0)
@@ -50,7 +52,9 @@ class AuthWindow(QWidget):
         self.toast = Toast(ui, self, 24)
         self.recovery.told.connect(lambda text, good: self.toast.tell(text, good=good))
         self.login.other_wanted.connect(self.show_register)
+        self.login.recover_wanted.connect(self.show_recover)
         self.register.other_wanted.connect(self.show_login)
+        self.recover.other_wanted.connect(self.show_login)
         session.phase_changed.connect(self._follow)
         ui.theme_changed.connect(self.update)
 
@@ -60,7 +64,9 @@ class AuthWindow(QWidget):
 
     def show_login(self) -> None:
         """Show the login page."""
-        self._carry(self.register.handle.text, self.register.server.address, self.login)
+        left = self.pages.currentWidget()
+        page = self.recover if left is self.recover else self.register
+        self._carry(page.handle.text, page.server.address, self.login)
         self.pages.setCurrentWidget(self.login)
         self.brand.set_slogan("brand.login")
         self._begin(self.login)
@@ -72,21 +78,29 @@ class AuthWindow(QWidget):
         self.brand.set_slogan("brand.register")
         self._begin(self.register)
 
-    def _carry(self, handle: str, address: str, page: LoginPage | RegisterPage) -> None:
+    def show_recover(self) -> None:
+        """Show the page for people without their password."""
+        self._carry(self.login.handle.text, self.login.server.address, self.recover)
+        self.pages.setCurrentWidget(self.recover)
+        self.brand.set_slogan("brand.recovery")
+        self._begin(self.recover)
+
+    def _carry(self, handle: str, address: str, page: LoginPage | RegisterPage | RecoverPage) -> None:
         page.handle.line.setText(handle)
         if address:
             page.server.show_address(address)
 
-    def _begin(self, page: LoginPage | RegisterPage) -> None:
-        fields = (page.server, page.handle, page.password)
+    def _begin(self, page: LoginPage | RegisterPage | RecoverPage) -> None:
+        middle = (page.code,) if isinstance(page, RecoverPage) else ()
+        fields = (page.server, page.handle, *middle, page.password)
         first = next((field for field in fields if not field.text), page.password)
         first.line.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _follow(self, phase: Phase) -> None:
         if phase is not Phase.SIGNED_OUT:
-            for field in (self.login.password, self.register.password, self.register.repeat):
-                field.wipe()
-            self.register.meter.clear()
+            self.login.password.wipe()
+            self.register.chosen.wipe()
+            self.recover.wipe()
         if phase is Phase.RECOVERY_CODE:
             self.brand.set_slogan("brand.recovery")
             self.pages.setCurrentWidget(self.recovery)

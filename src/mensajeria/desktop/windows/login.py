@@ -27,6 +27,7 @@ class LoginPage(Page):
     """Server, name, password."""
 
     other_wanted = pyqtSignal()
+    recover_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__(ui, "login.title", "login.subtitle")
@@ -40,7 +41,9 @@ class LoginPage(Page):
         self.submit = Button(ui, "login.submit", Kind.PRIMARY, height=46, wide=True)
         for part in (self.server, self.handle, self.password, self.problem):
             self.column.addWidget(part)
-        self.column.addSpacing(8)
+        recover = LinkButton(ui, "login.recover")
+        recover.clicked.connect(self.recover_wanted)
+        self.column.addWidget(recover, 0, Qt.AlignmentFlag.AlignRight)
         self.column.addWidget(self.submit)
         self.column.addLayout(other_way(ui, "login.no_account", "login.create", self.other_wanted.emit))
         self.submit.clicked.connect(self.send)

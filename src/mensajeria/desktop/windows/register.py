@@ -12,17 +12,15 @@ from PyQt6.QtCore import QTimer, pyqtSignal
 from mensajeria.desktop.viewmodels.types import CheckState, RegisterRequest
 from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, Kind
-from mensajeria.desktop.widgets.fields import Field, Helper, Meter, PasswordField
+from mensajeria.desktop.widgets.fields import Field, Helper
 from mensajeria.desktop.windows.forms import CHECK_MS, Page, ServerField
 from mensajeria.desktop.windows.login import other_way
-from mensajeria.kit.secrets import Secret
+from mensajeria.desktop.windows.new_password import NewPassword
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.session import SessionModel
-    from mensajeria.desktop.viewmodels.types import ErrorNotice, NameCheck, PasswordStrength
-
-_STRENGTH_MS = 150
+    from mensajeria.desktop.viewmodels.types import ErrorNotice, NameCheck
 
 
 class RegisterPage(Page):
@@ -32,13 +30,12 @@ class RegisterPage(Page):
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__(ui, "register.title", "register.subtitle")
-        self._session, self._accepted = session, False
+        self._session = session
         self.column.setSpacing(10)
         self.server = ServerField(ui, session, registering=True)
         self.handle = Field(ui, "register.handle", "at")
-        self.password = PasswordField(ui, "auth.password")
-        self.meter = Meter(ui)
-        self.repeat = PasswordField(ui, "register.repeat", confirm=True)
+        self.chosen = NewPassword(ui, session, "auth.password", lambda: self.name)
+        self.password, self.meter, self.repeat = self.chosen.parts
         self.invite = Field(ui, "register.invite", "ticket")
         self.invite.hide()
         self.problem = Helper(ui)
@@ -49,27 +46,20 @@ class RegisterPage(Page):
         for part in (*parts, InfoCard(ui, "register.advice"), self.problem, self.submit):
             self.column.addWidget(part)
         self.column.addLayout(other_way(ui, "register.have_account", "register.login", self.other_wanted.emit))
-        self._name_timer, self._strength_timer = QTimer(self), QTimer(self)
+        self._name_timer = QTimer(self)
         self._wire()
 
     def _wire(self) -> None:
-        for timer, wait, act in (
-            (self._name_timer, CHECK_MS, self._check_name),
-            (self._strength_timer, _STRENGTH_MS, self._check_strength),
-        ):
-            timer.setSingleShot(True)
-            timer.setInterval(wait)
-            timer.timeout.connect(act)
+        self._name_timer.setSingleShot(True)
+        self._name_timer.setInterval(CHECK_MS)
+        self._name_timer.timeout.connect(self._check_name)
         self.handle.edited.connect(self._name_edited)
-        self.password.edited.connect(self._password_edited)
-        self.repeat.edited.connect(self._compare)
         self.server.checked.connect(self._show_invite)
         self.submit.clicked.connect(self.send)
         for field in (self.server, self.handle, self.password, self.repeat, self.invite):
             field.submitted.connect(self.send)
             field.edited.connect(self.problem.hide)
         self._session.name_checked.connect(self._name_answered)
-        self._session.password_checked.connect(self._strength_answered)
         self._session.busy_changed.connect(self._show_busy)
         self._session.auth_failed.connect(self._failed)
 
@@ -84,8 +74,7 @@ class RegisterPage(Page):
         if wrong is not None:
             wrong.line.setFocus()
             return
-        password = Secret.from_text(self.password.text)
-        request = RegisterRequest(self.server.address, self.name, password, self.invite.text.strip())
+        request = RegisterRequest(self.server.address, self.name, self.chosen.secret, self.invite.text.strip())
         self._session.register(request)
 
     def _first_wrong(self) -> Field | None:
@@ -100,13 +89,7 @@ class RegisterPage(Page):
             return self.handle
         if self._session.name_check.state is CheckState.BAD and self._session.name_check.handle == self.name:
             return self.handle
-        if not self._accepted:
-            self.password.fail("password.too_weak" if self.password.text else "auth.missing")
-            return self.password
-        if self.repeat.text != self.password.text:
-            self.repeat.fail("register.differs")
-            return self.repeat
-        return None
+        return self.chosen.first_wrong()
 
     def _name_edited(self) -> None:
         self.handle.calm()
@@ -124,31 +107,6 @@ class RegisterPage(Page):
             self.handle.fail("register.handle_taken", first=check.suggestions[0], second=check.suggestions[1])
         elif check.state is CheckState.BAD:
             self.handle.fail_text(self.ui.translator.error(check.error))
-
-    def _password_edited(self) -> None:
-        self._accepted = False
-        self.password.calm()
-        self._strength_timer.start()
-        self._compare()
-
-    def _check_strength(self) -> None:
-        if self.password.text:
-            self._session.check_password(Secret.from_text(self.password.text), self.name)
-        else:
-            self.meter.clear()
-
-    def _strength_answered(self, strength: PasswordStrength) -> None:
-        if self.password.text:
-            self._accepted = strength.accepted
-            self.meter.show_score(strength.score, strength.advice)
-
-    def _compare(self) -> None:
-        same = bool(self.repeat.text) and self.repeat.text == self.password.text
-        self.repeat.set_matching(same)
-        if same or not self.repeat.text or self.password.text.startswith(self.repeat.text):
-            self.repeat.calm()
-        else:
-            self.repeat.fail("register.differs")
 
     def _show_invite(self) -> None:
         check = self._session.server_check
