@@ -33,6 +33,7 @@ from mensajeria.protocol.records import (
     Signed,
 )
 from mensajeria.protocol.signing import Ctx
+from mensajeria.server.transparency.log import record_handle
 from tests.attacks.evil import Json, Rule
 from tests.attacks.stage import Actor, Stage
 
@@ -133,6 +134,15 @@ class Member:
         self.uid = os.urandom(16)
         made = Impostor.first(self.uid, handle)
         self.handle, self.identity, self.device, self.signed = handle, made.identity, made.device, made.signed
+
+    async def enter_log(self, stage: Stage) -> None:
+        """The server's key log names the member too."""
+        server = stage.evil.server
+        await server.db.write(
+            lambda connection: record_handle(
+                connection, server_id=server.facts.server_id, handle=self.handle, uid=self.uid, now_ms=now_ms()
+            )
+        )
 
     @property
     def rule(self) -> ServeKeys:

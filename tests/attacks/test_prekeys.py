@@ -98,6 +98,7 @@ async def test_an_expired_hybrid_key_is_not_used(stage: Stage) -> None:
     eva = Member()
     ana = await stage.open("ana")
     stage.evil.rule = eva.rule
+    await eva.enter_log(stage)
     chat = await _chat_with(stage, ana, eva)
     old = eva.device.first_prekeys(now_ms() - 60 * DAY_MS)
     stage.evil.rule = rule = Claims(lambda keys: keys)

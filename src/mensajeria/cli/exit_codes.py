@@ -135,6 +135,8 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "group_forked",
         "chain_refused",
         "verification_mismatch",
+        "invite_mismatch",
+        "handle_remapped",
         "verification_failed",
         "not_verified",
         "file_tampered",

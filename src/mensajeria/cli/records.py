@@ -133,7 +133,7 @@ def member_record(member: MemberView) -> dict[str, Any]:
         "handle": member.person.handle,
         "uid": member.person.uid.hex(),
         "role": str(member.role),
-        "verified": member.person.trust is api.Trust.VERIFIED,
+        "verified": member.person.trust.is_verified,
     }
 
 

@@ -17,7 +17,6 @@ from mensajeria.client.account import (
     AuthFlow,
     Credentials,
     check_handle_form,
-    parse_invite,
 )
 from mensajeria.client.account_changes import ChangeFlow, parse_code
 from mensajeria.client.api import (
@@ -59,6 +58,7 @@ from mensajeria.client.errors import (
     StateError,
 )
 from mensajeria.client.finding import find_chat
+from mensajeria.client.invitation import Invitation
 from mensajeria.client.management import Management, require_strong
 from mensajeria.client.profiles import (
     ROLLED_BACK,
@@ -167,15 +167,18 @@ class Client:
             On any of them no profile is left behind.
         """
         handle, secret = check_handle_form(username), _secret(password)
-        token, now = parse_invite(invite), clock or SystemClock()
+        invitation, now = Invitation.parse(invite), clock or SystemClock()
         await require_strong(secret, handle)
         reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        await _check_invitation(invitation, reach)
         async with new_profile(
             Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
         ) as opened:
             async with await AuthChannel.open(reach.address, reach.tls) as channel:
+                invitation.check_server(channel.info.server_id)
                 who = Credentials(handle, secret)
-                account = await AuthFlow(channel, now).register(who, token, _device(device_name))
+                account = await AuthFlow(channel, now).register(who, invitation.token, _device(device_name))
+            await opened.store.run(invitation.keep)
             await _keep(opened, account, reach, now)
         client = await cls._started(opened, reach, now, account.recovery_code)
         client.awaits_approval = account.logged_in is None
@@ -336,7 +339,7 @@ class Client:
         insecure_http: bool = False,
     ) -> bool:
         """Whether a user name is free. Raises InputError, NetworkError, RefusedError (invite_required, ...)."""
-        handle, token = check_handle_form(username), parse_invite(invite)
+        handle, token = check_handle_form(username), Invitation.parse(invite).token
         reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
         async with await AuthChannel.open(reach.address, reach.tls) as channel:
             return (await channel.ask(auth.CheckHandle(handle, token), auth.HandleState)).free
@@ -392,8 +395,11 @@ class Client:
         await self._management.rename_device(did, name)
 
     async def create_invite(self, *, uses: int = 1, days: int = 7) -> NewInvite:
-        """Make an invite to register. Raises RefusedError (forbidden where only the operator may), NetworkError."""
-        return await self._management.create_invite(uses, days)
+        """Make an invite to register, with a link by which both sides know each other.
+
+        Raises RefusedError (forbidden where only the operator may), NetworkError.
+        """
+        return await self._management.create_invite(self.server_url, uses, days)
 
     async def invites(self) -> tuple[InviteView, ...]:
         """The invites of this account, newest first. Raises RefusedError, NetworkError."""
@@ -657,6 +663,14 @@ class Client:
             return self.chat(bytes.fromhex(name))
         view = find_chat(await self.chats(), name)
         return await self.direct_chat(name) if view is None else self.chat(view.chat_id)
+
+
+async def _check_invitation(invitation: Invitation, reach: _Reach) -> None:
+    http = RestClient(reach.address, reach.tls)
+    try:
+        await invitation.check(http)
+    finally:
+        await http.close()
 
 
 async def _keep(opened: Opened, account: Account, reach: _Reach, clock: Clock) -> None:

@@ -15,6 +15,7 @@ from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY, earlier_settings_key
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError, SecurityError
+from mensajeria.client.invitation import make_link
 from mensajeria.client.profiles import Opened, keep_account
 from mensajeria.client.store import Tx
 from mensajeria.client.strength import estimate
@@ -92,10 +93,13 @@ class Management:
         """See `Client.rename_device`."""
         await self._context.rest.rename_device(did, name)
 
-    async def create_invite(self, uses: int, days: int) -> NewInvite:
+    async def create_invite(self, url: str, uses: int, days: int) -> NewInvite:
         """See `Client.create_invite`."""
+        log_key = await self._engine.key_log.key()
         made = await self._context.rest.create_invite(uses, days)
-        return NewInvite(made.id, Secret.from_text(b64(made.token)), made.uses_left, made.expires_ms)
+        expires = made.expires_ms
+        link = await make_link(self._context, url, log_key, made.token, uses=made.uses_left, expires_ms=expires)
+        return NewInvite(made.id, Secret.from_text(b64(made.token)), link, made.uses_left, expires)
 
     async def invites(self) -> tuple[InviteView, ...]:
         """See `Client.invites`."""

@@ -117,7 +117,9 @@ class Security:
         """What is known of who the person is."""
         uid = await self._uid(username)
         me = self._context.me
-        return await self._context.store.read(lambda tx: security_of(tx, me, self._known(tx, uid), logged=None))
+        contact = await self._context.store.read(lambda tx: self._known(tx, uid))
+        logged = await self._engine.key_log.is_logged(contact)
+        return await self._context.store.read(lambda tx: security_of(tx, me, contact, logged=logged))
 
     async def timeline(self, chat_id: ChatId) -> tuple[SecurityEntry, ...]:
         """`Chat.security_timeline`."""
@@ -130,6 +132,13 @@ class Security:
             return timeline(tx, chat_id, [Uid(uid) for uid in members])
 
         return await self._context.store.read(read)
+
+    async def look_at_log(self) -> bool:
+        """Check everything against the key log now, as is done every hour; whether it is honest as far as one can see.
+
+        What is not comes as `SecurityWarning`. Raises NetworkError, RefusedError.
+        """
+        return await self._engine.key_log.look()
 
     async def _uid(self, username: str) -> Uid:
         handle = check_handle_form(username)

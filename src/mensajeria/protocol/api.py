@@ -96,6 +96,8 @@ class ServerDescription(Model):
     registration: Literal["open", "approval", "invite", "closed"]
     restore_epoch: Number
     password_suites: list[Number]
+    log_key: B32
+    """Public key of the key log. Clients pin it; what counts is what it has signed."""
 
 
 class UserKeys(Model):

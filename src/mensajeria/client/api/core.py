@@ -228,10 +228,14 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class NewInvite:
-    """An invite that was just made. `token` is what people pass on; it is told once."""
+    """An invite that was just made, told once.
+
+    `link` is what to pass on: by it both sides know each other. `token` alone says neither who invites nor where.
+    """
 
     number: int
     token: Secret
+    link: Secret
     uses_left: int
     expires_ms: int
 

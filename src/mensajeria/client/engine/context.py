@@ -59,6 +59,7 @@ class Context:
     chains_due: set[ChatId] = field(default_factory=set)
     """Chats of whose membership events some are missing."""
     chains_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    log_due: asyncio.Event = field(default_factory=asyncio.Event)
     mail: deque[Mail] = field(default_factory=deque)
     """What envelopes ask for, until somebody answers."""
     mail_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,6 +110,8 @@ class Context:
 
     def _follow_up(self, out: Outcome) -> None:
         """Wake who has something to do now."""
+        if out.log_due:
+            self.log_due.set()
         if isinstance(out, Mail) and (out.acks or out.broken or out.asked):
             self.mail.append(out)
             self.mail_due.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived, SecurityKind
@@ -31,6 +31,8 @@ class Directory:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._locks: dict[Uid, asyncio.Lock] = {}
+        self.check_name: Callable[[str, Uid], Awaitable[None]] | None = None
+        """Whether the key log says the same of a name; raises SecurityError. Set when the client is put together."""
 
     async def refresh(self, uid: Uid) -> Contact:
         """Fetch the newest list of a user, whether or not one is known.
@@ -59,6 +61,8 @@ class Directory:
         contact = await self._take(served, Uid(served.uid))
         if contact.handle != handle:
             raise SecurityError("identity_swapped", params={"handle": handle})
+        if self.check_name is not None:
+            await self.check_name(handle, contact.uid)
         return contact
 
     async def _take(self, served: Served, uid: Uid) -> Contact:
@@ -114,6 +118,8 @@ class Directory:
                 note_list(tx, now, uid, verified_list(known), verified)
             if known is not None and uid == self._context.me.uid and fresh.list_ver > known.list_ver:
                 self._own_changed(tx, out, verified_list(known), verified, names)
+        if known is None or fresh.list_hash != known.list_hash:
+            out.log_due = True
         self._context.envelopes.retry(tx, out, uid)
         for chat_id in tx.chats.with_member(uid):
             self._context.rows.reopen_held(tx, out, chat_id)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import ssl
+from functools import partial
 from typing import Final
 
 from mensajeria.client.api import ConnectionChanged, ConnectionPhase
@@ -16,6 +17,7 @@ from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.downloads import Downloads
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.inbound import Inbound
+from mensajeria.client.engine.keylog import KeyLog
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
@@ -25,6 +27,7 @@ from mensajeria.client.engine.transfers import Transfers
 from mensajeria.client.engine.upkeep import Upkeep
 from mensajeria.client.engine.uploads import Uploads
 from mensajeria.client.engine.verifying import Verifier
+from mensajeria.client.engine.welcoming import Welcoming
 from mensajeria.client.errors import ClientError, RefusedError, SecurityError, StateError
 from mensajeria.client.store import Tx
 from mensajeria.client.transport.address import ServerAddress
@@ -64,6 +67,9 @@ class Engine:
         self.uploads = Uploads(context, self.sending, self.transfers)
         self.downloads = Downloads(context, self.transfers)
         self.groups = GroupKeeper(context, self.directory, self.sending)
+        self._welcoming = Welcoming(context, self.directory)
+        self.key_log = KeyLog(context, self.directory)
+        self.directory.check_name = self.key_log.check_name
 
     # --- what the client asks ---
 
@@ -242,8 +248,11 @@ class Engine:
             await self.sending.start(session, group, inbound.level)
             upkeep.start(group)
             group.create_task(DeviceEvents(self._context, self.directory, inbound.level).run())
-            group.create_task(self.verifier.run(lambda letters: self._mailer.deliver(session, letters)))
             group.create_task(self.uploads.run())
+            deliver = partial(self._mailer.deliver, session)
+            group.create_task(self.verifier.run(deliver))
+            group.create_task(self._welcoming.run(deliver))
+            group.create_task(self.key_log.run(deliver))
             self._link.caught_up()
             self._level.set()
             await self._tell()

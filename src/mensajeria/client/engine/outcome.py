@@ -25,6 +25,8 @@ class Outcome:
     """The ladder of key requests has something to do."""
     sign_events: bool = False
     """Chats must be told that an own device was removed."""
+    log_due: bool = False
+    """The key log must be looked at."""
     after: list[Callable[[], None]] = field(default_factory=list)
     """Called in the event loop, in order: for what lives in memory only."""
     uploads: bool = False

@@ -16,6 +16,7 @@ from mensajeria.client.api import (
     MessageState,
 )
 from mensajeria.client.engine.acks import acknowledge, seen_by_other
+from mensajeria.client.engine.gossip import note_told
 from mensajeria.client.engine.kinds import Arrival, Kinds, known_kinds
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Chain, Fork, Known, Memberships
@@ -235,6 +236,8 @@ class RowReader:
         inner = opened.inner
         key = InboundKey(row.chat_id, SessionId(inner.session_id), Uid(inner.uid), Did(inner.did))
         self._note_voids(tx, key, inner)
+        if key.uid != self._me.uid:
+            note_told(tx, out, inner)
         missing = self._missing(tx, key, opened)
         self._expected[key] = max(opened.index + 1, self._next_idx(tx, key) or 0)
         tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)

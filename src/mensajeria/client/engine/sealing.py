@@ -10,6 +10,7 @@ from typing import Final
 
 from mensajeria.client.api import MessageState, MessageStateChanged
 from mensajeria.client.engine.acks import acked_name
+from mensajeria.client.engine.gossip import to_tell
 from mensajeria.client.engine.kinds.own import WITHOUT_PLACE, take_back
 from mensajeria.client.engine.letters import ROOM_KEY, Letter, devices_of
 from mensajeria.client.engine.me import Me
@@ -293,7 +294,17 @@ class Sealer:
     ) -> OutboxItem:
         session_id = SessionId(session.session_id)
         refs = tuple(Reference(uid, mid) for uid, mid in item.refs)
-        draft = Draft(item.type, item.mid, item.body, state.head, prev, void, expire_s=item.expire_s, refs=refs)
+        draft = Draft(
+            item.type,
+            item.mid,
+            item.body,
+            state.head,
+            prev,
+            void,
+            to_tell(tx, chat_id),
+            expire_s=item.expire_s,
+            refs=refs,
+        )
         try:
             sealed = seal_message(
                 session,

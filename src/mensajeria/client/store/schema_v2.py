@@ -89,7 +89,21 @@ CREATE TABLE inviters(
   WITHOUT ROWID;
 CREATE TABLE welcomes(chat_id BLOB PRIMARY KEY) WITHOUT ROWID;
 """
-_KEY_LOG: Final = ""
+_KEY_LOG: Final = """
+CREATE TABLE key_log(
+  idx INTEGER PRIMARY KEY, label BLOB NOT NULL, ver INTEGER NOT NULL, value_hash BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE INDEX key_log_label ON key_log(label, idx);
+CREATE TABLE key_log_blocks(block INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+CREATE TABLE key_log_heads(
+  epoch INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL, sig BLOB NOT NULL, at_ms INTEGER NOT NULL,
+  PRIMARY KEY(epoch, size)) WITHOUT ROWID;
+CREATE TABLE key_log_claims(
+  did BLOB PRIMARY KEY, uid BLOB NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, asked_ms INTEGER NOT NULL)
+  WITHOUT ROWID;
+CREATE TABLE key_log_evidence(
+  code TEXT NOT NULL, body BLOB NOT NULL, sig BLOB NOT NULL, other_body BLOB NOT NULL, other_sig BLOB NOT NULL,
+  at_ms INTEGER NOT NULL, PRIMARY KEY(code, body, other_body)) WITHOUT ROWID;
+"""
 _FILES: Final = """
 CREATE TABLE attachments(message INTEGER PRIMARY KEY REFERENCES messages, body BLOB NOT NULL, saved TEXT);
 CREATE TRIGGER attachments_gone AFTER DELETE ON messages BEGIN

@@ -10,6 +10,7 @@ from mensajeria.client.store.erasures import Erasures
 from mensajeria.client.store.files import Attachments, Uploads
 from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.healing import HealthFacts, KeySources, PendingEvents
+from mensajeria.client.store.keylog import KeyLogMirror
 from mensajeria.client.store.megolm import Inbounds, Outbounds, Replays
 from mensajeria.client.store.messages import Messages
 from mensajeria.client.store.meta import Meta
@@ -27,8 +28,8 @@ class Tx:
 
     __slots__ = (
         "attachments", "changes", "chats", "contacts", "envelopes", "erasures", "groups", "health", "inbound",
-        "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events", "replays", "requests", "rows",
-        "sources", "timers", "trust", "uploads", "views",
+        "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events", "replays", "requests",
+        "rows", "sources", "timers", "trust", "uploads", "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -56,3 +57,4 @@ class Tx:
         self.trust = Trusts(db)
         self.attachments = Attachments(db)
         self.uploads = Uploads(db)
+        self.key_log = KeyLogMirror(db)

@@ -332,6 +332,34 @@ class RestApi:
         ) as response:
             yield response
 
+    # --- the key log ---
+
+    async def server(self) -> api.ServerDescription:
+        """What the server says of itself, to anybody."""
+        return await describe(self._client)
+
+    async def log_head(self) -> api.SignedModel:
+        """The signed head of the key log."""
+        return await self._ask("GET", "/v1/transparency/head", api.SignedModel)
+
+    async def log_leaves(self, after: int) -> list[bytes]:
+        """Leaves of the key log from index `after` on, as many as one page holds."""
+        return list((await self._ask("GET", f"/v1/transparency/leaves?after={after}", api.LogLeaves)).leaves)
+
+    async def log_label(self, label: bytes) -> api.LogPlace:
+        """The newest leaf of a label; not_found when it was never logged."""
+        return await self._ask("GET", f"/v1/transparency/labels/{b64(label)}", api.LogPlace)
+
+    async def log_inclusion(self, index: int, size: int) -> list[bytes]:
+        """The proof that a leaf lies in the log of a size."""
+        target = f"/v1/transparency/inclusion?index={index}&size={size}"
+        return list((await self._ask("GET", target, api.LogProof)).hashes)
+
+    async def log_consistency(self, old: int, size: int) -> list[bytes]:
+        """The proof that the log of a size has grown from an older one."""
+        target = f"/v1/transparency/consistency?old={old}&size={size}"
+        return list((await self._ask("GET", target, api.LogProof)).hashes)
+
     # --- inside ---
 
     async def _ask(self, method: str, target: str, model: type[M], request: api.Model | None = None) -> M:

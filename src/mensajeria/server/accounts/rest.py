@@ -46,6 +46,7 @@ async def describe_server(server: TheServer) -> ServerDescription:
         registration=server.settings.effective_registration,
         restore_epoch=server.facts.restore_epoch,
         password_suites=[SUITE_PASSWORD],
+        log_key=server.key_log.public_key,
     )
 
 

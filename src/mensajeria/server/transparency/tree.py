@@ -34,7 +34,9 @@ class KeyLog:
         self._db = db
         self._clock = clock
         self._key = Ed25519PrivateKey.from_private_bytes(key.reveal())
-        self._log_id = log_id(self._key.public_key().public_bytes_raw())
+        self.public_key: bytes = self._key.public_key().public_bytes_raw()
+        """What clients pin."""
+        self._log_id = log_id(self.public_key)
         self._restore_epoch = restore_epoch
         self._tree = MerkleTree()
         self._growing = asyncio.Lock()
