@@ -238,6 +238,67 @@ def test_keys_rotate_once_in_ten_minutes(admin: Admin) -> None:
     assert admin("init")[0]["created"] is False  # the database and the secrets still belong together
 
 
+def test_reports_are_listed_and_closed_with_a_note(admin: Admin) -> None:
+    insert_account(admin, "ana")
+    insert_account(admin, "bruno")
+    change(
+        admin,
+        "INSERT INTO report (reporter, target, text, created_ms) VALUES "
+        "((SELECT id FROM account WHERE handle = 'ana'), (SELECT uid FROM account WHERE handle = 'bruno'), ?, 1)",
+        "spam\x1b[2J\nmore",
+    )
+
+    [report] = admin("report", "list")
+    assert (report["reporter"], report["target_handle"], report["claim"]) == ("ana", "bruno", "spam\x1b[2J\nmore")
+    assert "\x1b" not in admin.say("report", "list")
+    assert admin.fail("report", "resolve", "99", "x")[1]["code"] == "not_found"
+    assert admin.fail("report", "resolve", str(report["id"]), "x" * 501)[0] == Exit.USAGE
+    admin("report", "resolve", str(report["id"]), "told him")
+    assert admin("report", "list") == []
+    [closed] = admin("report", "list", "--all")
+    assert closed["resolution"] == "told him"
+    assert admin("report", "list", "--all", "--after", str(report["id"])) == []
+    assert admin.say("report", "list") == "No reports\n"
+
+
+def test_retention_is_shown_and_run(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(admin, "INSERT INTO event_due (due_ms, chat, seq) VALUES (?, 1, 1)", 5)
+
+    assert admin("retention", "show") == [{"type": "retention", "days": None, "due": 1, "timers": 1, "purges": 0}]
+    assert "kept" in admin.say("retention", "show")
+    [done] = admin("retention", "run")
+    assert (done["timers"], done["purged"]) == (1, 0)
+    monkeypatch.setenv("MENSAJERIA_RETENTION_DAYS", "30")
+    assert admin("retention", "show") == [{"type": "retention", "days": 30, "due": 0, "timers": 0, "purges": 0}]
+    assert "30 days" in admin.say("retention", "show")
+
+
+def test_who_takes_up_most_is_shown_first(admin: Admin) -> None:
+    insert_account(admin, "ana")
+    insert_account(admin, "bruno")
+    change(admin, "INSERT INTO backup_use (account, bytes) SELECT id, ? FROM account WHERE handle = 'bruno'", 3 << 20)
+    change(
+        admin,
+        "INSERT INTO file (file_id, account, size, created_ms, expires_ms) SELECT ?, id, 1000, 1, 9 FROM account "
+        "WHERE handle = 'ana'",
+        bytes(16),
+    )
+
+    limits, first, second = admin("quotas")
+    assert (limits["file_bytes"], limits["backup_bytes"]) == (1 << 30, 128 << 20)
+    assert (first["handle"], first["backup_bytes"], first["file_bytes"]) == ("bruno", 3 << 20, 0)
+    assert (second["handle"], second["file_bytes"]) == ("ana", 1000)
+    assert len(admin("quotas", "--limit", "1")) == 2
+    assert "bruno · files 0.0 MiB · backup 3.0 MiB" in admin.say("quotas")
+
+
+def change(admin: Admin, statement: str, *values: object) -> None:
+    """Change the database behind the program's back."""
+    with sqlite3.connect(admin.folder / "mensajeria.db") as connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
 def insert_account(admin: Admin, handle: str, *, status: str = "active") -> None:
     """An account straight in the database: the command line's own way to one is tested elsewhere."""
     blobs = {"opaque_record": b"", "wrap_password": b"", "wrap_recovery": b"", "identity": b"", "idfp": bytes(32)}

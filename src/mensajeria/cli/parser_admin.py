@@ -10,10 +10,12 @@ from mensajeria.cli.argument_types import count, number
 if TYPE_CHECKING:
     from mensajeria.cli.parser import Builder, Parser
 
-_PLAIN: Final = ("init", "migrate", "stats", "doctor", "audit")
+_PLAIN: Final = ("init", "migrate", "stats", "quotas", "doctor", "audit")
 _FAMILIES: Final = {
     "invite": ("create", "list", "revoke"),
     "user": ("list", "show", "suspend", "unsuspend", "approve", "reject", "delete", "logout"),
+    "report": ("list", "resolve"),
+    "retention": ("show", "run"),
     "keys": ("rotate",),
     "config": ("check", "show"),
 }
@@ -26,6 +28,7 @@ def add_admin_commands(builder: Builder) -> None:
     for name in _PLAIN:
         _options(builder, tasks[name])
     builder.option(tasks["audit"], "--limit", type=count, default=50, metavar="N", key="audit_limit")
+    builder.option(tasks["quotas"], "--limit", type=count, default=50, metavar="N", key="quotas_limit")
     builder.option(tasks["audit"], "--before", type=number, metavar="ID")
     for name, verbs in _FAMILIES.items():
         for verb, parser in builder.family(tasks[name], "verb", name, verbs).items():
@@ -53,6 +56,12 @@ def _verb_options(builder: Builder, name: str, verb: str, parser: Parser) -> Non
             builder.option(parser, "user", metavar="USER", key="user_who")
             if verb == "delete":
                 builder.option(parser, "--yes", action="store_true")
+        case "report", "list":
+            builder.option(parser, "--after", type=number, metavar="ID", key="report_after")
+            builder.option(parser, "--all", action="store_true", key="report_all")
+        case "report", "resolve":
+            builder.option(parser, "report", type=number, metavar="ID", key="report_id")
+            builder.option(parser, "note", metavar="NOTE", key="report_note")
         case "keys", _:
             builder.option(parser, "--channel", action="store_true")
         case _:

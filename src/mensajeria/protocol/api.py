@@ -264,6 +264,15 @@ class ReportReceipt(Model):
     id: Number
 
 
+class UnreadableReport(Model):
+    """`POST /v1/unreadable`: how many messages could not be read since the last report, by cause. Numbers only."""
+
+    lost: Annotated[int, Field(ge=0, le=limits.UNREADABLE_MAX)] = 0
+    tampered: Annotated[int, Field(ge=0, le=limits.UNREADABLE_MAX)] = 0
+    missing: Annotated[int, Field(ge=0, le=limits.UNREADABLE_MAX)] = 0
+    healed: Annotated[int, Field(ge=0, le=limits.UNREADABLE_MAX)] = 0
+
+
 class BackupRow(Model):
     """A sealed key. `row_id` names it without telling what it belongs to; `counter` grows with each version of it."""
 

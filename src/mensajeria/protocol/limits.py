@@ -115,6 +115,8 @@ PENDING_PER_ACCOUNT: Final = 100
 # Erasing, blocks and reports
 MAX_ERASE_ITEMS: Final = 100
 MAX_BLOCKS: Final = 1000
+UNREADABLE_MAX: Final = 1000
+"""Messages of one cause in one report of unreadable ones: one client cannot say much."""
 REPORT_MAX_CHARS: Final = 4000
 TTL_BUCKETS: Final = 20
 """Timers up to 2^19 hours; a larger bucket means keep."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
@@ -51,6 +52,8 @@ class Server:
     key_log: KeyLog
     files: Files
     retention: Retention
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """Messages that clients say they could not read, by cause, since the start: numbers, of nobody in particular."""
     first_invite: Secret | None = None
     """The owner's invite, only right after the very first start of a server that needs invites: to be shown once."""
 

@@ -17,6 +17,7 @@ from mensajeria.server.mailbox import store as mailbox
 from mensajeria.server.mailbox.store import Put
 from mensajeria.server.state import Server
 from tests.server.enrol import Person, register
+from tests.server.fixtures import row_counts
 from tests.server.groups import Group, befriend, create_event, json_of, problem
 
 
@@ -129,6 +130,25 @@ async def test_report_and_its_end(http: httpx.AsyncClient, app_server: Server, p
         await app_server.db.write(lambda db: reports.resolve_report(db, number, "again", 8))
     with pytest.raises(ValueError, match="500"):
         await app_server.db.write(lambda db: reports.resolve_report(db, number, "x" * 501, 8))
+
+
+@pytest.mark.quick
+async def test_unreadable_messages_are_counted_and_nothing_is_stored(
+    http: httpx.AsyncClient, app_server: Server, pair: tuple[Person, Person]
+) -> None:
+    ana, bruno = pair
+    before = await row_counts(app_server)
+    for who, counts in ((ana, {"lost": 3, "tampered": 1}), (bruno, {"lost": 2}), (ana, {})):
+        assert (await who.call(http, "POST", "/v1/unreadable", counts)).status_code == 204
+
+    assert app_server.unreadable == {"lost": 5, "tampered": 1}
+    assert await row_counts(app_server) == before
+    for wrong in ({"lost": -1}, {"lost": 1001}, {"lost": "1"}, {"lost": True}, {"chat": "x"}):
+        problem(await bruno.call(http, "POST", "/v1/unreadable", wrong), 400, "malformed")
+    for _ in range(4):
+        await ana.call(http, "POST", "/v1/unreadable", {"healed": 1})
+    problem(await ana.call(http, "POST", "/v1/unreadable", {"lost": 1000}), 429, "rate_limited")
+    assert app_server.unreadable["lost"] == 5
 
 
 async def test_bad_reports(http: httpx.AsyncClient, pair: tuple[Person, Person]) -> None:

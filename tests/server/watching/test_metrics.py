@@ -50,6 +50,7 @@ async def test_numbers_are_those_of_what_has_happened(settings: Settings) -> Non
         for _ in range(3):
             assert (await http.get("/version")).is_success
         assert (await http.get("/v1/users/by-handle/ana")).status_code == 401
+        http.app.state.server.unreadable["lost"] += 7  # type: ignore[attr-defined]
         answer = await metrics.get("/metrics")
 
     assert answer.status_code == 200
@@ -60,6 +61,7 @@ async def test_numbers_are_those_of_what_has_happened(settings: Settings) -> Non
     assert value(text, "mensajeria_database_write_seconds_count") >= 1
     assert sum(value(text, f'mensajeria_prekey_devices{{left="{left}"}}') for left in ("none", "low", "enough")) == 1
     assert value(text, 'mensajeria_connections{kind="devices"}') == 0
+    assert value(text, 'mensajeria_unreadable_total{cause="lost"}') == 7
     assert value(text, "mensajeria_broker_linked") == 1
     assert value(text, "process_resident_memory_bytes") > 1 << 20
     assert "ana" not in text

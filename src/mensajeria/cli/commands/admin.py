@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.cli.commands import admin_care, admin_users
+from mensajeria.cli.commands import admin_care, admin_content, admin_users
 from mensajeria.cli.display import moment
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
@@ -159,6 +159,11 @@ _TASKS: Final[dict[tuple[str, str | None], Callable[[Settings, argparse.Namespac
     ("stats", None): admin_care.stats,
     ("doctor", None): admin_care.doctor,
     ("audit", None): admin_care.audit,
+    ("quotas", None): admin_content.quotas,
+    ("report", "list"): admin_content.list_reports,
+    ("report", "resolve"): admin_content.resolve_report,
+    ("retention", "show"): admin_content.show_retention,
+    ("retention", "run"): admin_content.run_retention,
     ("config", "check"): _check_config,
     ("config", "show"): _show_config,
 }

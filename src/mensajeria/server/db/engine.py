@@ -48,10 +48,14 @@ def normalise_url(url: str) -> URL:
     raise ValueError(_KINDS)
 
 
+POOL: Final = 10
+"""Connections that a process keeps to PostgreSQL; under load it opens twice as many on top."""
+
+
 class Database:
     """The server's database. Make it outside of the event loop; `close` it at the end."""
 
-    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+    def __init__(self, url: str, *, pool_size: int = POOL) -> None:
         self.url: Final = normalise_url(url)
         self.is_sqlite: Final = self.url.get_backend_name() == "sqlite"
         self.engine: Final = _sqlite_reader(self.url) if self.is_sqlite else _postgres(self.url, pool_size)
@@ -141,7 +145,7 @@ def _postgres(url: URL, pool_size: int) -> AsyncEngine:
     return create_async_engine(
         url,
         pool_size=pool_size,
-        max_overflow=pool_size,
+        max_overflow=2 * pool_size,
         pool_pre_ping=True,
         pool_timeout=10,
         hide_parameters=True,

@@ -93,8 +93,16 @@ def _stock(db: Connection) -> dict[str, int]:
 class ServerCollector(Collector):
     """One for the process, in its registry."""
 
-    def __init__(self, real_time: RealTime, db: Database, limiter: Limiter, stock: PrekeyStock) -> None:
+    def __init__(
+        self,
+        real_time: RealTime,
+        db: Database,
+        limiter: Limiter,
+        stock: PrekeyStock,
+        unreadable: Mapping[str, int],
+    ) -> None:
         self._real_time = real_time
+        self._unreadable = unreadable
         self._db = db
         self._limiter = limiter
         self._stock = stock
@@ -104,6 +112,7 @@ class ServerCollector(Collector):
         yield _gauge("info", "The program.", "version", {VERSION: 1})
         yield from self._of_real_time()
         yield _counter("limited", "Uses refused by a rate limit.", "limiter", self._limiter.refused)
+        yield _counter("unreadable", "Messages that clients report as unreadable.", "cause", self._unreadable)
         yield _gauge("database_pool", "Database connections.", "state", _pool(self._db))
         yield _gauge("prekey_devices", "Devices by their one-time keys left.", "left", self._stock.by_level)
 

@@ -38,7 +38,7 @@ class MetricsPortError(OSError):
 def metrics_app(server: Server, real_time: RealTime, numbers: Numbers) -> FastAPI:
     """The application with the one endpoint."""
     stock = PrekeyStock()
-    numbers.registry.register(ServerCollector(real_time, server.db, server.limiter, stock))
+    numbers.registry.register(ServerCollector(real_time, server.db, server.limiter, stock, server.unreadable))
     token = server.settings.metrics_token
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     install_problem_handlers(app)

@@ -1,4 +1,4 @@
-"""REST endpoints of blocks and reports."""
+"""REST endpoints of blocks and of reports: about users, and about what could not be read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection, insert, select
 
-from mensajeria.protocol.api import B16, BlockedUser, BlockPage, ReportReceipt, ReportRequest
+from mensajeria.protocol.api import B16, BlockedUser, BlockPage, ReportReceipt, ReportRequest, UnreadableReport
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.membership import direct_chat_id
 from mensajeria.server.accounts.sessions import Login
@@ -79,6 +79,19 @@ async def report_user(body: ReportRequest, login: Caller, server: TheServer) -> 
         return number
 
     return ReportReceipt(id=await server.db.write(write))
+
+
+@router.post("/unreadable", status_code=204, responses=errors(*CALLER_CODES, *CHANGE_CODES))
+async def report_unreadable(body: UnreadableReport, login: Caller, server: TheServer) -> Response:
+    """Count messages that the caller's device could not read, for the operator's metrics.
+
+    Only the sums of all callers are kept, in memory: neither who, nor which message, nor when.
+    """
+    await server.limiter.check(Limit.UNREADABLE_DEVICE, login.did)
+    for cause, count in body.model_dump().items():
+        if count:
+            server.unreadable[cause] += count
+    return Response(status_code=204)
 
 
 async def _forget_direct(server: Server, login: Login, uid: bytes) -> None:
