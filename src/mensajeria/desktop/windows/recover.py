@@ -45,9 +45,8 @@ class RecoverPage(Page):
         self.problem.hide()
         self.submit = Button(ui, "recover.submit", Kind.PRIMARY, height=46, wide=True)
         fields = (self.server, self.handle, self.code, self.chosen.password, self.chosen.repeat)
-        for part in (self.server, self.handle, self.code, *self.chosen.parts):
-            self.column.addWidget(part)
-        for part in (InfoCard(ui, "recover.advice"), self.problem, self.submit):
+        above = (self.server, self.handle, self.code, *self.chosen.parts)
+        for part in (*above, InfoCard(ui, "recover.advice"), self.problem, self.submit):
             self.column.addWidget(part)
         self.column.addLayout(other_way(ui, "recover.back", "register.login", self.other_wanted.emit))
         self.submit.clicked.connect(self.send)
