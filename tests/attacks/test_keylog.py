@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -41,20 +43,24 @@ def leaves_of(evil: EvilServer) -> list[bytes]:
 class OtherLog(Rule):
     """Shows a log of the attacker's making, signed with the server's own key; `only` to one person if given."""
 
-    def __init__(self, evil: EvilServer, leaves: list[bytes], *, only: bytes | None = None, **head: object) -> None:
+    def __init__(self, evil: EvilServer, leaves: list[bytes], *, only: bytes | None = None, **head: Any) -> None:
         self._leaves = leaves
         self._only = only
-        key = evil.server.key_log._key
-        fields = {"size": len(leaves), "root": root_hash([leaf_hash(leaf) for leaf in leaves]), "ts": now_ms()}
+        key: Any = evil.server.key_log._key
+        fields: dict[str, Any] = {
+            "size": len(leaves),
+            "root": root_hash([leaf_hash(leaf) for leaf in leaves]),
+            "ts": now_ms(),
+        }
         fields["restore_epoch"] = evil.server.facts.restore_epoch
         key = head.pop("key", key)
-        body = encode(TreeHead(log_id=log_id(evil.server.key_log.public_key), **{**fields, **head}))  # type: ignore[arg-type]
-        self.head = Signed(body, key.sign(signing_input(Ctx.STH, body)))
+        body = encode(TreeHead(log_id=log_id(evil.server.key_log.public_key), **{**fields, **head}))
+        self.shown = Signed(body, key.sign(signing_input(Ctx.STH, body)))
 
     def rest(self, to: bytes | None, method: str, path: str, answer: Json) -> Json:
         if self._only in {None, to}:
             if path == "/v1/transparency/head":
-                return model(self.head)
+                return model(self.shown)
             if path == "/v1/transparency/leaves":
                 # The client asks from where its copy ends; the harness does not see the query.
                 start = answer["size"] - len(answer["leaves"])
@@ -79,13 +85,13 @@ async def evidence_of(actor: Actor) -> list[tuple[str, Signed, Signed | None]]:
     return [(one.code, one.head, one.other) for one in await actor.read(lambda tx: tx.key_log.evidence())]
 
 
-async def violated(stage: Stage, actor: Actor, leaves: list[bytes], code: str, **head: object) -> None:
+async def violated(stage: Stage, actor: Actor, leaves: list[bytes], code: str, **head: Any) -> None:
     """The actor notices, tells, keeps the head as evidence, and goes on with the log it had."""
     before = await actor.read(lambda tx: tx.key_log.head())
     stage.evil.rule = rule = OtherLog(stage.evil, leaves, **head)
     assert not await actor.client.security.look_at_log()
     await actor.warned(code)
-    assert (code, rule.head) in [(found, shown) for found, shown, _ in await evidence_of(actor)]
+    assert (code, rule.shown) in [(found, shown) for found, shown, _ in await evidence_of(actor)]
     assert await actor.read(lambda tx: tx.key_log.head()) == before
     stage.evil.rule = Rule()
     await level(actor)

@@ -26,7 +26,7 @@ def add_account_commands(builder: Builder) -> None:
 def _entrance(builder: Builder, name: str) -> None:
     """A command that gives a profile its account."""
     parser = builder.command(name, "account")
-    builder.option(parser, "--server", metavar="URL", required=name != "login")
+    builder.option(parser, "--server", metavar="URL", required=name == "recover")
     builder.option(parser, "--username", metavar="NAME", required=name != "login")
     builder.profile(parser)
     _password_file(builder, parser)
@@ -34,7 +34,7 @@ def _entrance(builder: Builder, name: str) -> None:
     insecure = os.environ.get("MENSAJERIA_INSECURE_HTTP") == "1"
     builder.option(parser, "--insecure-http", action="store_true", default=insecure)
     if name == "register":
-        builder.option(parser, "--invite", metavar="TOKEN")
+        builder.option(parser, "--invite", metavar="TOKEN_OR_LINK")
         builder.option(parser, "--recovery-file", type=Path, metavar="FILE")
     if name == "recover":
         builder.option(parser, "--code-file", type=Path, metavar="FILE")

@@ -22,6 +22,12 @@ GRACE_MS: Final = 30 * 24 * 3600 * 1000
 """How long after its end a link's proof still counts: who has registered may connect late."""
 
 
+def server_of_invite(invite: str) -> str | None:
+    """The address that an invite's link names; None for a bare token. Raises as `Invitation.parse`."""
+    link = Invitation.parse(invite).link
+    return None if link is None else link.url
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """What somebody was given to register with. `link` None: a token, or nothing at all."""

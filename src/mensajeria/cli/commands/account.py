@@ -11,6 +11,7 @@ from mensajeria.cli.failure import UsageError
 from mensajeria.cli.profile import folder_of, foreseen, opened
 from mensajeria.cli.stopping import run_until_stopped
 from mensajeria.client import Client, ProfileError
+from mensajeria.client.invitation import server_of_invite
 
 if TYPE_CHECKING:
     import argparse
@@ -33,12 +34,13 @@ async def _register(args: argparse.Namespace, console: Console) -> None:
         raise UsageError(
             "file_exists", path=str(args.recovery_file)
         )  # before an account is made whose code would be lost
+    server = _server_of(args)
     password = ask_password(console, args.password_file, new=True)
     client = await _with_passphrase(
         args,
         console,
         lambda passphrase: Client.register(
-            args.server,
+            server,
             args.username,
             password,
             profile=folder_of(args),
@@ -51,6 +53,14 @@ async def _register(args: argparse.Namespace, console: Console) -> None:
     )
     async with client:
         _show_account(client, args, console, "account.registered", _keep_recovery_code(client, args, console))
+
+
+def _server_of(args: argparse.Namespace) -> str:
+    """Where to register: said, or named by the invite's link."""
+    found: str | None = args.server or (None if args.invite is None else server_of_invite(args.invite))
+    if found is None:
+        raise UsageError("required", what="--server")
+    return found
 
 
 async def _login(args: argparse.Namespace, console: Console) -> None:

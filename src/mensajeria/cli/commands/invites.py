@@ -39,9 +39,17 @@ async def _create(client: Client, args: argparse.Namespace, console: Console) ->
     made = await client.create_invite(uses=args.uses, days=args.days)
     token = made.token.reveal_text()
     if console.as_json:
-        console.record(type="invite", id=made.number, token=token, uses_left=made.uses_left, expires_ms=made.expires_ms)
+        console.record(
+            type="invite",
+            id=made.number,
+            token=token,
+            link=made.link.reveal_text(),
+            uses_left=made.uses_left,
+            expires_ms=made.expires_ms,
+        )
     else:
         console.say("admin.invite", token=token)
+        console.say("ownership.link", link=made.link.reveal_text())
 
 
 async def _list(client: Client, _args: argparse.Namespace, console: Console) -> None:
