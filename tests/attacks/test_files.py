@@ -20,6 +20,7 @@ from mensajeria.crypto.files import FileSealer, Metadata
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import ChatId, Mid
 from mensajeria.protocol.records_files import FILE, FileBody
+from tests.attacks.canary import files_of, leaks
 from tests.attacks.evil import Json, Rule, flipped
 from tests.attacks.stage import Actor, Stage
 
@@ -301,3 +302,41 @@ async def test_a_false_padding_is_not_saved(stage: Stage) -> None:
         await bruno.client.chat(stage.chat_id).download(message.mid, stage.folder / "x")
     assert caught.value.code == "file_tampered"
     assert not (stage.folder / "x").exists()
+
+
+async def test_nothing_of_a_file_is_in_the_clear_anywhere_but_where_it_was_saved(stage: Stage) -> None:
+    """Content, name, caption and key: not on the wire, not at the server, not in either profile, at no time."""
+    ana, bruno = await stage.pair()
+    content, name, caption = b"CANARIO-contenido-7431 " * 9000, "canario-nombre-5512.txt", "canario-pie-9903 ñandú"
+    original = stage.folder / "fuera" / name
+    original.parent.mkdir()
+    original.write_bytes(content)
+    places: dict[str, bytes] = {}
+
+    def look(when: str) -> None:
+        for part in ("ana", "bruno", "server"):
+            places.update({f"{when} {part}/{path}": held for path, held in files_of(stage.folder / part).items()})
+
+    real = ana.client._context.rest.upload
+
+    async def held(file_id: bytes, offset: int, data: bytes) -> None:
+        await asyncio.to_thread(look, "in the upload")
+        await real(file_id, offset, data)
+
+    ana.client._context.rest.upload = held  # type: ignore[method-assign]
+    sent = await ana.client.chat(stage.chat_id).send_file(original, caption)
+    await asyncio.wait_for(ana.client.wait_sent(sent.mid), 30)
+    message = await file_of(bruno, stage.chat_id)
+    body = await bruno.read(lambda tx: tx.attachments.body(stage.chat_id, message.mid, message.sender.uid))
+    assert body is not None
+    saved = await bruno.client.chat(stage.chat_id).download(message.mid, original.parent / "llegado.txt")
+    assert saved.read_bytes() == content
+    look("afterwards")
+    seen = stage.evil.seen
+    places |= {"wire": b"".join(seen.wire), "rest": b"".join(seen.rest), "calls": repr(seen.calls).encode()}
+    secrets_of_it = {
+        "content": content[:23], "name": name.encode(), "caption": caption.encode(), "key": file_body(body).key,
+    }  # fmt: skip
+    assert leaks(secrets_of_it, places) == []
+    assert leaks({"content": content[:23]}, {"saved": saved.read_bytes()}) != []
+    assert any("outgoing" in place for place in places)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mensajeria.client import Chat, Client
 from mensajeria.client.api import (
@@ -23,6 +24,7 @@ from mensajeria.client.api import (
 from mensajeria.client.errors import MessageFailedError
 from tests.e2e.conftest import PASSWORDS, Register, ServerProcess
 from tests.e2e.helpers import befriend, eventually, last_message, until
+from tests.e2e.test_groups import group_of, three
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -191,3 +193,21 @@ async def test_an_upload_that_is_given_up_frees_its_room(register: Register, tmp
     await eventually(lambda: not list((tmp_path / "ana" / "outgoing").glob("*")))
     await eventually(lambda: not [path for path in (tmp_path / "server" / "files").rglob("*") if path.is_file()])
     assert [m.kind async for m in back.history()].count(MessageKind.FILE) == 0
+
+
+async def test_a_file_reaches_everybody_in_a_group_and_only_when_asked_for(register: Register, tmp_path: Path) -> None:
+    ana, bruno, eva = await three(register)
+    made = await ana.create_group("Excursión", ["bruno", "eva"])
+    there, far = await group_of(bruno, made.chat_id), await group_of(eva, made.chat_id)
+    for one in (there, far):
+        await one.accept()
+    original = tmp_path / "mapa.png"
+    Image.new("RGB", (640, 480), "teal").save(original)
+    await ana.wait_sent((await made.send_file(original, "el mapa")).mid)
+    for chat, name in ((there, "bruno.png"), (far, "eva.png")):
+        message = await received(chat)
+        assert message.attachment is not None
+        assert (message.attachment.width, message.attachment.height, bool(message.attachment.thumb)) == (640, 480, True)
+        saved = await chat.download(message.mid, tmp_path / name, author=message.sender.uid)
+        with Image.open(saved) as picture:
+            assert picture.size == (640, 480)

@@ -138,11 +138,12 @@ class Chat:
         mid = await self._engine.uploads.send(self.chat_id, Path(path), caption, as_image=as_image)
         return SentMessage(self.chat_id, mid)
 
-    async def download(self, mid: Mid, to: Path) -> Path:
+    async def download(self, mid: Mid, to: Path, *, author: Uid | None = None) -> Path:
         """Fetch, verify and save a message's file; where it is then. Goes on where an earlier call was interrupted.
 
         Args:
             mid: the message.
+            author: who wrote it; only needed where two members of a group claim one id.
             to: a folder (the file's name is made harmless and replaces nothing), or a path where nothing is yet.
 
         Raises:
@@ -153,7 +154,7 @@ class Chat:
             SecurityError: file_tampered: it is not what the message says; nothing of it was kept.
             NetworkError: what has arrived is kept for the next call.
         """
-        return await self._engine.downloads.fetch(self.chat_id, mid, Path(to))
+        return await self._engine.downloads.fetch(self.chat_id, mid, Path(to), author)
 
     async def edit(self, mid: Mid, text: str) -> SentMessage:
         """Give an own text another wording; everybody sees that it was changed. Queued like a text.

@@ -165,3 +165,36 @@ async def test_uploads_go_on_in_their_order_and_a_failed_one_stands_aside(ana: D
 
     assert await ana.store.run(step) == [one, two, two, one, None]
     assert await ana.store.read(lambda tx: (tx.uploads.count(), tx.uploads.stages())) == (0, frozenset({two.hex()}))
+
+
+async def test_two_members_who_claim_one_id_are_told_apart(ana: Desk, bruno: Desk) -> None:
+    chat_id = chat_of(ana.who, bruno.who)
+
+    def step(tx: Tx) -> tuple[object, ...]:
+        tx.messages.add(own(chat_id, ana, body(name="mio.txt")))
+        theirs = replace(own(chat_id, ana, body(name="suyo.txt")), sender=bruno.who.uid, outgoing=False, seq=1)
+        tx.messages.add(replace(theirs, state=MessageState.RECEIVED))
+        found = [tx.attachments.body(chat_id, MID, one.who.uid) for one in (ana, bruno)]
+        return set(tx.attachments.authors(chat_id, MID)), found
+
+    assert await ana.store.run(step) == (
+        {ana.who.uid, bruno.who.uid},
+        [body(name="mio.txt"), body(name="suyo.txt")],
+    )
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_a_message_that_goes_takes_its_upload_along(ana: Desk, bruno: Desk, how: str) -> None:
+    """Deleted or expired before the server has its file: the upload must not go on, nor its key stay."""
+    chat_id = chat_of(ana.who, bruno.who)
+
+    def step(tx: Tx) -> Upload | None:
+        message = tx.messages.add(own(chat_id, ana, body(blob=NOT_YET)))
+        tx.uploads.add(Upload(chat_id, MID, "x", 9, body(blob=NOT_YET)))
+        if how == "removed":
+            tx.messages.remove(chat_id, message.order)
+        else:
+            tx.messages.replace(message.order, replace(own(chat_id, ana, b""), kind=MessageKind.TEXT, file=None))
+        return tx.uploads.get(chat_id, MID)
+
+    assert await ana.store.run(step) is None

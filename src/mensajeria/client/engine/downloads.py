@@ -47,9 +47,9 @@ class Downloads:
         self._transfers = transfers
         self._locks: dict[bytes, asyncio.Lock] = {}
 
-    async def fetch(self, chat_id: ChatId, mid: Mid, to: Path) -> Path:
+    async def fetch(self, chat_id: ChatId, mid: Mid, to: Path, author: Uid | None) -> Path:
         """Save a message's file; raises as `Chat.download`."""
-        sender, body, stage = await self._context.store.read(lambda tx: self._wanted(tx, chat_id, mid))
+        sender, body, stage = await self._context.store.read(lambda tx: self._wanted(tx, chat_id, mid, author))
         await asyncio.to_thread(saving.check_target, to)
         lock = self._locks.setdefault(body.sha256, asyncio.Lock())
         try:
@@ -66,21 +66,25 @@ class Downloads:
         """Remove parts that nobody goes on with."""
         await asyncio.to_thread(saving.sweep_parts, self._context.folder)
 
-    def _wanted(self, tx: Tx, chat_id: ChatId, mid: Mid) -> tuple[Uid, FileBody, str | None]:
+    def _wanted(self, tx: Tx, chat_id: ChatId, mid: Mid, author: Uid | None) -> tuple[Uid, FileBody, str | None]:
         """The author, the file, and the own encrypted copy if there still is one."""
-        chat, message = tx.chats.get(chat_id), tx.messages.find(chat_id, mid)
+        chat = tx.chats.get(chat_id)
         if chat is None:
             raise InputError("unknown_chat")
-        if message is None:
+        if tx.messages.find(chat_id, mid, author) is None:
             raise InputError("unknown_message")
-        sender = message.sender.uid
-        body = tx.attachments.body(chat_id, mid, sender)
-        if body is None:
+        authors = tx.attachments.authors(chat_id, mid)
+        senders = authors if author is None else tuple({author}.intersection(authors))
+        if not senders:
             raise InputError("no_attachment")
+        if len(senders) > 1:
+            raise InputError("unknown_message", "several members claim this id: name the author")
         if not chat.accepted:
             raise StateError("request_pending")
-        upload = tx.uploads.get(chat_id, mid) if message.outgoing else None
-        return sender, file_body(body), None if upload is None else upload.stage
+        body = tx.attachments.body(chat_id, mid, senders[0])
+        assert body is not None, "it was just found"
+        upload = tx.uploads.get(chat_id, mid) if senders[0] == self._context.me.uid else None
+        return senders[0], file_body(body), None if upload is None else upload.stage
 
     async def _save(self, chat_id: ChatId, mid: Mid, body: FileBody, stage: str | None, to: Path) -> Path:
         if stage is not None:

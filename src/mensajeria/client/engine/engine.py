@@ -253,6 +253,7 @@ class Engine:
             group.create_task(self.verifier.run(deliver))
             group.create_task(self._welcoming.run(deliver))
             group.create_task(self.key_log.run(deliver))
+            group.create_task(self.downloads.sweep())
             self._link.caught_up()
             self._level.set()
             await self._tell()

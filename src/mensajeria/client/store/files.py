@@ -122,6 +122,14 @@ class Attachments:
     def __init__(self, db: Db) -> None:
         self._db = db
 
+    def authors(self, chat_id: ChatId, mid: Mid) -> tuple[Uid, ...]:
+        """Who has sent a file under this id: ids are their authors' claims, two members of a group may claim one."""
+        sql = (
+            "SELECT m.sender FROM attachments f JOIN messages m ON m.id = f.message JOIN chats c ON c.key = m.chat "
+            "WHERE m.mid = ? AND c.chat_id = ?"
+        )
+        return tuple(Uid(sender) for (sender,) in self._db.all(sql, mid, chat_id))
+
     def body(self, chat_id: ChatId, mid: Mid, sender: Uid) -> bytes | None:
         """Encoded FileBody of a message."""
         body: bytes | None = self._db.value(

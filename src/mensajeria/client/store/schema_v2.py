@@ -113,6 +113,12 @@ CREATE TRIGGER attachments_replaced AFTER UPDATE OF kind ON messages
   WHEN new.kind <> 'file' AND new.former_kind IS NULL BEGIN
   DELETE FROM attachments WHERE message = old.id;
 END;
+CREATE TRIGGER uploads_gone AFTER DELETE ON messages WHEN old.outgoing BEGIN
+  DELETE FROM uploads WHERE chat = old.chat AND mid = old.mid AND NOT done;
+END;
+CREATE TRIGGER uploads_replaced AFTER UPDATE OF kind ON messages WHEN old.outgoing AND new.kind <> 'file' BEGIN
+  DELETE FROM uploads WHERE chat = old.chat AND mid = old.mid AND NOT done;
+END;
 CREATE TABLE uploads(
   position INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL REFERENCES chats, mid BLOB NOT NULL,
   stage TEXT NOT NULL UNIQUE, sealed INTEGER NOT NULL, body BLOB NOT NULL, file_id BLOB,

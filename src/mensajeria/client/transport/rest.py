@@ -325,11 +325,15 @@ class RestApi:
         target, headers = f"/v1/files/{b64(file_id)}", {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        credentials = await self._source.credentials()
-        counter = await self._source.next_counter()
-        async with self._client.streamed(
-            credentials.rest_key, counter, target, credentials.access_token, headers
-        ) as response:
+        async with contextlib.AsyncExitStack() as stack:
+            credentials = await self._source.credentials()
+            try:
+                response = await stack.enter_async_context(await self._streamed(credentials, target, headers))
+            except RefusedError as error:
+                if error.code != Code.TOKEN_EXPIRED:
+                    raise
+                renewed = await self._source.renew(credentials.access_token)
+                response = await stack.enter_async_context(await self._streamed(renewed, target, headers))
             yield response
 
     # --- the key log ---
@@ -361,6 +365,12 @@ class RestApi:
         return list((await self._ask("GET", target, api.LogProof)).hashes)
 
     # --- inside ---
+
+    async def _streamed(
+        self, credentials: Credentials, target: str, headers: dict[str, str]
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        counter = await self._source.next_counter()
+        return self._client.streamed(credentials.rest_key, counter, target, credentials.access_token, headers)
 
     async def _ask(self, method: str, target: str, model: type[M], request: api.Model | None = None) -> M:
         body = request.model_dump_json().encode() if request is not None else b""
