@@ -21,7 +21,7 @@ from mensajeria.client.api import (
     MessageState,
     TransferProgress,
 )
-from mensajeria.client.errors import MessageFailedError
+from mensajeria.client.errors import InputError, MessageFailedError
 from tests.e2e.conftest import PASSWORDS, Register, ServerProcess
 from tests.e2e.helpers import befriend, eventually, last_message, until
 from tests.e2e.test_groups import group_of, three
@@ -211,3 +211,41 @@ async def test_a_file_reaches_everybody_in_a_group_and_only_when_asked_for(regis
         saved = await chat.download(message.mid, tmp_path / name, author=message.sender.uid)
         with Image.open(saved) as picture:
             assert picture.size == (640, 480)
+
+
+async def test_a_file_that_is_deleted_for_all_goes_from_the_server_too(register: Register, tmp_path: Path) -> None:
+    ana, bruno = await register("ana"), await register("bruno")
+    there, back = await befriend(ana, bruno)
+    original = tmp_path / "nota.txt"
+    original.write_text("sin querer")
+    sent = await there.send_file(original)
+    await ana.wait_sent(sent.mid)
+    message = await received(back)
+
+    def kept() -> list[Path]:
+        return [path for path in (tmp_path / "server" / "files").rglob("*") if path.is_file()]
+
+    assert len(kept()) == 1
+    await there.delete(sent.mid, for_all=True)
+    await eventually(lambda: not kept())
+
+    async def is_gone() -> bool:
+        return (await last_message(back)).deleted
+
+    await eventually(is_gone)
+    assert (await last_message(back)).attachment is None
+    with pytest.raises(InputError, match="no_attachment"):
+        await back.download(message.mid, tmp_path / "x")
+
+
+async def test_a_file_in_a_chat_with_a_timer_disappears_as_a_text_does(register: Register, tmp_path: Path) -> None:
+    ana = await register("ana")
+    note = await ana.direct_chat("ana")
+    await note.set_timer(3600)
+    original = tmp_path / "nota.txt"
+    original.write_text("por poco tiempo")
+    sent = await note.send_file(original)
+    await ana.wait_sent(sent.mid)
+    shown = await last_message(note)
+    assert shown.kind is MessageKind.FILE
+    assert shown.expires_ms is not None

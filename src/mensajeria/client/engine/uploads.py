@@ -20,6 +20,7 @@ from mensajeria.client.core.backoff import Backoff
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
+from mensajeria.client.engine.timers import timer_of
 from mensajeria.client.engine.transfers import Transfers
 from mensajeria.client.errors import ClientError, InputError, NetworkError, RefusedError, SendBlockedError, StateError
 from mensajeria.client.store import Tx
@@ -100,6 +101,7 @@ class Uploads:
         self._check(tx, chat_id)
         tx.chats.set_accepted(chat_id, accepted=True)
         me, now = self._context.me, self._context.me.clock.now_ms()
+        timer_s = timer_of(tx, chat_id, self._context.memberships.of(tx, chat_id).now)
         queued = MessageState.QUEUED
         new = NewMessage(
             chat_id,
@@ -111,9 +113,10 @@ class Uploads:
             sent_ms=now,
             text=caption,
             file=body,
+            expire_s=timer_s,
         )
         message = tx.messages.add(new)
-        tx.uploads.add(Upload(chat_id, mid, staged.stage, staged.sealed, body))
+        tx.uploads.add(Upload(chat_id, mid, staged.stage, staged.sealed, body, expire_s=timer_s))
         out.events.append(MessageStateChanged(message, message.order))
         out.touched.add(chat_id)
         out.uploads = True
@@ -130,6 +133,7 @@ class Uploads:
             due.clear()
             try:
                 await self.sweep()
+                await self._delete_unwanted()
                 while (upload := await self._context.store.read(lambda tx: tx.uploads.next())) is not None:
                     await self._upload(upload)
                     backoff.reset()
@@ -143,6 +147,16 @@ class Uploads:
         """Remove the copies that nobody needs."""
         needed = await self._context.store.read(lambda tx: tx.uploads.stages())
         await asyncio.to_thread(sweep, self._context.folder, needed | self._making)
+
+    async def _delete_unwanted(self) -> None:
+        """Files of messages that were deleted for all."""
+        for change, file_id in await self._context.store.read(lambda tx: tx.uploads.unwanted()):
+            try:
+                await self._context.rest.delete_file(file_id)
+            except RefusedError as error:
+                if error.code != Code.NOT_FOUND:
+                    raise
+            await self._context.store.run(lambda tx, change=change: tx.uploads.keep(change))  # type: ignore[misc]
 
     async def _upload(self, upload: Upload) -> None:
         try:
@@ -232,7 +246,7 @@ class Uploads:
                 return False
             tx.uploads.complete(chat_id, mid, body)
             tx.attachments.set_body(chat_id, mid, me.uid, body)
-            tx.outbox.add(chat_id, mid, FILE, body, me.clock.now_ms())
+            tx.outbox.add(chat_id, mid, FILE, body, me.clock.now_ms(), expire_s=known.expire_s)
             change = tx.messages.set_state(chat_id, mid, me.uid, MessageState.QUEUED)
             out.events.append(MessageStateChanged(change.message, change.previous_order))
             out.touched.add(chat_id)

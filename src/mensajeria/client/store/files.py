@@ -18,7 +18,7 @@ from mensajeria.protocol.records_files import FileBody
 NOT_YET: Final = bytes(16)
 """In place of the blob's id while the file is on its way to the server."""
 _UPLOADS: Final = (
-    "SELECT c.chat_id, u.mid, u.stage, u.sealed, u.body, u.file_id, u.done, u.failed "
+    "SELECT c.chat_id, u.mid, u.stage, u.sealed, u.body, u.file_id, u.done, u.failed, u.expire_s "
     "FROM uploads u JOIN chats c ON c.key = u.chat"
 )
 _MESSAGE: Final = (
@@ -44,6 +44,8 @@ class Upload:
     """The server has it all; the copy is kept until the message is acked."""
     failed: str | None = None
     """A protocol.errors.Code: refused for good."""
+    expire_s: int = 0
+    """The chat's timer when it was queued."""
 
 
 class Uploads:
@@ -57,8 +59,8 @@ class Uploads:
     def add(self, upload: Upload) -> None:
         """Queue an upload. Raises UnknownChatError."""
         key = chat_key(self._db, upload.chat_id)
-        sql = "INSERT INTO uploads(chat, mid, stage, sealed, body) VALUES(?, ?, ?, ?, ?)"
-        self._db.execute(sql, key, upload.mid, upload.stage, upload.sealed, upload.body)
+        sql = "INSERT INTO uploads(chat, mid, stage, sealed, body, expire_s) VALUES(?, ?, ?, ?, ?, ?)"
+        self._db.execute(sql, key, upload.mid, upload.stage, upload.sealed, upload.body, upload.expire_s)
 
     def get(self, chat_id: ChatId, mid: Mid) -> Upload | None:
         """The upload of a message; None when it has none, or was acked or discarded."""
@@ -107,6 +109,25 @@ class Uploads:
         """Acked or given up; whether there was one. Its copy is swept away afterwards."""
         sql = "DELETE FROM uploads WHERE chat = ? AND mid = ?"
         return self._db.changed(sql, chat_key(self._db, chat_id), mid) > 0
+
+    # --- what the server need not keep any more ---
+
+    def want_gone(self, change: Mid, file_id: bytes) -> None:
+        """An own delete for all is queued: the ciphertext goes too, once the delete is in the log."""
+        self._db.execute("INSERT OR REPLACE INTO unwanted_files(change, file_id) VALUES(?, ?)", change, file_id)
+
+    def delete_sent(self, change: Mid) -> bool:
+        """The delete is in the log; whether a file goes with it."""
+        return self._db.changed("UPDATE unwanted_files SET ready = 1 WHERE change = ?", change) > 0
+
+    def keep(self, change: Mid) -> None:
+        """The delete was refused."""
+        self._db.execute("DELETE FROM unwanted_files WHERE change = ?", change)
+
+    def unwanted(self) -> tuple[tuple[Mid, bytes], ...]:
+        """(change, file) of ciphertexts that the server should delete now."""
+        rows = self._db.all("SELECT change, file_id FROM unwanted_files WHERE ready LIMIT 100")
+        return tuple((Mid(change), file_id) for change, file_id in rows)
 
     def _change(self, chat_id: ChatId, mid: Mid, what: str, *values: object) -> None:
         sql = f"UPDATE uploads SET {what} WHERE chat = ? AND mid = ?"
@@ -174,5 +195,5 @@ def attachment_of(encoded: bytes | None, saved: str | None) -> Attachment | None
 
 
 def _upload(row: Row) -> Upload:
-    chat_id, mid, stage, sealed, body, file_id, done, failed = row
-    return Upload(ChatId(chat_id), Mid(mid), stage, sealed, body, file_id, bool(done), failed)
+    chat_id, mid, stage, sealed, body, file_id, done, failed, expire_s = row
+    return Upload(ChatId(chat_id), Mid(mid), stage, sealed, body, file_id, bool(done), failed, expire_s)

@@ -369,7 +369,7 @@ def message_of(row: Row) -> Message:
         params=NO_PARAMS if params is None else json.loads(params),
         error=None if error is None else Code(error),
         clock_off=bool(clock_off),
-        attachment=None if file is None else attachment_of(file, saved),
+        attachment=None if file is None or kind != MessageKind.FILE else attachment_of(file, saved),
         reply=reply,
         edited_ms=edited,
         reactions=() if reactions is None else _reactions(reactions),

@@ -116,14 +116,17 @@ END;
 CREATE TRIGGER uploads_gone AFTER DELETE ON messages WHEN old.outgoing BEGIN
   DELETE FROM uploads WHERE chat = old.chat AND mid = old.mid AND NOT done;
 END;
-CREATE TRIGGER uploads_replaced AFTER UPDATE OF kind ON messages WHEN old.outgoing AND new.kind <> 'file' BEGIN
+CREATE TRIGGER uploads_replaced AFTER UPDATE OF kind ON messages
+  WHEN old.outgoing AND new.kind <> 'file' AND new.former_kind IS NULL BEGIN
   DELETE FROM uploads WHERE chat = old.chat AND mid = old.mid AND NOT done;
 END;
 CREATE TABLE uploads(
   position INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL REFERENCES chats, mid BLOB NOT NULL,
   stage TEXT NOT NULL UNIQUE, sealed INTEGER NOT NULL, body BLOB NOT NULL, file_id BLOB,
-  done INTEGER NOT NULL DEFAULT 0, failed TEXT);
+  done INTEGER NOT NULL DEFAULT 0, failed TEXT, expire_s INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX uploads_mid ON uploads(chat, mid);
+CREATE TABLE unwanted_files(
+  change BLOB PRIMARY KEY, file_id BLOB NOT NULL, ready INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 """
 
 _PARTS: Final = (_GROUPS, _KINDS, _BACKUP, _HEALING, _TRUST, _KEY_LOG, _FILES)

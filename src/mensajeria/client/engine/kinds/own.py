@@ -21,6 +21,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.changes import ChangeKind, NewChange, Target
+from mensajeria.client.store.files import file_body
 from mensajeria.client.store.values import NewMessage, OutboxItem
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits
@@ -87,7 +88,10 @@ def delete_for_all(tx: Tx, out: Outcome, me: Me, state: MembershipState, mid: Mi
     target = Target(chat_id, message.sender.uid, mid)
     at = _place_in_session(tx, target)
     body = DeleteBody() if at is None else DeleteBody(session_id=at[0], idx=at[1])
+    file = tx.attachments.body(chat_id, mid, me.uid) if own else None
     change = _queue(tx, out, me, ChangeKind.DELETE, target, "", encode(body))
+    if file is not None:
+        tx.uploads.want_gone(change, file_body(file).blob)
     tx.erasures.want(chat_id, mid, own=own, carrier=change)
     return change
 
@@ -134,10 +138,11 @@ def _written(tx: Tx, chat_id: ChatId, mid: Mid) -> Message:
 
 def _discard_unsent(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid) -> bool:
     """A message of which no ciphertext can have left needs no delete message."""
-    item = tx.outbox.get(chat_id, mid)
-    if item is None or item.sealed is not None:
+    item, upload = tx.outbox.get(chat_id, mid), tx.uploads.get(chat_id, mid)
+    if item.sealed is not None if item is not None else upload is None:
         return False
     tx.outbox.remove(chat_id, mid)
+    out.uploads = tx.uploads.remove(chat_id, mid) or out.uploads
     order = tx.messages.discard(chat_id, mid, me.uid)
     if order is not None:
         out.events.append(MessageDiscarded(chat_id, mid, order))
@@ -164,6 +169,7 @@ def confirm(tx: Tx, out: Outcome, me: Me, item: OutboxItem, seq: int, server_ms:
         if target is not None:
             tell(out, tx.changes.settle(target))
         out.erase = tx.erasures.sent(item.chat_id, item.mid) or out.erase
+        out.uploads = tx.uploads.delete_sent(item.mid) or out.uploads
     out.events.append(ChangeSent(item.chat_id, item.mid))
 
 
@@ -195,6 +201,7 @@ def take_back(tx: Tx, out: Outcome, me: Me, item: OutboxItem, code: Code) -> Non
         tx.timers.unqueue(item.chat_id, item.mid)
     else:
         tx.erasures.unwant(item.chat_id, item.mid)
+        tx.uploads.keep(item.mid)
         target = tx.changes.drop(item.chat_id, item.mid, me.uid)
         if target is not None:
             tell(out, tx.changes.settle(target))
