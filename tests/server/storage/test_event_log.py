@@ -239,3 +239,24 @@ async def test_what_waits_is_committed_together(store: Store) -> None:
     await runner.send(await info_of(store, chat_id), [message(row, number) for number in range(1000)])
     assert runner.batches <= 2
     assert await last_seq(store, row) == 1000
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_the_log_may_be_partitioned_by_chat(store: Store) -> None:
+    """Every key of `event` begins with the chat: an operator may split the table, and nothing notices."""
+    parts = [f"CREATE TABLE event_{n} PARTITION OF event FOR VALUES WITH (MODULUS 4, REMAINDER {n})" for n in range(4)]
+    for statement in (
+        "ALTER TABLE event RENAME TO event_whole",
+        "CREATE TABLE event (LIKE event_whole INCLUDING ALL) PARTITION BY HASH (chat)",
+        *parts,
+    ):
+        await run(store, text(statement))
+
+    (a, _), (b, _), _ = store.chats
+    rows = [message(a if n % 3 else b, n) for n in range(1, 40)]
+    first = await store.log().append(rows)
+    assert {status for status, _, _ in first} == {log.NEW}
+    assert [(status, seq) for status, seq, _ in await store.log().append(rows)] == [(log.KNOWN, o[1]) for o in first]
+    assert [seq for seq, _ in await stored(store, a)] == list(range(1, 27))
+    with pytest.raises(BatchRefusedError):
+        await store.log().append([NewEvent(a, bytes(16), 0, 0, 1, None, 0)])  # type: ignore[arg-type]
