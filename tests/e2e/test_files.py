@@ -249,3 +249,27 @@ async def test_a_file_in_a_chat_with_a_timer_disappears_as_a_text_does(register:
     shown = await last_message(note)
     assert shown.kind is MessageKind.FILE
     assert shown.expires_ms is not None
+
+
+async def test_a_download_that_is_cancelled_goes_on_where_it_was(register: Register, tmp_path: Path) -> None:
+    ana = await register("ana")
+    note = await ana.direct_chat("ana")
+    original, content = tmp_path / "grande.bin", os.urandom(30_000_000)
+    original.write_bytes(content)
+    sent = await note.send_file(original)
+    await ana.wait_sent(sent.mid)
+    await eventually(lambda: not list((tmp_path / "ana" / "outgoing").glob("*")))
+    progress, fetching = ana.events(), asyncio.create_task(note.download(sent.mid, tmp_path / "x.bin"))
+    await until(progress, lambda event: isinstance(event, TransferProgress))
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    (part,) = (tmp_path / "ana" / "incoming").glob("*.part")
+    had = part.stat().st_size
+    assert 0 < had < len(content)
+    assert ana.transfers == ()
+    progress = ana.events()
+    assert (await note.download(sent.mid, tmp_path / "x.bin")).read_bytes() == content
+    first = await until(progress, lambda event: isinstance(event, TransferProgress))
+    assert isinstance(first, TransferProgress)
+    assert first.transfer.done >= had
