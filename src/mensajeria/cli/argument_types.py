@@ -49,3 +49,10 @@ def message_id(text: str) -> bytes:
     if len(given) != 16 or len(text) != 32:  # noqa: PLR2004 - as the protocol has it
         raise ValueError(text)
     return given
+
+
+def timer(text: str) -> int:
+    """Seconds after which messages disappear; 0 = never."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - the client knows the bound
+        raise ValueError(text)
+    return int(text)

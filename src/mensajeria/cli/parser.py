@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from mensajeria.cli.argument_types import count, message_id, path_from, port, seconds
+from mensajeria.cli.argument_types import count, message_id, path_from, port, seconds, timer
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.terminal import one_line
 
@@ -162,6 +162,7 @@ def _message_commands(builder: Builder) -> None:
     )
     builder.option(send, "--as-file", action="store_true")
     builder.option(send, "--progress", action="store_true")
+    builder.option(send, "--reply-to", type=message_id, metavar="MID")
     builder.option(send, "--no-wait", action="store_true")
     builder.waiting(send)
     builder.json(send)
@@ -184,8 +185,29 @@ def _message_commands(builder: Builder) -> None:
     builder.option(history, "--offline", action="store_true")
     builder.waiting(history)
     builder.json(history)
+    _change_commands(builder)
     _chats_command(builder)
     _verify_command(builder)
+
+
+def _change_commands(builder: Builder) -> None:
+    for name in ("edit", "react", "delete", "timer"):
+        parser = builder.command(name, "change")
+        builder.profile(parser)
+        builder.option(parser, "--with", required=True, metavar="USER_OR_CHAT", dest="peer")
+        if name != "timer":
+            builder.option(parser, "mid", type=message_id, metavar="MID", key="change_mid")
+        if name == "edit":
+            builder.option(parser, "text", metavar="TEXT", key="edit_text")
+        elif name == "react":
+            builder.option(parser, "emoji", nargs="?", metavar="EMOJI", key="react_emoji")
+        elif name == "delete":
+            builder.option(parser, "--here", action="store_true")
+        else:
+            builder.option(parser, "seconds", nargs="?", type=timer, metavar="SECONDS", key="timer_seconds")
+        builder.option(parser, "--no-wait", action="store_true")
+        builder.waiting(parser)
+        builder.json(parser)
 
 
 def _chats_command(builder: Builder) -> None:

@@ -42,7 +42,7 @@ from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits
 from mensajeria.protocol.frames import Typing
 from mensajeria.protocol.ids import ChatId, Mid, Uid
-from mensajeria.protocol.membership import MembershipState
+from mensajeria.protocol.membership import ChatKind, MembershipState
 from mensajeria.protocol.membership_state import Role
 
 HISTORY_PAGE: Final = 200
@@ -192,12 +192,17 @@ class Chat:
         await self._context.commit(step)
         return None
 
-    async def set_timer(self, seconds: int) -> SentMessage:
-        """What is written in this chat from now on disappears so long after it was read; 0 = never. Queued like a text.
+    async def set_timer(self, seconds: int) -> SentMessage | None:
+        """What is written in this chat from now on disappears so long after it was read; 0 = never.
 
-        Raises InputError (timer_invalid, unknown_chat), SendBlockedError.
+        In a direct chat it is queued like a text. In a group it is an event that an owner or admin signs: None then.
+
+        Raises InputError (timer_invalid, unknown_chat), SendBlockedError; in a group also as `rename`.
         """
         me = self._context.me
+        if await self._context.store.read(lambda tx: self._membership_of_stored(tx).kind is ChatKind.GROUP):
+            await self._engine.groups.set_timer(self.chat_id, seconds)
+            return None
         return self._sent(await self._change(lambda tx, out: own.set_timer(tx, out, me, self._membership(tx), seconds)))
 
     async def timer(self) -> int:
@@ -370,6 +375,10 @@ class Chat:
         if not chat.accepted:
             tx.chats.set_accepted(self.chat_id, accepted=True)
         return chat
+
+    def _membership_of_stored(self, tx: Tx) -> MembershipState:
+        self._stored(tx)
+        return self._membership(tx)
 
     def _membership(self, tx: Tx) -> MembershipState:
         return self._context.memberships.of(tx, self.chat_id).now

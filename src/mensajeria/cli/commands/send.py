@@ -26,6 +26,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     text = args.text if args.text is not None or args.files else read_text()
     if not args.files and not text.strip():
         raise UsageError("no_text")
+    if args.files and args.reply_to is not None:
+        raise UsageError("reply_is_text")
     with foreseen():
         run_until_stopped(_send(args, console, text or ""))
     return Exit.OK
@@ -50,7 +52,7 @@ async def _send_here_or_there(args: argparse.Namespace, console: Console, text: 
                         await client.wait_sent(one.mid)
             _report_all(args, console, sent)
     except ProfileError as error:
-        if error.code != "profile_in_use":
+        if error.code != "profile_in_use" or args.reply_to is not None:
             raise
         await _hand_over(args, console, text, limit)
 
@@ -58,7 +60,7 @@ async def _send_here_or_there(args: argparse.Namespace, console: Console, text: 
 async def _queue(args: argparse.Namespace, chat: Chat, text: str) -> list[SentMessage]:
     """The text, or the files, of which the first has it as its caption."""
     if not args.files:
-        return [await chat.send_text(text)]
+        return [await chat.send_text(text, reply_to=args.reply_to)]
     captions = [text] + [""] * (len(args.files) - 1)
     as_image = False if args.as_file else None
     pairs = zip(args.files, captions, strict=True)

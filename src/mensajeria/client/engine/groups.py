@@ -155,6 +155,16 @@ class GroupKeeper:
         await self._post_profile(chat_id, profile, new_key=False)
         await self._introduce(chat_id)
 
+    async def set_timer(self, chat_id: ChatId, seconds: int) -> None:
+        """What is written from now on disappears so long after it was read; 0 = never. For owners and admins."""
+        if not 0 <= seconds <= limits.MAX_TIMER_S:
+            raise InputError("timer_invalid")
+
+        def make(_tx: Tx, state: MembershipState) -> dict[str, object] | None:
+            return None if state.timer_s == seconds else {"type": "timer", "timer_s": seconds}
+
+        await self._propose(chat_id, make)
+
     async def leave(self, chat_id: ChatId) -> None:
         """Leave. Nothing is sent from now on, even if the server does not take it yet: that is tried again."""
 
