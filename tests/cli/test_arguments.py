@@ -20,6 +20,7 @@ COMMANDS = (
     "verify",
     "register",
     "login",
+    "link",
     "recover",
     "devices",
     "health",

@@ -35,6 +35,7 @@ EVENTS = [
     api.ConnectionChanged(api.ConnectionPhase.OFFLINE, 12, Code.UNAVAILABLE, 3),
     api.IdentityChanged(CHAT, BRUNO, blocked=True),
     api.DeviceListChanged((DEVICE,)),
+    api.DeviceLinked(DEVICE),
     api.SecurityWarning("server_changed", CHAT, {"handle": "bruno"}),
     api.VerificationChanged(api.Verification(BRUNO, api.VerificationPhase.COMPARING, (("🐶", "dog"),))),
     api.TrustChanged(CHAT, BRUNO, api.VerificationMethod.EMOJI),

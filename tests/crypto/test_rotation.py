@@ -160,7 +160,7 @@ def test_age_and_count_wait_until_somebody_has_fetched_the_key() -> None:
 
 def test_what_changes_who_may_read_waits_for_nothing() -> None:
     used, state = session()
-    for change in ({"epoch": 4}, {"timer_s": 60}):
-        other = MembershipState(state.chat_id, state.kind, 4, b"i" * 32, state.members, **{"epoch": 3, **change})
+    for epoch, timer_s in ((4, 0), (3, 60)):
+        other = MembershipState(state.chat_id, state.kind, 4, b"i" * 32, state.members, epoch=epoch, timer_s=timer_s)
         assert must_rotate(used, state=other, now_ms=NOW, devices=2, last_key_fetched=False)
     assert must_rotate(used, state=state, now_ms=NOW, devices=2, own_restore=True, last_key_fetched=False)

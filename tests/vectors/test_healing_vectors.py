@@ -12,11 +12,21 @@ from hypothesis import strategies as st
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.records import Record, Signed
-from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld, LinkProof
+from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld, LinkCode, LinkProof
 
 RECORDS: dict[str, Record] = {
     "forwarded_key": ForwardedKey(skb=Signed(b"skb", b"s" * 64), export=b"e" * 165, first_index=7),
     "key_withheld": KeyWithheld(chat_id=b"c" * 32, session_id=b"S" * 32, reason="refused"),
+    "link_code": LinkCode(
+        url="https://x",
+        server_id=b"s" * 16,
+        handle="ana",
+        uid=b"a" * 16,
+        idfp=b"i" * 32,
+        did=b"d" * 16,
+        link_id=b"l" * 16,
+        secret=b"S" * 32,
+    ),
     "link_proof": LinkProof(link_id=b"l" * 16, mac=b"m" * 32),
 }
 FROZEN: dict[str, str] = json.loads((Path(__file__).parent / "healing.json").read_text(encoding="utf-8"))

@@ -57,6 +57,14 @@ def ask_code(console: Console, file: Path | None) -> Secret:
     return Secret.from_text(getpass.getpass(console.tr("ask.code")))
 
 
+def ask_link(console: Console, file: Path | None) -> Secret:
+    """The code that another device shows, from a file or typed in. Raises CommandError."""
+    if file is not None:
+        return read_secret(file)
+    _need_terminal("link_source")
+    return Secret.from_text(getpass.getpass(console.tr("ask.link")))
+
+
 def given_passphrase(file: Path | None) -> Secret | None:
     """The passphrase of the profile's key from a file or MENSAJERIA_PASSPHRASE, if there is one."""
     return _given("MENSAJERIA_PASSPHRASE", file)

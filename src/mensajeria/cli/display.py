@@ -116,7 +116,7 @@ def security_line(entry: SecurityEntry, console: Console) -> str:
     return f"{console.ink.dim(moment(entry.at_ms))}  {text}"
 
 
-def event_line(event: Event, console: Console) -> str | None:
+def event_line(event: Event, console: Console) -> str | None:  # noqa: PLR0911 - one line for each kind
     """A line of `listen`; None for what people need not see there."""
     match event:
         case api.MessageReceived(message):
@@ -127,6 +127,8 @@ def event_line(event: Event, console: Console) -> str | None:
             return console.ink.yellow(console.tr("listen.identity", name=one_line(person.handle)))
         case api.DeviceListChanged(_, added) if added:
             return console.ink.yellow("\n".join(_new_device(device, console) for device in added))
+        case api.DeviceLinked(device):
+            return console.ink.yellow(console.tr("devices.linked", name=one_line(device.name)))
         case api.SecurityWarning(code, _, params):
             return console.ink.red(one_line(console.translator.error(code, params)))
         case api.VerificationChanged(verification) if verification.phase is api.VerificationPhase.INCOMING:

@@ -16,6 +16,7 @@ def add_account_commands(builder: Builder) -> None:
     """Add them."""
     for name in ("register", "login", "recover"):
         _entrance(builder, name)
+    _link(builder)
     _devices(builder)
     _health(builder)
     _password(builder)
@@ -41,6 +42,19 @@ def _entrance(builder: Builder, name: str) -> None:
     builder.json(parser)
 
 
+def _link(builder: Builder) -> None:
+    """The other end of `devices link`."""
+    link = builder.command("link", "account", key="link_command")
+    builder.option(link, "--link-file", type=Path, metavar="FILE")
+    builder.profile(link)
+    _password_file(builder, link)
+    builder.option(link, "--device-name", metavar="NAME")
+    insecure = os.environ.get("MENSAJERIA_INSECURE_HTTP") == "1"
+    builder.option(link, "--insecure-http", action="store_true", default=insecure)
+    builder.waiting(link)
+    builder.json(link)
+
+
 def _password_file(builder: Builder, parser: Parser) -> None:
     default = path_from("MENSAJERIA_PASSWORD_FILE")
     builder.option(parser, "--password-file", type=Path, default=default, metavar="FILE")
@@ -58,7 +72,7 @@ def _approved(builder: Builder, parser: Parser) -> None:
 def _devices(builder: Builder) -> None:
     devices = builder.command("devices", "devices")
     _approved(builder, devices)
-    actions = ("list", "revoke", "rename", "confirm", "deny")
+    actions = ("list", "revoke", "rename", "confirm", "deny", "link")
     builder.option(devices, "action", nargs="?", choices=actions, default="list", key="devices_action")
     builder.option(devices, "device", nargs="?", metavar="DEVICE", key="devices_device")
     builder.option(devices, "name", nargs="?", metavar="NAME", key="devices_name")

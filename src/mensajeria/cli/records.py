@@ -215,6 +215,8 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911,
                 "added": [device.did.hex() for device in added],
                 "removed": [did.hex() for did in removed],
             }
+        case api.DeviceLinked(device):
+            return {"type": "device_linked", "did": device.did.hex(), "name": device.name}
         case api.SecurityWarning(code, chat_id, params):
             chat_hex = None if chat_id is None else chat_id.hex()
             return {"type": "security", "code": code, "chat": chat_hex, "params": dict(params)}

@@ -30,7 +30,13 @@ from mensajeria.crypto.root import AccountRoot, WrapError
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import auth, limits
-from mensajeria.protocol.devices import MissingListsError, UnsupportedListError, VerifiedList, decode_identity
+from mensajeria.protocol.devices import (
+    MissingListsError,
+    UnsupportedListError,
+    VerifiedList,
+    decode_identity,
+    identity_fingerprint,
+)
 from mensajeria.protocol.encoding import MalformedError
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import unb64
@@ -139,11 +145,16 @@ class AuthFlow:
         account = await self._enter(who, login, ok, device, gen=0)
         return replace(account, recovery_code=code_text)
 
-    async def log_in(self, who: Credentials, device_name: str) -> Account:
-        """Add this machine as a new device of the account. Raises as `register`."""
+    async def log_in(self, who: Credentials, device_name: str, expected: tuple[bytes, bytes] | None = None) -> Account:
+        """Add this machine as a new device of the account. `expected`: its uid and idfp, when they are known.
+
+        Raises as `register`.
+        """
         proof, stretched = await self._prepare(who)
         for _ in range(MAX_LIST_TRIES):
             login, ok = await self._prove(proof, stretched, who)
+            if expected is not None and expected != (ok.uid, identity_fingerprint(ok.identity)):
+                raise SecurityError("identity_swapped", params={"handle": who.handle})
             try:
                 device, ok = await self._add_device(who, login, ok, device_name)
             except RefusedError as error:

@@ -33,6 +33,7 @@ from mensajeria.client.api import (
     MessageState,
     MessageStateChanged,
     NewInvite,
+    NewLink,
     Person,
     SentMessage,
     ServerView,
@@ -47,6 +48,7 @@ from mensajeria.client.engine.directory import own_devices
 from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.health import health_of
+from mensajeria.client.engine.linking import offer, owe_proof, parse_link
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.timers import Expiry
@@ -77,6 +79,7 @@ from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.client.transport.rest import RestApi, RestClient, describe
 from mensajeria.client.transport.tls import client_context
 from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.linking import code_text
 from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.kit.secrets import Secret
@@ -285,6 +288,38 @@ class Client:
         return await cls._started(opened, reach, now, None)
 
     @classmethod
+    async def link(
+        cls,
+        code: Password,
+        password: Password,
+        *,
+        profile: Path | str,
+        device_name: str = DEFAULT_DEVICE,
+        passphrase: Password | None = None,
+        ca_file: Path | None = None,
+        insecure_http: bool = False,
+        insecure_key_file: bool = False,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Become a new device of the account whose other device shows `code` (`link_code`).
+
+        Server and identity must be the ones of the code. Raises as `register`; InputError link_code_invalid.
+        """
+        link, secret, now = parse_link(code), _secret(password), clock or SystemClock()
+        reach = await _Reach.of(link.url, ca_file, insecure_http=insecure_http)
+        async with new_profile(
+            Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
+        ) as opened:
+            async with await AuthChannel.open(reach.address, reach.tls) as channel:
+                if channel.info.server_id != link.server_id:
+                    raise SecurityError("server_changed")
+                who = Credentials(link.handle, secret)
+                account = await AuthFlow(channel, now).log_in(who, _device(device_name), (link.uid, link.idfp))
+            await opened.store.run(lambda tx: owe_proof(tx, link))
+            await _keep(opened, account, reach, now)
+        return await cls._started(opened, reach, now, None)
+
+    @classmethod
     async def open(
         cls,
         profile: Path | str,
@@ -385,6 +420,16 @@ class Client:
     async def deny_device(self, did: bytes, password: Password, *, recovery_code: Password | None = None) -> None:
         """A new device is not this person's: cut it off. As `revoke_device`; then think about the password too."""
         await self._management.revoke_device(did, _secret(password), recovery_code)
+
+    async def link_code(self) -> NewLink:
+        """A code for a new device of this account: `Client.link` there. Valid once, for ten minutes."""
+        code, expires = await self._context.store.run(lambda tx: offer(tx, self._context, self.server_url))
+        return NewLink(code_text(code), expires)
+
+    async def linked(self) -> None:
+        """Wait until the proof that is owed after `link` has left. Raises StateError when nothing will come of it."""
+        await self.caught_up()
+        await self._engine.link_proof_sent()
 
     async def confirm_device(self, did: bytes) -> None:
         """A new device is this person's: it is not shown as new here any more."""

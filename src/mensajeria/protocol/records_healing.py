@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from mensajeria.protocol.ids import U32, Bytes16, Bytes32
-from mensajeria.protocol.records import Record, Signed
+from mensajeria.protocol.records import Handle, Record, Signed
 
 Export = Annotated[bytes, msgspec.Meta(min_length=1, max_length=512)]
 
@@ -42,3 +42,18 @@ class LinkProof(Record, frozen=True, kw_only=True):
 
     link_id: Bytes16
     mac: Bytes32
+
+
+class LinkCode(Record, frozen=True, kw_only=True):
+    """What a device shows to a new one of the same account; base64url of this record behind "mensajeria-link:"."""
+
+    v: int = 1
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
+    server_id: Bytes16
+    handle: Handle
+    uid: Bytes16
+    idfp: Bytes32
+    did: Bytes16
+    """The device that shows it, and waits for the proof."""
+    link_id: Bytes16
+    secret: Bytes32

@@ -1,13 +1,14 @@
-"""`mensajeria register`, `login` and `recover`."""
+"""`mensajeria register`, `login`, `link` and `recover`."""
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from typing import TYPE_CHECKING
 
-from mensajeria.cli.asking import ask_code, ask_passphrase, ask_password, given_passphrase, write_private
+from mensajeria.cli.asking import ask_code, ask_link, ask_passphrase, ask_password, given_passphrase, write_private
 from mensajeria.cli.exit_codes import Exit
-from mensajeria.cli.failure import UsageError
+from mensajeria.cli.failure import CommandError, UsageError
 from mensajeria.cli.profile import folder_of, foreseen, opened
 from mensajeria.cli.stopping import run_until_stopped
 from mensajeria.client import Client, ProfileError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Create an account or log in, with the profile as this device."""
-    commands = {"register": _register, "login": _login, "recover": _recover}
+    commands = {"register": _register, "login": _login, "recover": _recover, "link": _link}
     with foreseen():
         run_until_stopped(commands[args.command](args, console))
     return Exit.OK
@@ -106,6 +107,31 @@ async def _recover(args: argparse.Namespace, console: Console) -> None:
     )
     async with client:
         _show_account(client, args, console, "account.recovered", None)
+
+
+async def _link(args: argparse.Namespace, console: Console) -> None:
+    code = ask_link(console, args.link_file)
+    password = ask_password(console, args.password_file, new=False)
+    client = await _with_passphrase(
+        args,
+        console,
+        lambda passphrase: Client.link(
+            code,
+            password,
+            profile=folder_of(args),
+            device_name=args.device_name or platform.node(),
+            passphrase=passphrase,
+            ca_file=args.ca_file,
+            insecure_http=args.insecure_http,
+        ),
+    )
+    async with client:
+        try:
+            async with asyncio.timeout(args.timeout):
+                await client.linked()
+        except TimeoutError as error:
+            raise CommandError("timeout") from error
+        _show_account(client, args, console, "account.linked", None)
 
 
 async def _login_again(args: argparse.Namespace, console: Console) -> None:

@@ -14,6 +14,7 @@ from mensajeria.cli.profile import foreseen, opened
 from mensajeria.cli.records import device_record
 from mensajeria.cli.stopping import run_until_stopped
 from mensajeria.cli.terminal import one_line
+from mensajeria.client.api import DeviceLinked, SecurityWarning
 
 if TYPE_CHECKING:
     import argparse
@@ -32,18 +33,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    wanted = {"list": 0, "revoke": 1, "rename": 2, "confirm": 1, "deny": 1}[args.action]
+    wanted = {"list": 0, "revoke": 1, "rename": 2, "confirm": 1, "deny": 1, "link": 0}[args.action]
     if sum(value is not None for value in (args.device, args.name)) != wanted:
         raise UsageError("device_arguments")
 
 
 async def _run(args: argparse.Namespace, console: Console) -> None:
-    actions = {"list": _list, "revoke": _revoke, "rename": _rename, "confirm": _confirm, "deny": _revoke}
+    actions = {"list": _list, "revoke": _revoke, "rename": _rename, "confirm": _confirm, "deny": _revoke, "link": _link}
+    online = args.action in {"list", "link"}
     try:
-        async with asyncio.timeout(args.timeout), opened(args, console, offline=args.action != "list") as client:
+        async with asyncio.timeout(_patience(args)), opened(args, console, offline=not online) as client:
             await actions[args.action](client, args, console)
     except TimeoutError as error:
         raise CommandError("timeout") from error
+
+
+def _patience(args: argparse.Namespace) -> float:
+    """Whoever links a device has to walk over to it: a code lives ten minutes."""
+    return max(float(args.timeout), 600.0) if args.action == "link" else float(args.timeout)
 
 
 async def _list(client: Client, _args: argparse.Namespace, console: Console) -> None:
@@ -71,6 +78,26 @@ async def _confirm(client: Client, args: argparse.Namespace, console: Console) -
         console.record(type="device_confirmed", did=device.did.hex())
     else:
         console.say("devices.confirmed", name=one_line(device.name))
+
+
+async def _link(client: Client, _args: argparse.Namespace, console: Console) -> None:
+    """Show a code and wait until a new device has proven that it read it."""
+    link, events = await client.link_code(), client.events()
+    if console.as_json:
+        console.record(type="link", code=link.text.reveal_text(), expires_ms=link.expires_ms)
+    else:
+        console.say("devices.link_title")
+        console.line(f"\n{link.text.reveal_text()}\n")
+        console.say("devices.link_advice")
+    async for event in events:
+        if isinstance(event, DeviceLinked):
+            if console.as_json:
+                console.record(type="device_linked", did=event.device.did.hex(), name=event.device.name)
+            else:
+                console.say("devices.linked", name=one_line(event.device.name))
+            return
+        if isinstance(event, SecurityWarning) and event.code == "link_refused":
+            raise CommandError("link_refused")
 
 
 async def _rename(client: Client, args: argparse.Namespace, console: Console) -> None:

@@ -36,7 +36,7 @@ from mensajeria.client.api.core import (
 )
 from mensajeria.client.api.files import Attachment, AttachmentState, Direction, Transfer, TransferProgress
 from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
-from mensajeria.client.api.health import Health
+from mensajeria.client.api.health import DeviceLinked, Health, NewLink
 from mensajeria.client.api.messages import ChangeFailed, ChangeSent, Quote, Reaction, Version
 from mensajeria.client.api.trust import (
     ContactSecurity,
@@ -63,6 +63,7 @@ __all__ = [
     "ConnectionChanged",
     "ConnectionPhase",
     "ContactSecurity",
+    "DeviceLinked",
     "DeviceListChanged",
     "DeviceView",
     "Direction",
@@ -83,6 +84,7 @@ __all__ = [
     "MessageState",
     "MessageStateChanged",
     "NewInvite",
+    "NewLink",
     "Page",
     "Person",
     "Quote",

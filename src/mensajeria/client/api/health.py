@@ -1,9 +1,15 @@
-"""What of an account's messages and keys does not work on this device, in numbers."""
+"""What of an account's messages and keys does not work on this device, in numbers; and linking a new device."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mensajeria.client.api.core import DeviceView, Event
+
+if TYPE_CHECKING:
+    from mensajeria.kit.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +47,18 @@ class Health:
         return not (
             self.waiting or self.held or self.lost or self.chats_to_tell or self.new_devices or self.rolled_back
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A code for a new device of the account. `text` is shown to it, as it is or as a QR picture; valid once."""
+
+    text: Secret
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLinked(Event):
+    """A new device has proven that it read the code shown here: it is not `is_new` any more."""
+
+    device: DeviceView

@@ -18,6 +18,7 @@ from mensajeria.client.engine.downloads import Downloads
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.inbound import Inbound
 from mensajeria.client.engine.keylog import KeyLog
+from mensajeria.client.engine.linking import Linking
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
@@ -61,6 +62,7 @@ class Engine:
         self._stopping = False
         self.directory = Directory(context)
         self._mailer = Mailer(context)
+        self._linking = Linking(context)
         self.sending = Sending(context, self.directory, self._mailer)
         self.verifier = Verifier(context, self.directory, self.sending.wake)
         self.transfers = Transfers(context.emitter)
@@ -121,6 +123,10 @@ class Engine:
                     await self._level.wait()
             except TimeoutError:
                 continue
+
+    async def link_proof_sent(self) -> None:
+        """Wait until no proof of linking is owed any more."""
+        await self._linking.sent.wait()
 
     def send_hint(self, frame: frames.Typing) -> None:
         """Send a frame that may be lost."""
@@ -247,6 +253,7 @@ class Engine:
             group.create_task(inbound.run())
             await self.sending.start(session, group, inbound.level)
             upkeep.start(group)
+            group.create_task(self._linking.send_owed(session, self._mailer))
             group.create_task(DeviceEvents(self._context, self.directory, inbound.level).run())
             group.create_task(self.uploads.run())
             deliver = partial(self._mailer.deliver, session)
