@@ -104,6 +104,9 @@ class Later(Clock):
     def now_ms(self) -> int:
         return self._real.now_ms() + self.by_ms
 
+    def monotonic(self) -> float:
+        return self._real.monotonic()
+
 
 async def test_a_code_ends_after_ten_minutes(stage: Stage) -> None:
     bruno = await stage.open("bruno")
