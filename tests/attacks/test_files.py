@@ -340,3 +340,33 @@ async def test_nothing_of_a_file_is_in_the_clear_anywhere_but_where_it_was_saved
     assert leaks(secrets_of_it, places) == []
     assert leaks({"content": content[:23]}, {"saved": saved.read_bytes()}) != []
     assert any("outgoing" in place for place in places)
+
+
+async def test_an_upload_that_the_server_has_forgotten_begins_anew_with_the_same_copy(stage: Stage) -> None:
+    """What is unfinished for a day is swept from the server; the file is sent all the same, under no new key."""
+    ana, bruno = await stage.pair()
+    rest, sent_bytes, asked = ana.client._context.rest, dict[int, set[bytes]](), []
+    upload, create = rest.upload, rest.create_file
+
+    async def counting(size: int) -> Any:
+        state = await create(size)
+        asked.append(state.file_id)
+        return state
+
+    async def forgetting(file_id: bytes, offset: int, data: bytes) -> None:
+        sent_bytes.setdefault(offset, set()).add(data[:1000])
+        await upload(file_id, offset, data)
+        if len(asked) == 1:
+            with stage.evil.database() as database:
+                database.execute("DELETE FROM file")
+            stage.evil.drop_connections()
+            await asyncio.sleep(3600)
+
+    rest.upload, rest.create_file = forgetting, counting  # type: ignore[method-assign]
+    content = secrets.token_bytes(1_500_000)
+    mid = await send(ana, stage, content)
+    assert len(set(asked)) == 2
+    assert all(len(seen) == 1 for seen in sent_bytes.values())
+    message = await file_of(bruno, stage.chat_id)
+    assert message.mid == mid
+    assert (await bruno.client.chat(stage.chat_id).download(message.mid, stage.folder / "x")).read_bytes() == content

@@ -162,3 +162,32 @@ def test_no_two_chunks_of_a_file_are_equal() -> None:
     ciphertext, _, _ = sealed(bytes(3 * CHUNK))
     chunks = {ciphertext[at : at + SEALED_CHUNK] for at in range(0, len(ciphertext), SEALED_CHUNK)}
     assert len(chunks) == 3
+
+
+def from_the_document(ciphertext: bytes, key: bytes, name: str, media: str, size: int) -> bytes:
+    """A second decoder, written only from docs/protocol/e2ee.md §3 and §10."""
+    import hashlib  # noqa: PLC0415 - nothing of the product's is used here
+    import struct  # noqa: PLC0415
+
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
+
+    def h(label: str, *parts: bytes) -> bytes:
+        joined = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+        return hashlib.sha256(b"mensajeria/1/" + label.encode() + b"\x00" + joined).digest()
+
+    described = h("file-metadata", name.encode(), media.encode(), struct.pack(">Q", size))
+    ad = h("file", struct.pack(">I", 1), struct.pack(">I", 65536), described)
+    chunks = [ciphertext[at : at + 65552] for at in range(0, len(ciphertext), 65552)]
+    padded = b"".join(
+        ChaCha20Poly1305(key).decrypt(bytes(7) + struct.pack(">I?", i, i == len(chunks) - 1), chunk, ad)
+        for i, chunk in enumerate(chunks)
+    )
+    assert padded[size:].strip(b"\x00") == b""
+    return padded[:size]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000, CHUNK, 200_000])
+def test_a_decoder_written_from_the_document_opens_it(size: int) -> None:
+    data = bytes(range(251)) * (size // 251 + 1)
+    ciphertext, key, _ = sealed(data[:size], Metadata("día.txt", "text/plain", size))
+    assert from_the_document(ciphertext, key.reveal(), "día.txt", "text/plain", size) == data[:size]

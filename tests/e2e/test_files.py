@@ -150,10 +150,13 @@ async def test_a_download_goes_on_where_the_server_was_killed(
     assert not part.exists()
 
 
-async def test_a_file_that_is_too_large_for_the_server_fails_in_words_and_holds_up_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("limit", "code"), [("MENSAJERIA_FILE_MAX_MB", "too_large"), ("MENSAJERIA_FILE_QUOTA_MB", "quota_exceeded")]
+)
+async def test_a_file_that_the_server_has_no_room_for_fails_in_words_and_holds_up_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, code: str
 ) -> None:
-    monkeypatch.setenv("MENSAJERIA_FILE_MAX_MB", "1")
+    monkeypatch.setenv(limit, "1")
     server = ServerProcess(tmp_path / "server")
     server.start()
     try:
@@ -166,11 +169,11 @@ async def test_a_file_that_is_too_large_for_the_server_fails_in_words_and_holds_
             large = await note.send_file(original)
             original.write_bytes(b"cabe")
             small = await note.send_file(original)
-            with pytest.raises(MessageFailedError, match="too_large"):
+            with pytest.raises(MessageFailedError, match=code):
                 await ana.wait_sent(large.mid)
             await ana.wait_sent(small.mid)
             await note.retry(large.mid)
-            with pytest.raises(MessageFailedError, match="too_large"):
+            with pytest.raises(MessageFailedError, match=code):
                 await ana.wait_sent(large.mid)
             await note.discard(large.mid)
             await eventually(lambda: not list((tmp_path / "ana" / "outgoing").glob("*")))
