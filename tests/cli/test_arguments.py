@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "serve",
     "verify",
+    "audit",
     "register",
     "login",
     "link",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,6 +119,21 @@ def test_codes_and_numbers(people: dict[str, str]) -> None:
     assert lines(mensajeria("verify", "confirm", "bruno", number["number"], *ana))[0]["method"] == "number"
     plain = mensajeria("verify", "show", "bruno", "--profile", people["ana"])
     assert number["number"].encode() in plain.stdout
+
+
+def test_an_honest_log_passes_the_audit(people: dict[str, str], tmp_path: Path) -> None:
+    """Two auditors, who compare what they were shown."""
+    one, two = str(tmp_path / "one.json"), str(tmp_path / "two.json")
+    [first] = lines(mensajeria("audit", "--state", one, "--profile", people["ana"], "--json"))
+    assert (first["type"], first["checked"], first["violations"]) == ("log_audit", 0, 0)
+    assert first["size"] >= 4
+    [second] = lines(mensajeria("audit", "--state", two, "--compare", one, "--profile", people["bruno"], "--json"))
+    assert (second["checked"], second["root"]) == (1, first["root"])
+    [again] = lines(mensajeria("audit", "--state", one, "--compare", two, "--profile", people["ana"], "--json"))
+    assert again["checked"] == 2
+    Path(two).write_text(Path(two).read_text().replace('"sig": "', '"sig": "AAAA'))
+    broken = mensajeria("audit", "--compare", two, "--profile", people["ana"], "--json")
+    assert code(broken) == (Exit.USAGE, "audit_file_invalid")
 
 
 @pytest.mark.parametrize("words", [("show",), ("confirm", "bruno"), ("qr", "bruno"), ("show", "bruno", "x")])

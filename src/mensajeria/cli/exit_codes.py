@@ -63,6 +63,8 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "name_invalid",
         "ambiguous_chat",
         "code_invalid",
+        "audit_file_invalid",
+        "audit_other_server",
         "file_unreadable",
         "not_a_file",
         "file_changed",

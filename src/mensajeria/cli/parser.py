@@ -188,6 +188,7 @@ def _message_commands(builder: Builder) -> None:
     _change_commands(builder)
     _chats_command(builder)
     _verify_command(builder)
+    _audit_command(builder)
 
 
 def _change_commands(builder: Builder) -> None:
@@ -231,6 +232,15 @@ def _verify_command(builder: Builder) -> None:
     builder.option(verify, "action", choices=actions, key="verify_action")
     builder.option(verify, "person", nargs="?", metavar="USER_OR_CHAT", key="verify_person")
     builder.option(verify, "code", nargs="?", metavar="CODE", key="verify_code")
+
+
+def _audit_command(builder: Builder) -> None:
+    audit = builder.command("audit", "audit", key="audit_command")
+    builder.profile(audit)
+    builder.option(audit, "--state", type=Path, metavar="FILE", key="audit_state")
+    builder.option(audit, "--compare", type=Path, action="append", metavar="FILE", key="audit_compare")
+    builder.waiting(audit)
+    builder.json(audit)
 
 
 def _window_commands(builder: Builder) -> None:

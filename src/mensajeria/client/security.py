@@ -8,6 +8,7 @@ from typing import Final
 
 from mensajeria.client.account import check_handle_form
 from mensajeria.client.api import ContactSecurity, SecurityEntry, Verification, VerificationMethod
+from mensajeria.client.audit import AuditFile, AuditReport, audit
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.outcome import Outcome
@@ -139,6 +140,10 @@ class Security:
         What is not comes as `SecurityWarning`. Raises NetworkError, RefusedError.
         """
         return await self._engine.key_log.look()
+
+    async def audit(self, state: AuditFile | None, others: list[AuditFile]) -> tuple[AuditReport, AuditFile]:
+        """Read the whole key log; see `mensajeria.client.audit.audit`."""
+        return await audit(self._context, self._engine.key_log, state, others)
 
     async def _uid(self, username: str) -> Uid:
         handle = check_handle_form(username)

@@ -24,6 +24,7 @@ from mensajeria.client.errors import ClientError, NetworkError, RefusedError, Se
 from mensajeria.client.store import Tx
 from mensajeria.client.store.keylog import Claim, Evidence
 from mensajeria.client.store.values import Contact
+from mensajeria.client.transport.rest import RestApi
 from mensajeria.kit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, encode
@@ -45,6 +46,7 @@ _log = logging.getLogger(__name__)
 LOG_KEY: Final = "log_key"
 """Meta value: the log's public key, pinned by the invite's link or at the first look."""
 LOOK_EVERY_S: Final = 3600.0
+MIN_WAIT_S: Final = 1.0
 ANSWER_EVERY_MS: Final = 60_000
 ASK_AGAIN_MS: Final = 24 * 3600 * 1000
 DAY_MS: Final = 24 * 3600 * 1000
@@ -78,6 +80,10 @@ class KeyLog:
             return known or said
 
         return await self._context.store.run(pin)
+
+    async def signed_head(self) -> Signed:
+        """What the server shows as head; nothing of it is checked. Raises NetworkError, RefusedError."""
+        return _signed(await self._context.rest.log_head())
 
     async def run(self, deliver: Deliver) -> None:
         """Look when there is a reason, and every hour, until cancelled."""
@@ -124,7 +130,7 @@ class KeyLog:
 
     async def _advance(self) -> TreeHead:
         key = await self.key()
-        signed = _signed(await self._context.rest.log_head())
+        signed = await self.signed_head()
         try:
             head = verify_tree_head(signed, log_key=key)
         except TreeHeadError as error:
@@ -166,7 +172,7 @@ class KeyLog:
 
     async def _pull(self, size: int, head: TreeHead) -> None:
         while size < head.size:
-            leaves = (await self._context.rest.log_leaves(size))[: head.size - size]
+            leaves = (await fetch_leaves(self._context.rest, size))[: head.size - size]
             if not leaves:
                 raise NetworkError("not_a_server", "leaves of the key log are missing")
             await self._context.store.run(partial(_append, size, leaves))
@@ -361,6 +367,17 @@ class KeyLog:
         self._answered[did] = now
         out.after.append(partial(self._letters.append, Letter(uid, did, STH, content)))
         out.log_due = True
+
+
+async def fetch_leaves(rest: RestApi, after: int) -> list[bytes]:
+    """The next page of leaves; a large log is read as fast as the server allows. Raises NetworkError, RefusedError."""
+    while True:
+        try:
+            return await rest.log_leaves(after)
+        except RefusedError as error:
+            if error.code != Code.RATE_LIMITED:
+                raise
+            await asyncio.sleep(max(MIN_WAIT_S, error.retry_after_ms / 1000))
 
 
 def _known(tx: Tx) -> tuple[Signed | None, TreeHead | None]:
