@@ -25,6 +25,7 @@ COMMANDS = (
     "recover",
     "devices",
     "health",
+    "backup",
     "password",
     "logout",
     "delete-account",

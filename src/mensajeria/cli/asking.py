@@ -65,6 +65,18 @@ def ask_link(console: Console, file: Path | None) -> Secret:
     return Secret.from_text(getpass.getpass(console.tr("ask.link")))
 
 
+def ask_backup_passphrase(console: Console, file: Path | None, *, new: bool) -> Secret:
+    """The passphrase of a backup file; asked for twice when the file is made. Raises CommandError."""
+    found = _given("MENSAJERIA_BACKUP_PASSPHRASE", file)
+    if found is not None:
+        return found
+    _need_terminal("backup_passphrase_source")
+    passphrase = getpass.getpass(console.tr("ask.backup_passphrase"))
+    if new and getpass.getpass(console.tr("ask.password_again")) != passphrase:
+        raise UsageError("passwords_differ")
+    return Secret.from_text(passphrase)
+
+
 def given_passphrase(file: Path | None) -> Secret | None:
     """The passphrase of the profile's key from a file or MENSAJERIA_PASSPHRASE, if there is one."""
     return _given("MENSAJERIA_PASSPHRASE", file)

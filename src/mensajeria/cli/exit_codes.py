@@ -123,6 +123,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "no_such_member",
         "no_attachment",
         "file_gone",
+        "backup_missing",
     ),
     Exit.WEAK_PASSWORD: ("weak_password",),
     Exit.SECURITY: (
@@ -162,12 +163,14 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "store_failed",
         "other_account",
         "disk_full",
+        "backup_damaged",
+        "backup_exists",
     ),
-    Exit.LOCKED: ("passphrase_needed", "passphrase_wrong", "keyring_failed", "key_lost"),
+    Exit.LOCKED: ("passphrase_needed", "passphrase_wrong", "keyring_failed", "key_lost", "backup_wrong_key"),
     Exit.CONFIG: ("config", "doctor"),
     Exit.NOT_INSTALLED: ("not_installed", "no_display"),
     Exit.TOO_LARGE: ("too_large",),
-    Exit.NEWER_VERSION: ("newer_version",),
+    Exit.NEWER_VERSION: ("newer_version", "backup_newer"),
 }
 _BY_CODE: Final = {code: status for status, codes in _CLASSES.items() for code in codes}
 

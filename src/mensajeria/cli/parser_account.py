@@ -19,6 +19,7 @@ def add_account_commands(builder: Builder) -> None:
     _link(builder)
     _devices(builder)
     _health(builder)
+    _backup(builder)
     _password(builder)
     _leaving(builder)
     _invites(builder)
@@ -82,6 +83,18 @@ def _health(builder: Builder) -> None:
     health = builder.command("health", "health", key="health_command")
     builder.profile(health)
     builder.json(health)
+
+
+def _backup(builder: Builder) -> None:
+    backup = builder.command("backup", "backup")
+    builder.profile(backup)
+    actions = ("status", "create", "verify", "restore")
+    builder.option(backup, "action", nargs="?", choices=actions, default="status", key="backup_action")
+    builder.option(backup, "--file", type=Path, metavar="FILE", key="backup_file")
+    builder.option(backup, "--backup-passphrase-file", type=Path, metavar="FILE")
+    builder.option(backup, "--code-file", type=Path, metavar="FILE")
+    builder.waiting(backup)
+    builder.json(backup)
 
 
 def _password(builder: Builder) -> None:

@@ -44,8 +44,24 @@ from mensajeria.protocol.signing import BadSignatureError
 
 _HANDLE: Final = re.compile(limits.HANDLE_PATTERN)
 MAX_LIST_TRIES: Final = 3
+MAX_VERSIONS: Final = 256
 T = TypeVar("T")
 _executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mensajeria-password")
+
+
+@dataclass(frozen=True, slots=True)
+class VersionKeys:
+    """BK_n and SSK_n."""
+
+    n: int
+    backup: Secret
+    settings: Secret
+
+
+def version_keys(root: AccountRoot, newest: int) -> tuple[VersionKeys, ...]:
+    """The keys of the backup versions up to `newest`; of very many the last ones."""
+    versions = range(max(1, newest - MAX_VERSIONS + 1), newest + 1)
+    return tuple(VersionKeys(n, root.backup_key(n), root.settings_key(n)) for n in versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +75,12 @@ class Account:
     served: Served
     verified: VerifiedList
     channel_key: Secret | None
-    settings_key: Secret
-    backup_key: Secret
     logged_in: auth.LoggedIn | None
     """None together with `channel_key`: the account waits for the operator's approval."""
     new_device: bool
     recovery_code: Secret | None = None
+    version_keys: tuple[VersionKeys, ...] = ()
+    """BK_n and SSK_n of every backup version, ascending: rows under an older one may not have been sealed anew yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +203,10 @@ class AuthFlow:
             served=served,
             verified=verified,
             channel_key=None,
-            settings_key=root.settings_key(verified.list.backup_ver),
-            backup_key=root.backup_key(verified.list.backup_ver),
             logged_in=None,
             new_device=False,
             recovery_code=code,
+            version_keys=version_keys(root, verified.list.backup_ver),
         )
 
     async def _prepare(self, who: Credentials) -> tuple[PasswordProof, Secret]:
@@ -250,7 +265,6 @@ class AuthFlow:
         if verified.find(device.did) is None:
             raise StateError("device_removed")
         root, _ = unwrap_root(login, ok)
-        settings, backup = root.settings_key(verified.list.backup_ver), root.backup_key(verified.list.backup_ver)
         signed = device.login(self._server_id, login.transcript)
         logged_in = await self._channel.ask(auth.DeviceLoginMessage(device.did, signed, gen), auth.LoggedIn)
         served = Served(ok.uid, ok.identity, ok.device_list)
@@ -262,10 +276,9 @@ class AuthFlow:
             served=served,
             verified=verified,
             channel_key=login.channel_key,
-            settings_key=settings,
-            backup_key=backup,
             logged_in=logged_in,
             new_device=new_device,
+            version_keys=version_keys(root, verified.list.backup_ver),
         )
 
 

@@ -13,6 +13,7 @@ from mensajeria.client.account import (
     Account,
     AuthFlow,
     Credentials,
+    VersionKeys,
     in_thread,
     opaque_step,
     unwrap_root,
@@ -49,14 +50,6 @@ class Owner:
     device: DeviceKeys
     known: Contact
     code: RecoveryCode | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NextKeys:
-    """The keys that advance when a device is removed."""
-
-    settings: Secret
-    backup: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +112,8 @@ class ChangeFlow(AuthFlow):
         finish = auth.RecoveryFinish(challenge.ticket, finished.upload, *wraps, signature)
         await self._channel.ask(finish, auth.Recovered)
 
-    async def remove_device(self, owner: Owner, did: bytes) -> NextKeys:
-        """Remove a device of the account; RefusedError unknown_device when it is not listed."""
+    async def remove_device(self, owner: Owner, did: bytes) -> VersionKeys:
+        """Remove a device of the account: the keys that follow. RefusedError unknown_device when it is not listed."""
         for _ in range(MAX_LIST_TRIES):
             proven = await self._proven(owner)
             try:
@@ -136,7 +129,7 @@ class ChangeFlow(AuthFlow):
         approval = self._approve(owner, proven, Action.ACCOUNT_DELETE, deletion_digest())
         await self._channel.ask(auth.AccountDelete(approval), auth.AccountDeleted)
 
-    async def _remove(self, owner: Owner, proven: _Proven, did: bytes) -> NextKeys:
+    async def _remove(self, owner: Owner, proven: _Proven, did: bytes) -> VersionKeys:
         current = verify_login(proven.ok, owner.who.handle, owner.known)
         identity = proven.root.identity(proven.ok.uid, current.record.recovery)
         try:
@@ -146,7 +139,7 @@ class ChangeFlow(AuthFlow):
         approval = self._approve(owner, proven, Action.DEVICE_REMOVE, removal_digest(following))
         await self._channel.ask(auth.DeviceRemove(following, approval), auth.DeviceRemoved)
         version = current.list.backup_ver + 1
-        return NextKeys(proven.root.settings_key(version), proven.root.backup_key(version))
+        return VersionKeys(version, proven.root.backup_key(version), proven.root.settings_key(version))
 
     async def _proven(self, owner: Owner) -> _Proven:
         proof, stretched = await self._prepare(owner.who)
@@ -186,4 +179,4 @@ def _recovered_root(challenge: auth.RecoveryChallenge, code: RecoveryCode, known
     return root
 
 
-__all__ = ["ChangeFlow", "NextKeys", "Owner", "parse_code"]
+__all__ = ["ChangeFlow", "Owner", "parse_code"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from mensajeria.client import backup_files
 from mensajeria.client.account import (
     Account,
     AuthFlow,
@@ -20,6 +21,7 @@ from mensajeria.client.account import (
 )
 from mensajeria.client.account_changes import ChangeFlow, parse_code
 from mensajeria.client.api import (
+    BackupStatus,
     ChangeFailed,
     ChangeSent,
     ChatView,
@@ -43,6 +45,7 @@ from mensajeria.client.api import (
 from mensajeria.client.chat import Chat
 from mensajeria.client.control import ControlServer, DownloadRequest, Request, SendFileRequest
 from mensajeria.client.engine import new_devices
+from mensajeria.client.engine.backup import backup_status
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import own_devices
 from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
@@ -51,6 +54,7 @@ from mensajeria.client.engine.health import health_of
 from mensajeria.client.engine.linking import offer, owe_proof, parse_link
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.shared_settings import Settings
 from mensajeria.client.engine.timers import Expiry
 from mensajeria.client.errors import (
     MessageFailedError,
@@ -60,6 +64,7 @@ from mensajeria.client.errors import (
     StateError,
 )
 from mensajeria.client.finding import find_chat
+from mensajeria.client.full_backup import BackupFile
 from mensajeria.client.invitation import Invitation
 from mensajeria.client.management import Management, require_strong
 from mensajeria.client.profiles import (
@@ -525,6 +530,59 @@ class Client:
         """Messages in which every word of `text` begins a word, accents ignored, newest first."""
         within = None if chat_id is None else ChatId(chat_id)
         return await self._context.store.read(lambda tx: tx.views.search(text, chat_id=within, limit=limit))
+
+    # --- what the account's devices share ---
+
+    @property
+    def settings(self) -> Settings:
+        """Small values that every device of the account has; sealed, also in the backup."""
+        return Settings(self._context)
+
+    async def backup_status(self) -> BackupStatus:
+        """How much of this device's keys lies in the account's backup on the server. Works offline."""
+        return await backup_status(self._context)
+
+    # --- backup files ---
+
+    async def create_backup(
+        self, file: Path | str, *, passphrase: Password | None = None, recovery_code: Password | None = None
+    ) -> BackupFile:
+        """Write everything that can be read on this device into one encrypted file. Works offline; constant memory.
+
+        Raises InputError (backup_exists, weak_password, recovery_code_invalid), ProfileError (store_failed).
+        """
+        key = await backup_files.own_key(self._opened, _optional(passphrase), _optional(recovery_code))
+        return await backup_files.create(self._opened, Path(file), key, self._clock.now_ms())
+
+    @staticmethod
+    async def verify_backup(
+        file: Path | str, *, passphrase: Password | None = None, recovery_code: Password | None = None
+    ) -> BackupFile:
+        """Read a backup file to its end and change nothing.
+
+        Raises ProfileError: backup_missing, backup_wrong_key, backup_damaged, backup_newer. InputError.
+        """
+        key = backup_files.given_key(_optional(passphrase), _optional(recovery_code))
+        return await backup_files.verify(Path(file), key)
+
+    @staticmethod
+    async def restore_backup(
+        file: Path | str,
+        profile: Path | str,
+        *,
+        backup_passphrase: Password | None = None,
+        recovery_code: Password | None = None,
+        passphrase: Password | None = None,
+        insecure_key_file: bool = False,
+    ) -> BackupFile:
+        """Make a new profile from a backup file. It can be read at once; its next login adds a new device.
+
+        `passphrase` is that of the new profile. Raises as `verify_backup`, and ProfileError (profile_exists, ...); on
+        any error no profile is left behind.
+        """
+        key = backup_files.given_key(_optional(backup_passphrase), _optional(recovery_code))
+        insecure = insecure_key_file or _key_file_allowed()
+        return await backup_files.restore(Path(file), Path(profile), key, _optional(passphrase), insecure=insecure)
 
     # --- events and connection ---
 

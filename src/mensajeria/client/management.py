@@ -10,9 +10,9 @@ from mensajeria.client.account import Account, Credentials
 from mensajeria.client.account_changes import ChangeFlow, Owner, parse_code
 from mensajeria.client.api import InviteView, NewInvite
 from mensajeria.client.engine import new_devices
+from mensajeria.client.engine.account_keys import PASS_KEYS, put_keys
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
-from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY, earlier_settings_key
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError, SecurityError
 from mensajeria.client.invitation import make_link
@@ -64,15 +64,14 @@ class Management:
         keys = await self._with_flow(password, code, lambda flow, owner: flow.remove_device(owner, did))
 
         def step(tx: Tx) -> None:
-            me = self._context.me
-            tx.own.put(earlier_settings_key(me.verified(tx).list.backup_ver), me.settings_key(tx))
-            tx.own.put(SETTINGS_KEY, keys.settings)
-            tx.own.put(BACKUP_KEY, keys.backup)
+            put_keys(tx, keys.n, keys.backup, keys.settings, from_root=True)
+            tx.meta.set(PASS_KEYS, b"1")
 
         await self._opened.store.run(step)
         if did != self._context.me.did:
             own = await self._engine.directory.refresh(self._context.me.uid)
             await self._context.commit(lambda tx, out: self._tell_chats(tx, out, own.list_ver))
+            self._engine.keys_advanced()
 
     def _tell_chats(self, tx: Tx, out: Outcome, dl_ver: int) -> None:
         """This device has removed it, so it signs the events, and at once."""

@@ -12,10 +12,12 @@ from pathlib import Path
 from mensajeria.client.account import Account
 from mensajeria.client.api import Trust
 from mensajeria.client.engine import new_devices
-from mensajeria.client.engine.me import BACKUP_KEY, SETTINGS_KEY, Me
+from mensajeria.client.engine.account_keys import RESTORE_WANTED, put_keys
+from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import new_contact, updated_contact, verified_list
 from mensajeria.client.profile import Profile, ProfileInfo
 from mensajeria.client.store import Store, Tx
+from mensajeria.client.store.connection import Fill
 from mensajeria.client.store.values import Tokens
 from mensajeria.client.transport.address import ServerAddress
 from mensajeria.client.vault import Vault, create_vault, open_vault
@@ -57,7 +59,9 @@ async def open_profile(folder: Path, passphrase: Secret | None) -> Opened:
 
 
 @contextlib.asynccontextmanager
-async def new_profile(folder: Path, passphrase: Secret | None, *, insecure_key_file: bool) -> AsyncIterator[Opened]:
+async def new_profile(
+    folder: Path, passphrase: Secret | None, *, insecure_key_file: bool, fill: Fill | None = None
+) -> AsyncIterator[Opened]:
     """A new profile that is kept if the block ends well and leaves nothing behind otherwise. Raises ProfileError."""
     existed = await asyncio.to_thread(folder.exists)
     profile = await asyncio.to_thread(Profile.reserve, folder)
@@ -65,7 +69,7 @@ async def new_profile(folder: Path, passphrase: Secret | None, *, insecure_key_f
     try:
         vault = await create_vault(folder, passphrase=passphrase, insecure_key_file=insecure_key_file)
         try:
-            made = Opened(profile, vault, await Store.create(profile.store_path, vault.key))
+            made = Opened(profile, vault, await Store.create(profile.store_path, vault.key, fill))
             yield made
         except BaseException:
             if made is not None:
@@ -97,8 +101,11 @@ def keep_account(tx: Tx, account: Account, now_ms: int) -> None:
             new_devices.tell_chats(tx, contact.list_ver, now_ms)
     tx.contacts.put(replace(contact, trust=Trust.VERIFIED, sending_blocked=False))
     tx.own.put_device(account.device.dump())
-    tx.own.put(SETTINGS_KEY, account.settings_key)
-    tx.own.put(BACKUP_KEY, account.backup_key)
+    for keys in account.version_keys:
+        put_keys(tx, keys.n, keys.backup, keys.settings, from_root=True)
+    if account.new_device:
+        tx.meta.set(RESTORE_WANTED, b"1")
+        tx.backup.forget_index()
     if account.logged_in is None or account.channel_key is None:
         return  # it waits for approval
     tokens = Tokens(

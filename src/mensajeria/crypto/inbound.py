@@ -160,6 +160,13 @@ class InboundSession:
                 return None if export is None else from_olm_base64(export.to_base64())
         return None
 
+    def for_backup(self) -> tuple[bytes, int, bool]:
+        """What a backup row holds: the export that reaches furthest back, its first index, and whether it is proven.
+
+        A proven ratchet goes before an unproven one, which may be somebody's invention.
+        """
+        return max((_exported(ratchet) for ratchet in self._ratchets), key=lambda found: (found[2], -found[1]))
+
     def merge(self, other: InboundSession) -> InboundSession:
         """Both keys' ratchets: signed before exports, none twice; at most four unproven ones are kept.
 
@@ -235,6 +242,15 @@ class InboundSession:
 
 def _proven(ratchet: _Ratchet) -> int:
     return _NEVER if ratchet.proven_from is None else ratchet.proven_from
+
+
+def _exported(ratchet: _Ratchet) -> tuple[bytes, int, bool]:
+    """An export, its first index, and whether it is proven. A proven export begins where its proof does."""
+    proven = ratchet.signed or ratchet.proven_from is not None
+    index = ratchet.first_index if ratchet.signed or ratchet.proven_from is None else ratchet.proven_from
+    export = ratchet.group.export_at(index)
+    assert export is not None, "a ratchet reaches every index from its first on"
+    return from_olm_base64(export.to_base64()), index, proven
 
 
 def _merged(kept: tuple[_Ratchet, ...], added: _Ratchet) -> tuple[_Ratchet, ...]:

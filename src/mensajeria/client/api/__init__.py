@@ -4,6 +4,7 @@ Frozen and plain. Times are milliseconds since the Unix epoch, UTC. Each module 
 whoever uses the client imports from here.
 """
 
+from mensajeria.client.api.backup import BackupStatus, HistoryRestored, RestoreProgress, SettingChanged
 from mensajeria.client.api.core import (
     NO_PARAMS,
     Cause,
@@ -53,6 +54,7 @@ __all__ = [
     "NO_PARAMS",
     "Attachment",
     "AttachmentState",
+    "BackupStatus",
     "Cause",
     "ChangeFailed",
     "ChangeSent",
@@ -72,6 +74,7 @@ __all__ = [
     "GroupRole",
     "GroupView",
     "Health",
+    "HistoryRestored",
     "IdentityChanged",
     "InviteView",
     "MemberView",
@@ -89,11 +92,13 @@ __all__ = [
     "Person",
     "Quote",
     "Reaction",
+    "RestoreProgress",
     "SecurityEntry",
     "SecurityKind",
     "SecurityWarning",
     "SentMessage",
     "ServerView",
+    "SettingChanged",
     "Transfer",
     "TransferProgress",
     "Trust",

@@ -21,6 +21,7 @@ from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
+from mensajeria.client.engine.shared_settings import SettingsBook
 from mensajeria.client.engine.timers import begin_timers
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.transport.rest import RestApi
@@ -60,6 +61,13 @@ class Context:
     """Chats of whose membership events some are missing."""
     chains_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     log_due: asyncio.Event = field(default_factory=asyncio.Event)
+    settings: SettingsBook = field(init=False)
+    backup_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """The key backup may have something to send."""
+    keys_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Own devices have to be asked or told something."""
+    history_settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set unless this device still fetches its history from the backup."""
     mail: deque[Mail] = field(default_factory=deque)
     """What envelopes ask for, until somebody answers."""
     mail_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,6 +86,7 @@ class Context:
         self.envelopes.profile_key = self.profiles.take_key
         self.post = PostOffice(self.me, self._allowance)
         self.sealer = Sealer(self.me, self.memberships, self._allowance)
+        self.settings = SettingsBook(self.me)
 
     async def commit(self, step: Callable[[Tx, Outcome], T]) -> T:
         """Run `step` in one transaction; after its commit its events go out, in order."""
@@ -91,6 +100,7 @@ class Context:
             value = step(tx, out)
             if out.touched:
                 begin_timers(tx, out, self.me.clock.now_ms())
+            out.sessions_changed |= tx.inbound.changed
             for chat_id in out.touched:
                 view = tx.views.chat(chat_id)
                 if view is not None:
@@ -110,23 +120,22 @@ class Context:
 
     def _follow_up(self, out: Outcome) -> None:
         """Wake who has something to do now."""
-        if out.log_due:
-            self.log_due.set()
-        if isinstance(out, Mail) and (out.acks or out.broken or out.asked):
+        if isinstance(out, Mail) and (out.acks or out.broken or out.asked or out.answers):
             self.mail.append(out)
             self.mail_due.set()
-        if out.ask_keys:
-            self.ladder_due.set()
-        if out.sign_events:
-            self.events_due.set()
-        if out.uploads:
-            self.uploads_due.set()
-        if out.wanted_lists:
-            self.lists_wanted.set()
-        if out.erase:
-            self.erase_due.set()
-        if out.timers:
-            self.timers_due.set()
+        for due, event in (
+            (out.sessions_changed or out.settings or out.touched, self.backup_due),
+            (out.settings, self.keys_due),
+            (out.log_due, self.log_due),
+            (out.ask_keys, self.ladder_due),
+            (out.sign_events, self.events_due),
+            (out.uploads, self.uploads_due),
+            (out.wanted_lists, self.lists_wanted),
+            (out.erase, self.erase_due),
+            (out.timers, self.timers_due),
+        ):
+            if due:
+                event.set()
         if out.wanted_chains:
             self.chains_due.update(out.wanted_chains)
             self.chains_wanted.set()

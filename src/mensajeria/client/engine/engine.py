@@ -11,17 +11,20 @@ from typing import Final
 
 from mensajeria.client.api import ConnectionChanged, ConnectionPhase
 from mensajeria.client.core import link as core
+from mensajeria.client.engine.backup import KeyBackup
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.device_events import DeviceEvents
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.downloads import Downloads
 from mensajeria.client.engine.groups import GroupKeeper
+from mensajeria.client.engine.history import History
 from mensajeria.client.engine.inbound import Inbound
 from mensajeria.client.engine.keylog import KeyLog
 from mensajeria.client.engine.linking import Linking
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.own_devices import OwnDevices
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
 from mensajeria.client.engine.transfers import Transfers
@@ -72,6 +75,10 @@ class Engine:
         self._welcoming = Welcoming(context, self.directory)
         self.key_log = KeyLog(context, self.directory)
         self.directory.check_name = self.key_log.check_name
+        self.history = History(context, self.directory)
+        context.backup = self.history
+        self._backup = KeyBackup(context, self.directory)
+        self._own_devices = OwnDevices(context, self.directory, self._mailer)
 
     # --- what the client asks ---
 
@@ -132,6 +139,11 @@ class Engine:
         """Send a frame that may be lost."""
         if self._session is not None:
             self._session.send(frame)
+
+    def keys_advanced(self) -> None:
+        """There is a new backup version: its keys are owed to the other own devices, everything is sealed anew."""
+        self._context.keys_due.set()
+        self._context.backup_due.set()
 
     def reads_due(self) -> None:
         """There are read positions to tell."""
@@ -245,7 +257,15 @@ class Engine:
     async def _live(self, session: Session) -> None:
         async with asyncio.TaskGroup() as group:
             upkeep = Upkeep(self._context, self.directory, self._mailer, session, self.groups)
-            inbound = Inbound(self._context, self.directory, self.sending, self.groups, session, upkeep.keys_due.set)
+            inbound = Inbound(
+                self._context,
+                self.directory,
+                self.sending,
+                self.groups,
+                session,
+                upkeep.keys_due.set,
+                self.history.begin,
+            )
             group.create_task(session.read(lambda frame: self._take(session, inbound, frame)))
             await inbound.catch_up()
             await self._mailer_flush(session)
@@ -261,6 +281,9 @@ class Engine:
             group.create_task(self._welcoming.run(deliver))
             group.create_task(self.key_log.run(deliver))
             group.create_task(self.downloads.sweep())
+            group.create_task(self.history.run())
+            group.create_task(self._backup.run())
+            group.create_task(self._own_devices.run(session))
             self._link.caught_up()
             self._level.set()
             await self._tell()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mensajeria.client.engine.acks import read_by_member, read_by_peer
-from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY
+from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY, Letter
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import list_of
@@ -57,6 +57,7 @@ class Mail(Outcome):
     acks: list[tuple[Uid, Did]] = field(default_factory=list)
     broken: list[tuple[Uid, Did]] = field(default_factory=list)
     asked: list[tuple[Uid, Did, KeyRequest]] = field(default_factory=list)
+    answers: list[Letter] = field(default_factory=list)
 
 
 class _NeedsListError(Exception):

@@ -11,7 +11,7 @@ be handed to the one who asks is judged by the answering device alone (docs/prot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from mensajeria.client.core.ladder import window
@@ -45,8 +45,8 @@ ANY_LIST: Final = (1 << 62) - 1
 class KeyBackup(Protocol):
     """The account's own backup of sessions, if there is one."""
 
-    async def look_up(self, chat_id: ChatId, session_id: SessionId) -> None:
-        """Bring the session from the backup; what was found is stored and its rows are opened.
+    async def look_up(self, sessions: Sequence[tuple[ChatId, SessionId]]) -> int:
+        """Bring these sessions from the backup; how many came. They are stored and their rows opened.
 
         Raises RefusedError, NetworkError when the backup cannot be asked now.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -59,6 +59,7 @@ class Inbound:
         groups: GroupKeeper,
         session: Session,
         keys_low: Callable[[], None],
+        before_logs: Callable[[], Awaitable[None]],
     ) -> None:
         self._context = context
         self._directory = directory
@@ -66,6 +67,7 @@ class Inbound:
         self._sending = sending
         self._session = session
         self._keys_low = keys_low
+        self._before_logs = before_logs
         self._queue: deque[_Item] = deque()
         self._filled = asyncio.Event()
         self._logs: dict[ChatId, ChatLog] = {}
@@ -96,6 +98,7 @@ class Inbound:
         heads = await self._heads()
         await self._take_heads(heads)
         await self._drain_mailbox()
+        await self._before_logs()
         for head in heads:
             log = await self._log(ChatId(head.chat_id))
             if log is not None:

@@ -31,6 +31,10 @@ class Outcome:
     """Called in the event loop, in order: for what lives in memory only."""
     uploads: bool = False
     """There are files to upload, or encrypted copies that nobody needs any more."""
+    settings: list[str] = field(default_factory=list)
+    """Keys of shared settings that this device changed."""
+    sessions_changed: bool = False
+    """The key backup may have something to send."""
     mail: bool = False
     """There are sealed envelopes to send."""
     erase: bool = False

@@ -139,6 +139,8 @@ class Upkeep:
 
     async def _climb(self) -> float:
         """Ask for what is due; seconds until the next step."""
+        if not self._context.history_settled.is_set():
+            return 1.0  # the backup brings most of what is missing
         letters: list[Letter] = []
         reconnected, self._reconnected = self._reconnected, False
 
@@ -152,6 +154,8 @@ class Upkeep:
             return tx.requests.next_due_ms()
 
         await self._look_into_backup(everything=reconnected)
+        if reconnected:
+            await self._refresh_authors()
         following = await self._context.commit(step)
         if letters:
             await self._mailer.deliver(self._session, letters)
@@ -170,6 +174,15 @@ class Upkeep:
             case NotYet():
                 pass
 
+    async def _refresh_authors(self) -> None:
+        """A key may come from a device that this one has not heard of: a server can have hidden its list."""
+
+        def members(tx: Tx) -> set[Uid]:
+            chats = {request.key.chat_id for request in tx.requests.all()}
+            return {Uid(uid) for chat_id in chats for uid in self._context.memberships.of(tx, chat_id).now.members}
+
+        await self._directory.refresh_all(await self._context.store.read(members))
+
     async def _look_into_backup(self, *, everything: bool) -> None:
         """The own backup comes first: what it has nobody else is asked for."""
         backup = self._context.backup
@@ -179,9 +192,9 @@ class Upkeep:
         def missing(tx: Tx) -> tuple[KeyRequestRow, ...]:
             return tx.requests.all() if everything else tx.requests.due(self._context.me.clock.now_ms())
 
+        requests = await self._context.store.read(missing)
         try:
-            for request in await self._context.store.read(missing):
-                await backup.look_up(request.key.chat_id, request.key.session_id)
+            await backup.look_up([(request.key.chat_id, request.key.session_id) for request in requests])
         except ClientError as error:  # the devices are asked all the same
             _log.info("the backup cannot be asked: %s", error.code)
 
@@ -196,6 +209,7 @@ class Upkeep:
             mail = self._context.mail.popleft()
             letters = [Letter(uid, did, ACK, encode(OlmAck())) for uid, did in mail.acks]
             letters += [Letter(uid, did, ACK, encode(OlmAck()), fresh=True) for uid, did in mail.broken]
+            letters += mail.answers
 
             def answers(tx: Tx) -> list[Letter]:
                 for _, did in mail.broken:  # noqa: B023 - run at once

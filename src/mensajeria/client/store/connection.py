@@ -6,6 +6,7 @@ write-ahead log): a wrong key is recognised from that page alone, before anythin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -49,8 +50,15 @@ def open_store(path: Path, key: Secret) -> dbapi2.Connection:
     return connection
 
 
-def create_store(path: Path, key: Secret) -> None:
-    """Make an empty file; complete or not at all. Raises ProfileError: profile_exists, store_failed."""
+Fill = Callable[[dbapi2.Connection], None]
+"""Puts the first content into a new store, inside one transaction."""
+
+
+def create_store(path: Path, key: Secret, fill: Fill | None = None) -> None:
+    """Make a file, empty or with what `fill` puts in; complete or not at all.
+
+    Raises ProfileError (profile_exists, store_failed), and what `fill` raises.
+    """
     if path.exists():
         raise ProfileError("profile_exists", "there is a store already")
     draft = path.with_name(path.name + ".new")
@@ -61,12 +69,35 @@ def create_store(path: Path, key: Secret) -> None:
         connection = _connect(draft, key, journal="DELETE")
         try:
             _migrate(connection)
+            if fill is not None:
+                _fill(connection, fill)
         finally:
             connection.close()
         draft.rename(path)
         sync_folder(path.parent)
     except (dbapi2.Error, OSError) as error:
         raise ProfileError("store_failed", str(error)) from error
+
+
+def _fill(connection: dbapi2.Connection, fill: Fill) -> None:
+    connection.execute("BEGIN")
+    fill(connection)
+    connection.execute("COMMIT")
+
+
+def snapshot(path: Path, key: Secret) -> dbapi2.Connection:
+    """A connection of its own that reads the store as it is at this moment, whoever writes meanwhile.
+
+    Raises ProfileError: store_failed.
+    """
+    try:
+        connection = _connect(path, key)
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM meta").fetchone()
+    except dbapi2.Error as error:
+        raise ProfileError("store_failed", str(error)) from error
+    return connection
 
 
 def _connect(path: Path, key: Secret, journal: str = "WAL") -> dbapi2.Connection:

@@ -125,12 +125,13 @@ class Outbounds:
 
 
 class Inbounds:
-    """`tx.inbound`: sender sessions of others and of own devices."""
+    """`tx.inbound`: sender sessions of others and of own devices. `changed`: one was stored in this transaction."""
 
-    __slots__ = ("_db",)
+    __slots__ = ("_db", "changed")
 
     def __init__(self, db: Db) -> None:
         self._db = db
+        self.changed = False
 
     def get(self, key: InboundKey) -> Inbound | None:
         """The session."""
@@ -143,8 +144,13 @@ class Inbounds:
         sql = f"{_INBOUND} WHERE i.session_id = ? AND c.chat_id = ? ORDER BY i.created_ms"
         return tuple(map(_inbound, self._db.all(sql, session_id, chat_id)))
 
+    def all(self) -> tuple[Inbound, ...]:
+        """Every session of every chat."""
+        return tuple(map(_inbound, self._db.all(_INBOUND)))
+
     def put(self, session: Inbound) -> None:
         """Store the session, new or merged."""
+        self.changed = True
         self._db.execute(
             "INSERT OR REPLACE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)",
             chat_key(self._db, session.key.chat_id),

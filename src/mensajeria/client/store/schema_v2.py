@@ -62,7 +62,31 @@ CREATE TABLE timer_sessions(session_id BLOB PRIMARY KEY) WITHOUT ROWID;
 ALTER TABLE outbox ADD COLUMN refs BLOB;
 ALTER TABLE outbox ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
 """
-_BACKUP: Final = ""
+_BACKUP: Final = """
+CREATE TABLE backup_pending(
+  session_id BLOB NOT NULL, chat INTEGER NOT NULL, uid BLOB NOT NULL, did BLOB NOT NULL,
+  PRIMARY KEY(session_id, chat, uid, did)) WITHOUT ROWID;
+CREATE TRIGGER backup_new AFTER INSERT ON megolm_inbound BEGIN
+  INSERT OR IGNORE INTO backup_pending VALUES(new.session_id, new.chat, new.uid, new.did);
+END;
+CREATE TRIGGER backup_used AFTER INSERT ON seen_indices
+WHEN NOT EXISTS (SELECT 1 FROM seen_indices WHERE session_id = new.session_id AND idx != new.idx) BEGIN
+  INSERT OR IGNORE INTO backup_pending
+    SELECT session_id, chat, uid, did FROM megolm_inbound WHERE session_id = new.session_id;
+END;
+INSERT INTO backup_pending SELECT session_id, chat, uid, did FROM megolm_inbound;
+CREATE TABLE backup_known(
+  n INTEGER NOT NULL, row_id BLOB NOT NULL, counter INTEGER NOT NULL, PRIMARY KEY(n, row_id)) WITHOUT ROWID;
+CREATE TABLE backup_index(
+  n INTEGER NOT NULL, position INTEGER NOT NULL, kind INTEGER NOT NULL, row_id BLOB NOT NULL, counter INTEGER NOT NULL,
+  confirmed INTEGER NOT NULL DEFAULT 0, chat INTEGER, session_id BLOB, uid BLOB, did BLOB,
+  PRIMARY KEY(n, position)) WITHOUT ROWID;
+CREATE INDEX backup_index_row ON backup_index(n, row_id);
+CREATE INDEX backup_index_open ON backup_index(n) WHERE NOT confirmed;
+CREATE TABLE settings(
+  key TEXT PRIMARY KEY, value BLOB NOT NULL, counter INTEGER NOT NULL, did BLOB NOT NULL,
+  saved_n INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID;
+"""
 _HEALING: Final = """
 CREATE TABLE key_sources(
   chat INTEGER NOT NULL REFERENCES chats, session_id BLOB NOT NULL, did BLOB NOT NULL, at_ms INTEGER NOT NULL,

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 from sqlcipher3 import dbapi2
 
 from mensajeria.client.errors import StateError
-from mensajeria.client.store.connection import create_store, open_store
+from mensajeria.client.store.connection import Fill, create_store, open_store
 from mensajeria.client.store.owner import Job, Owner
 from mensajeria.client.store.tx import Tx
 from mensajeria.kit.secrets import Secret
@@ -41,11 +41,11 @@ class Store:
         return await cls._start(partial(open_store, path, key))
 
     @classmethod
-    async def create(cls, path: Path, key: Secret) -> Self:
-        """Make a new file and open it. Raises ProfileError: profile_exists, store_failed."""
+    async def create(cls, path: Path, key: Secret, fill: Fill | None = None) -> Self:
+        """Make a new file and open it. Raises ProfileError: profile_exists, store_failed; and what `fill` raises."""
 
         def make() -> dbapi2.Connection:
-            create_store(path, key)
+            create_store(path, key, fill)
             return open_store(path, key)
 
         return await cls._start(make)

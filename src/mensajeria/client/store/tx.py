@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mensajeria.client.store.backup import Backups, SettingsTable
 from mensajeria.client.store.changes import Changes
 from mensajeria.client.store.chats import Chats
 from mensajeria.client.store.contacts import Contacts
@@ -27,9 +28,9 @@ class Tx:
     """What a function given to `Store.run` works with; unusable after it has returned."""
 
     __slots__ = (
-        "attachments", "changes", "chats", "contacts", "envelopes", "erasures", "groups", "health", "inbound",
-        "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events", "replays", "requests",
-        "rows", "sources", "timers", "trust", "uploads", "views",
+        "attachments", "backup", "changes", "chats", "contacts", "envelopes", "erasures", "groups", "health",
+        "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events",
+        "replays", "requests", "rows", "settings", "sources", "timers", "trust", "uploads", "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -58,3 +59,5 @@ class Tx:
         self.attachments = Attachments(db)
         self.uploads = Uploads(db)
         self.key_log = KeyLogMirror(db)
+        self.backup = Backups(db)
+        self.settings = SettingsTable(db)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from mensajeria.client.errors import NetworkError, RefusedError
 from mensajeria.client.transport.address import ServerAddress
+from mensajeria.crypto.backup import SealedRow
 from mensajeria.kit.lazy import LazyModule
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
@@ -266,6 +267,25 @@ class RestApi:
         if len(answer.results) != len(wishes):
             raise NetworkError("not_a_server", "an answer for each message")
         return list(answer.results)
+
+    async def put_backup(self, n: int, rows: Sequence[SealedRow]) -> api.BackupUse:
+        """Store up to 200 rows; list_conflict unless `n` is the newest list's backup version, quota_exceeded."""
+        models = [api.BackupRow(row_id=row.row_id, counter=row.counter, blob=row.blob) for row in rows]
+        return await self._ask("PUT", "/v1/backup/rows", api.BackupUse, api.BackupUpload(n=n, rows=models))
+
+    async def find_backup(self, n: int, row_ids: Sequence[bytes]) -> list[SealedRow]:
+        """The rows with these ids (up to 200), as far as the server has them."""
+        query = api.BackupQuery(n=n, row_ids=list(row_ids))
+        page = await self._ask("POST", "/v1/backup/rows/query", api.BackupPage, query)
+        return [SealedRow(row.row_id, row.counter, row.blob) for row in page.rows]
+
+    async def drop_backup(self, below: int) -> None:
+        """Remove the rows of the backup versions below `below`."""
+        await self._call("DELETE", f"/v1/backup/rows?below={below}")
+
+    async def backup_use(self) -> api.BackupUse:
+        """What the backup takes, and may take."""
+        return await self._ask("GET", "/v1/backup/use", api.BackupUse)
 
     async def devices(self) -> list[api.DeviceInfo]:
         """The account's devices as the server shows them: names and times are the server's word."""

@@ -1,0 +1,296 @@
+"""History on a new device: keys come back from the backup, newest first, each proven before it is used.
+
+The order is that of the writers' indexes, from their ends. What a chat's rows already wait for goes first. An index
+says what must be there: what the server withholds is counted and told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from typing import Final
+
+from mensajeria.client.api import HistoryRestored, RestoreProgress
+from mensajeria.client.core.backoff import Backoff
+from mensajeria.client.engine.account_keys import RESTORE_WANTED, newest_version, sealers
+from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
+from mensajeria.client.engine.directory import Directory
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.restoring import Found, Restored, restore_sessions
+from mensajeria.client.errors import ClientError
+from mensajeria.client.store import Tx
+from mensajeria.crypto.backup import BackupRowError, BackupSealer, SealedRow
+from mensajeria.protocol import limits
+from mensajeria.protocol.ids import ChatId, SessionId, Uid
+from mensajeria.protocol.records_backup import PAGE_ENTRIES, SESSION_ROW, IndexEntry, SettingRecord
+
+_log = logging.getLogger(__name__)
+FIRST: Final = 2000
+"""Keys that are fetched before the chats' logs, so that most rows open at once and nobody sees them wait."""
+_STORE_SLICE: Final = 100
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a restore has come to."""
+
+    restored: int = 0
+    missing: int = 0
+    refused: int = 0
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """Rows of one version that are still to be fetched, newest first."""
+
+    sealer: BackupSealer
+    sessions: dict[bytes, int] = field(default_factory=dict)
+    settings: dict[bytes, int] = field(default_factory=dict)
+
+
+class History:
+    """Restores once after the device was added, and looks up single sessions whenever rows wait for them."""
+
+    def __init__(self, context: Context, directory: Directory) -> None:
+        self._context = context
+        self._directory = directory
+        self._wanted: list[_Wanted] | None = None
+        self._tally = _Tally()
+
+    async def begin(self) -> None:
+        """Before a new device fetches its logs: the newest keys. What fails is tried again by `run`."""
+        self._wanted, self._tally = None, _Tally()
+        if not await self._is_wanted():
+            self._context.history_settled.set()
+            return
+        self._context.history_settled.clear()
+        try:
+            await self._work(FIRST)
+        except ClientError as error:
+            _log.info("the history waits: %s", error.code)
+
+    async def run(self) -> None:
+        """Beside a connection: the rest."""
+        backoff = Backoff()
+        while await self._is_wanted():
+            try:
+                await self._work(None)
+            except ClientError as error:
+                _log.info("the history waits: %s", error.code)
+                await asyncio.sleep(backoff.next_delay(self._context.chance()))
+                continue
+            await self._finish()
+        self._context.history_settled.set()
+        self._context.ladder_due.set()
+
+    async def look_up(self, sessions: Sequence[tuple[ChatId, SessionId]]) -> int:
+        """Fetch these sessions' keys if the backup has them; how many came. Raises RefusedError, NetworkError."""
+        found = 0
+        left = list(dict.fromkeys(sessions))
+        for sealer in await self._sealers():
+            ids = {sealer.session_id(chat_id, session_id): (chat_id, session_id) for chat_id, session_id in left}
+            came: set[bytes] = set()
+            for part in _parts(list(ids)):
+                result, _ = await self._sessions(sealer, dict.fromkeys(part, 0))
+                came |= result.row_ids
+                found += result.restored
+            left = [session for row_id, session in ids.items() if row_id not in came]
+            if not left:
+                break
+        return found
+
+    # --- the whole of it ---
+
+    async def _is_wanted(self) -> bool:
+        return await self._context.store.read(lambda tx: tx.meta.get(RESTORE_WANTED) is not None)
+
+    async def _sealers(self) -> tuple[BackupSealer, ...]:
+        return await self._context.store.read(lambda tx: sealers(tx, self._context.me))
+
+    async def _work(self, most: int | None) -> None:
+        """Fetch up to `most` keys."""
+        if self._wanted is None:
+            self._wanted = await self._plan()
+        for wanted in self._wanted:
+            await self._restore_settings(wanted)
+        left = self._tally.total - self._tally.done if most is None else most
+        for wanted in self._wanted:
+            while wanted.sessions and left > 0:
+                part = dict(list(wanted.sessions.items())[: limits.BACKUP_BATCH_MAX])
+                for row_id in await self._waited_for(wanted):
+                    part[row_id] = wanted.sessions[row_id]
+                part = dict(list(part.items())[-limits.BACKUP_BATCH_MAX :])
+                result, missing = await self._sessions(wanted.sealer, part)
+                self._count(result, missing)
+                for row_id in part:
+                    del wanted.sessions[row_id]
+                self._tally.done += len(part)
+                left -= len(part)
+                self._context.emitter.emit(RestoreProgress(self._tally.done, self._tally.total))
+
+    def _count(self, result: Restored, missing: int) -> None:
+        self._tally.restored += result.restored
+        self._tally.refused += result.refused
+        self._tally.missing += missing
+
+    async def _waited_for(self, wanted: _Wanted) -> list[bytes]:
+        """Rows that chats wait for at this moment, of the newest chats."""
+        waiting = await self._context.store.read(lambda tx: tx.backup.waiting(limits.BACKUP_BATCH_MAX))
+        ids = [wanted.sealer.session_id(chat_id, session_id) for chat_id, session_id in waiting]
+        return [row_id for row_id in ids if row_id in wanted.sessions]
+
+    async def _finish(self) -> None:
+        tally = self._tally
+
+        def step(tx: Tx, out: Outcome) -> None:
+            now = self._context.me.clock.now_ms()
+            tx.meta.remove(RESTORE_WANTED)
+            if tally.missing:
+                out.warn(tx, "backup_incomplete", now, count=str(tally.missing))
+            if tally.refused:
+                out.warn(tx, "backup_tampered", now, count=str(tally.refused))
+            out.events.append(HistoryRestored(tally.restored, tally.missing, tally.refused))
+
+        await self._context.commit(step)
+        self._context.backup_due.set()
+
+    # --- what must be there ---
+
+    async def _plan(self) -> list[_Wanted]:
+        """Read the indexes of every device that the account has or had."""
+        plan = []
+        newest, writers = await self._context.store.read(
+            lambda tx: (newest_version(tx, self._context.me), self._writers(tx))
+        )
+        for sealer in await self._sealers():
+            wanted = _Wanted(sealer)
+            for entry in await self._index(sealer, writers):
+                if entry.kind == SESSION_ROW:
+                    _note(wanted.sessions, entry)
+                elif sealer.n == newest:  # who was removed has the older keys, and could have written what it likes
+                    _note(wanted.settings, entry)
+            plan.append(wanted)
+
+        def forget_known(tx: Tx) -> None:
+            for wanted in plan:
+                for row_id, counter in list(wanted.sessions.items()):
+                    if tx.backup.known(wanted.sealer.n, row_id) >= counter:
+                        del wanted.sessions[row_id]
+
+        await self._context.store.read(forget_known)
+        self._tally.total = sum(len(wanted.sessions) for wanted in plan)
+        return plan
+
+    def _writers(self, tx: Tx) -> list[bytes]:
+        newest = self._context.me.verified(tx).list
+        return [*(device.did for device in newest.devices), *(device.did for device in newest.former)]
+
+    async def _index(self, sealer: BackupSealer, writers: Sequence[bytes]) -> list[IndexEntry]:
+        """Every writer's entries, each from its end, taken in turns."""
+        heads = {sealer.head_id(did): did for did in writers}
+        indexes = []
+        for row in await self._fetch(sealer, list(heads)):
+            if row.row_id not in heads:
+                continue
+            did = heads[row.row_id]
+            try:
+                count = sealer.open_head(row, did).entries
+            except BackupRowError:
+                self._tally.refused += 1
+                continue
+            indexes.append((await self._pages(sealer, did, count))[::-1])
+        turns = chain.from_iterable(zip_longest(*indexes))
+        return [entry for entry in turns if entry is not None]
+
+    async def _pages(self, sealer: BackupSealer, did: bytes, count: int) -> list[IndexEntry]:
+        ids = {sealer.page_id(did, page): page for page in range(-(-count // PAGE_ENTRIES))}
+        pages: dict[int, tuple[IndexEntry, ...]] = {}
+        for row in await self._fetch(sealer, list(ids)):
+            if row.row_id in ids:
+                try:
+                    pages[ids[row.row_id]] = sealer.open_page(row, did, ids[row.row_id]).entries
+                except BackupRowError:
+                    self._tally.refused += 1
+        entries = [entry for page in sorted(pages) for entry in pages[page]]
+        self._tally.missing += max(0, count - len(entries))
+        return entries
+
+    async def _fetch(self, sealer: BackupSealer, row_ids: Sequence[bytes]) -> list[SealedRow]:
+        rows: list[SealedRow] = []
+        for part in _parts(row_ids):
+            rows += await self._context.rest.find_backup(sealer.n, part)
+        return rows
+
+    # --- rows ---
+
+    async def _restore_settings(self, wanted: _Wanted) -> None:
+        asked, wanted.settings = wanted.settings, {}
+        if not asked:
+            return
+        opened: list[SettingRecord] = []
+        for row in await self._fetch(wanted.sealer, list(asked)):
+            if row.row_id not in asked or row.counter < asked[row.row_id]:
+                continue
+            try:
+                opened.append(wanted.sealer.open_setting(row))
+            except BackupRowError:
+                self._tally.refused += 1
+            del asked[row.row_id]
+        self._tally.missing += len(asked)
+
+        def take(tx: Tx, out: Outcome) -> None:
+            for setting in opened:
+                self._context.settings.take(tx, out, setting, saved_n=wanted.sealer.n)
+
+        await self._context.commit(take)
+
+    async def _sessions(self, sealer: BackupSealer, asked: dict[bytes, int]) -> tuple[Restored, int]:
+        """Fetch rows, prove and store what they hold; how many were not there in the version the index names."""
+        found, refused = [], 0
+        for row in await self._context.rest.find_backup(sealer.n, list(asked)):
+            if row.row_id not in asked or row.counter < asked[row.row_id]:
+                continue
+            try:
+                found.append(Found(row.row_id, row.counter, sealer.open_session(row)))
+            except BackupRowError:
+                refused += 1
+        missing = len(asked) - len(found) - refused
+        result = Restored(refused=refused)
+        await self._learn(found)
+        for start in range(0, len(found), _STORE_SLICE):
+            part = found[start : start + _STORE_SLICE]
+
+            def step(tx: Tx, out: Outcome) -> None:
+                restore_sessions(tx, out, self._context, sealer.n, part, result)  # noqa: B023 - run at once
+
+            await self._context.commit(step)
+            await asyncio.sleep(SLICE_PAUSE_S)
+        return result, missing
+
+    async def _learn(self, found: Iterable[Found]) -> None:
+        """Fetch the device lists that the bindings have to be judged by. Who is gone cannot be judged."""
+        needed: dict[bytes, int] = {}
+        for one in found:
+            binding = one.opened.binding
+            needed[binding.uid] = max(needed.get(binding.uid, 0), binding.dl_ver)
+
+        def old(tx: Tx) -> list[Uid]:
+            lists = {uid: list_of(tx, uid) for uid in needed}
+            return [Uid(uid) for uid, known in lists.items() if known is None or known.ver < needed[uid]]
+
+        await self._directory.refresh_all(await self._context.store.read(old))
+
+
+def _note(wanted: dict[bytes, int], entry: IndexEntry) -> None:
+    wanted[entry.row_id] = max(wanted.get(entry.row_id, -1), entry.counter)
+
+
+def _parts(row_ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    for start in range(0, len(row_ids), limits.BACKUP_BATCH_MAX):
+        yield row_ids[start : start + limits.BACKUP_BATCH_MAX]
