@@ -276,3 +276,18 @@ async def test_a_download_that_is_cancelled_goes_on_where_it_was(register: Regis
     first = await until(progress, lambda event: isinstance(event, TransferProgress))
     assert isinstance(first, TransferProgress)
     assert first.transfer.done >= had
+
+
+async def test_the_sweep_takes_no_copy_that_is_being_made(register: Register, tmp_path: Path) -> None:
+    ana = await register("ana")
+    note = await ana.direct_chat("ana")
+    original = tmp_path / "nota.bin"
+    original.write_bytes(os.urandom(200_000))
+    uploads = ana._engine.uploads
+    sending = [asyncio.create_task(note.send_file(original)) for _ in range(20)]
+    while not all(task.done() for task in sending):
+        await uploads.sweep()
+        await asyncio.sleep(0)
+    for task in sending:
+        await ana.wait_sent((await task).mid)
+    assert [m.state async for m in note.history()].count(MessageState.FAILED) == 0

@@ -88,7 +88,9 @@ class Downloads:
 
     async def _save(self, chat_id: ChatId, mid: Mid, body: FileBody, stage: str | None, to: Path) -> Path:
         if stage is not None:
-            return await self._open(chat_id, self._context.folder / staging.FOLDER / stage, body, to)
+            copy = self._context.folder / staging.FOLDER / stage
+            if await asyncio.to_thread(copy.exists):  # it goes when the message is acked
+                return await self._open(chat_id, copy, body, to)
         part = await asyncio.to_thread(saving.part_of, self._context.folder, body)
         have = await asyncio.to_thread(saving.part_size, part, body)
         await asyncio.to_thread(saving.check_room, part, have, body, to)

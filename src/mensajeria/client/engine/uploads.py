@@ -52,6 +52,8 @@ class Uploads:
         self._transfers = transfers
         self._making: set[str] = set()
         """Copies that are being made: the store does not know of them yet."""
+        self._sweeping = asyncio.Lock()
+        """Held while the folder is looked through: a copy that begins then would be taken for a forgotten one."""
 
     # --- what a person does ---
 
@@ -60,7 +62,8 @@ class Uploads:
         _check_caption(caption)
         await self._context.store.read(lambda tx: self._check(tx, chat_id))
         mid, stage, folder = Mid(random16()), stage_name(), self._context.folder
-        self._making.add(stage)
+        async with self._sweeping:
+            self._making.add(stage)
         try:
             staged = await asyncio.to_thread(stage_file, folder, stage, path, as_image=as_image)
             body = encode(_body(staged, caption))
@@ -145,8 +148,10 @@ class Uploads:
 
     async def sweep(self) -> None:
         """Remove the copies that nobody needs."""
-        needed = await self._context.store.read(lambda tx: tx.uploads.stages())
-        await asyncio.to_thread(sweep, self._context.folder, needed | self._making)
+        async with self._sweeping:
+            making = frozenset(self._making)  # first: what leaves this set is in the store by then
+            needed = await self._context.store.read(lambda tx: tx.uploads.stages())
+            await asyncio.to_thread(sweep, self._context.folder, needed | making)
 
     async def _delete_unwanted(self) -> None:
         """Files of messages that were deleted for all."""
