@@ -134,6 +134,70 @@ async def test_two_views_are_proven_by_one_message(stage: Stage) -> None:
         assert one.root != two.root
 
 
+async def test_two_views_are_told_by_a_code(stage: Stage) -> None:
+    """Two people who meet compare their logs too, without a message."""
+    ana, bruno = await stage.pair()
+    await level(ana, bruno)
+    common = leaves_of(stage.evil)
+    await stage.evil.server.db.write(
+        lambda c: append_leaf(c, label=b"n" * 32, ver=1, value_hash=b"v" * 32, now_ms=now_ms())
+    )
+    stage.evil.rule = OtherLog(stage.evil, added(common, b"m" * 32), only=bruno.uid)
+    await level(bruno)
+    code = await bruno.client.security.code()
+    await ana.client.security.check("bruno", code)
+    assert ana.warnings() == []
+    await level(ana)
+    await ana.client.security.check("bruno", code)
+    await ana.warned(core.FORKED)
+
+
+async def test_of_a_log_too_large_to_copy_proofs_are_asked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "MIRROR_MAX", 2)
+    ana = await stage.open("ana")
+    await ana.change(lambda tx: tx.key_log.cut(0))
+    await stage.evil.server.db.write(
+        lambda c: append_leaf(c, label=b"n" * 32, ver=1, value_hash=b"v" * 32, now_ms=now_ms())
+    )
+    await level(ana)
+    assert await ana.read(lambda tx: tx.key_log.size()) == 0
+    assert (await ana.client._engine.directory.by_handle("bruno")).handle == "bruno"
+    stage.evil.rule = OtherLog(stage.evil, added(leaves_of(stage.evil)[:-1], b"m" * 32, ver=7) * 2)
+    assert not await ana.client.security.look_at_log()
+    await ana.warned(core.REWRITTEN)
+    stage.evil.rule = Rule()
+    await stage.evil.server.db.write(
+        lambda c: append_leaf(c, label=b"o" * 32, ver=1, value_hash=b"v" * 32, now_ms=now_ms())
+    )
+    real = leaves_of(stage.evil)
+    stage.evil.rule = OtherLog(stage.evil, [*real[1:], real[0]])  # a proof of the real log is no proof of this one
+    assert not await ana.client.security.look_at_log()
+    stage.evil.rule = Rule()
+    await level(ana)
+
+
+class OtherPlace(Rule):
+    """Answers the newest leaf of a name with one that says something else."""
+
+    def __init__(self, leaf: bytes) -> None:
+        self._leaf = leaf
+
+    def rest(self, to: bytes | None, method: str, path: str, answer: Json) -> Json:
+        if "/transparency/labels/" in path:
+            return {**answer, "leaf": b64(self._leaf)}
+        return super().rest(to, method, path, answer)
+
+
+async def test_a_leaf_without_a_proof_counts_for_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "MIRROR_MAX", 2)
+    ana = await stage.open("ana")
+    await level(ana)
+    label = handle_label(stage.evil.server.facts.server_id, "bruno")
+    stage.evil.rule = OtherPlace(added([], label, value_hash=handle_value(b"e" * 16))[0])
+    with pytest.raises(SecurityError, match="handle_remapped"):
+        await ana.client._engine.directory.by_handle("bruno")
+
+
 async def test_leaves_hidden_from_one_are_proven_by_the_other_s_head(stage: Stage) -> None:
     """Bruno is kept at an old state with ever new signatures."""
     ana, bruno = await stage.pair()

@@ -11,6 +11,7 @@ from mensajeria.client.api import ContactSecurity, SecurityEntry, Verification, 
 from mensajeria.client.audit import AuditFile, AuditReport, audit
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.gossip import is_same_log, newest_root
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.trust import mark_verified, number_with, security_of, timeline, unverify
 from mensajeria.client.errors import ClientError, InputError, SecurityError
@@ -64,7 +65,10 @@ class Security:
         def make(tx: Tx) -> VerificationCode:
             me = self._context.me
             own = me.contact(tx)
-            return VerificationCode(server_id=me.server_id, uid=me.uid, idfp=own.idfp, nonce=os.urandom(16))
+            size, root = newest_root(tx)
+            return VerificationCode(
+                server_id=me.server_id, uid=me.uid, idfp=own.idfp, nonce=os.urandom(16), size=size, root=root
+            )
 
         return code_text(await self._context.store.read(make))
 
@@ -79,15 +83,18 @@ class Security:
 
         def step(tx: Tx, out: Outcome) -> VerificationMethod:
             contact = self._known(tx, uid)
-            method = self._compare(tx, contact, text)
+            method, code = self._compare(tx, contact, text)
             mark_verified(tx, out, self._context.me, uid, contact.idfp, method)
+            if code is not None and not is_same_log(tx, code.size, code.root):
+                out.warn(tx, "key_log_forked", self._context.me.clock.now_ms(), None, handle=contact.handle)
             return method
 
         method = await self._context.commit(step)
         await self._wake(uid)
         return method
 
-    def _compare(self, tx: Tx, contact: Contact, text: str) -> VerificationMethod:
+    def _compare(self, tx: Tx, contact: Contact, text: str) -> tuple[VerificationMethod, VerificationCode | None]:
+        code = None
         if text.strip().startswith(CODE_PREFIX):
             try:
                 code = parse_code(text)
@@ -105,7 +112,7 @@ class Security:
             method = VerificationMethod.NUMBER
         if not same:
             raise SecurityError("verification_mismatch", params={"handle": contact.handle})
-        return method
+        return method, code
 
     async def withdraw(self, username: str) -> bool:
         """The person is not taken for verified any more; whether they were."""

@@ -32,6 +32,21 @@ def to_tell(tx: Tx, chat_id: ChatId) -> LogHead | None:
     return LogHead(head.size, head.root)
 
 
+def newest_root(tx: Tx) -> tuple[int, bytes]:
+    """Size and root of the newest verified head; zero and nothing when there is none."""
+    known = tx.key_log.head()
+    if known is None:
+        return 0, b""
+    head = decode_record(TreeHead, known[0].body)
+    return (head.size, head.root) if head.size else (0, b"")
+
+
+def is_same_log(tx: Tx, size: int, root: bytes) -> bool:
+    """Whether the own mirror agrees with what somebody has shown; True where it does not reach that far."""
+    mine = tx.key_log.root_at(size) if size else None
+    return mine is None or mine == root
+
+
 def note_told(tx: Tx, out: Outcome, inner: MessageInner) -> None:
     """An author's message says what log they see. What does not fit, or is not here yet, is looked into."""
     if inner.kt is None or inner.kt.size == 0:
