@@ -39,6 +39,7 @@ COMMANDS = (
     "delete",
     "timer",
     "chats",
+    "group",
     "desktop",
     "demo",
     "admin",

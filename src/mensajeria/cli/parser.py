@@ -153,6 +153,8 @@ def _server_commands(builder: Builder) -> None:
 
 
 def _message_commands(builder: Builder) -> None:
+    from mensajeria.cli.parser_groups import add_group_command  # noqa: PLC0415
+
     send = builder.command("send", "send")
     builder.profile(send)
     builder.option(send, "--to", required=True, metavar="USER_OR_CHAT")
@@ -187,6 +189,7 @@ def _message_commands(builder: Builder) -> None:
     builder.json(history)
     _change_commands(builder)
     _chats_command(builder)
+    add_group_command(builder)
     _verify_command(builder)
     _audit_command(builder)
 

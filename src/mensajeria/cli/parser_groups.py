@@ -1,0 +1,35 @@
+"""The arguments of `mensajeria group`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mensajeria.cli.parser import Builder, Parser
+
+ACTIONS: Final = ("create", "members", "add", "remove", "leave", "role", "rename", "recreate")
+
+
+def add_group_command(builder: Builder) -> None:
+    """`group` and what it can do."""
+    group = builder.command("group", "group")
+    actions = builder.family(group, "action", "group", ACTIONS)
+    for name, parser in actions.items():
+        builder.profile(parser)
+        builder.waiting(parser)
+        builder.json(parser)
+        if name != "create":
+            builder.option(parser, "group", metavar="GROUP", key="group_group")
+    builder.option(actions["create"], "name", metavar="NAME", key="group_name")
+    _people(builder, actions["create"], "*")
+    _people(builder, actions["add"], "+")
+    for name in ("remove", "role"):
+        builder.option(actions[name], "user", metavar="USER", key="group_user")
+    builder.option(actions["role"], "role", choices=("owner", "admin", "member"), key="group_new_role")
+    builder.option(actions["rename"], "name", metavar="NAME", key="group_name")
+    for name in ("create", "rename"):
+        builder.option(actions[name], "--description", metavar="TEXT", key="group_description")
+
+
+def _people(builder: Builder, parser: Parser, count: str) -> None:
+    builder.option(parser, "users", nargs=count, metavar="USER", key="group_users")
