@@ -161,7 +161,9 @@ class RowReader:
         except MalformedError:
             self._tampered(tx, out, row, MessageCause.MALFORMED)
             return
-        if not self._is_own_unacked(tx, out, row, outer):
+        if outer.chat_id != chat_id:
+            self._tampered(tx, out, row, MessageCause.WRONG_CHAT)
+        elif not self._is_own_unacked(tx, out, row, outer):
             self._open(tx, out, row, outer)
 
     def _is_own_unacked(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter) -> bool:

@@ -244,9 +244,9 @@ class RestApi:
         request = api.GroupRequest(create=api.SignedModel(body=signed.body, sig=signed.sig))
         return await self._ask("POST", "/v1/chats", api.MemberEventStored, request)
 
-    async def append_member_event(self, chat_id: bytes, signed: Signed) -> api.MemberEventStored:
+    async def append_member_event(self, chat_id: bytes, event: Signed) -> api.MemberEventStored:
         """Append the next event of a chat's chain; event_conflict when another one came first."""
-        request = api.MemberEventRequest(event=api.SignedModel(body=signed.body, sig=signed.sig))
+        request = api.MemberEventRequest(event=api.SignedModel(body=event.body, sig=event.sig))
         return await self._ask("POST", f"/v1/chats/{b64(chat_id)}/events", api.MemberEventStored, request)
 
     async def member_events(self, chat_id: bytes, after: int) -> AsyncIterator[list[api.StoredMemberEvent]]:

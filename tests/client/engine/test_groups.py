@@ -1,0 +1,322 @@
+"""Groups without a server: keys for everybody who is in, names, forks, what comes late, what is left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarning
+from mensajeria.client.engine.acks import read_by_member
+from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.people import Served, new_contact
+from mensajeria.client.engine.sealing import Plan
+from mensajeria.client.store import Tx
+from mensajeria.client.store.contacts import NOBODY
+from mensajeria.client.store.values import Halt, NewMessage
+from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.group_profile import new_profile_key, seal_profile
+from mensajeria.crypto.recovery import RecoveryCode
+from mensajeria.crypto.root import AccountRoot
+from mensajeria.crypto.sender import decode_room_key
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.devices import verify_device_list
+from mensajeria.protocol.encoding import encode
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.frames import EventKind
+from mensajeria.protocol.ids import Idfp, Mid, Uid
+from mensajeria.protocol.records_groups import GroupProfile
+from tests.client.engine.circle import GroupDesk, Log, member, seated, show, signed_in
+from tests.client.engine.test_rows_and_sealing import bodies, give_key, queue, write
+from tests.client.engine.world import NOW, Somebody
+
+
+@pytest.fixture(scope="session")
+def trio() -> tuple[Somebody, Somebody, Somebody]:
+    return Somebody.make("ana"), Somebody.make("bruno"), Somebody.make("carla")
+
+
+@pytest.fixture
+def log(trio: tuple[Somebody, Somebody, Somebody]) -> Log:
+    return Log.create(*trio)
+
+
+@pytest.fixture
+async def desks(
+    trio: tuple[Somebody, Somebody, Somebody], log: Log, tmp_path: Path
+) -> AsyncIterator[tuple[GroupDesk, GroupDesk, GroupDesk]]:
+    async with AsyncExitStack() as stack:
+        opened = [
+            await stack.enter_async_context(seated(who, [one for one in trio if one is not who], log, tmp_path))
+            for who in trio
+        ]
+        yield opened[0], opened[1], opened[2]
+
+
+Desks = tuple[GroupDesk, GroupDesk, GroupDesk]
+
+
+async def plan(desk: GroupDesk, log: Log, *texts: str, unusable: frozenset[Uid] = frozenset()) -> Plan:
+    def step(tx: Tx, out: Outcome) -> Plan:
+        queue(tx, desk, log.chat_id, texts)
+        return desk.sealer.plan(tx, out, log.chat_id, 100, unusable)
+
+    return await desk.do(step)
+
+
+async def places(desk: GroupDesk, log: Log) -> list[Cause]:
+    page = await desk.store.read(lambda tx: tx.messages.page(log.chat_id))
+    return [message.cause for message in page.messages if message.cause is not None]
+
+
+async def test_a_key_goes_to_every_device_of_every_member(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    found = await plan(ana, log, "hola")
+    assert {letter.did for letter in found.letters} == {bruno.me.did, carla.me.did}
+    assert not found.ready
+
+
+async def test_a_member_of_another_identity_is_left_out_once_and_told(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    other = replace(carla.who.contact, idfp=Idfp(os.urandom(32)))
+    await ana.store.run(lambda tx: tx.contacts.put(other))
+    items, keys = await write(ana, log.chat_id, "uno")
+    assert len(keys) == 1
+    await write(ana, log.chat_id, "dos")
+    assert len(items) == 1
+    assert await places(ana, log) == [Cause.MEMBER_SKIPPED]
+    shares = await ana.store.read(lambda tx: tx.outbound.shares(items[0].sealed.session_id))  # type: ignore[union-attr]
+    assert set(shares) == {bruno.me.did}
+
+
+async def test_a_member_whose_list_cannot_be_had_keeps_nobody_waiting(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    await ana.store.run(lambda tx: tx.contacts.announce(carla.me.uid, 9))
+    assert (await plan(ana, log, "uno")).lists == (carla.me.uid,)
+    found = await plan(ana, log, unusable=frozenset({carla.me.uid}))
+    assert {letter.did for letter in found.letters} == {bruno.me.did}
+
+
+async def test_a_removal_changes_the_session_and_whom_it_goes_to(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    before, _ = await write(bruno, log.chat_id, "antes")
+    row = log.put(log.next(ana.who, "remove", who=carla.who.uid))
+    await show(bruno, row)
+    found = await plan(bruno, log, "después")
+    assert {letter.did for letter in found.letters} == {ana.me.did}
+    assert {letter.session_id for letter in found.letters} != {item.sealed.session_id for item in before if item.sealed}
+    assert await places(bruno, log) == [Cause.MEMBER_REMOVED]
+
+
+async def test_what_a_removed_member_had_queued_fails_and_says_why(desks: Desks, log: Log) -> None:
+    ana, _, carla = desks
+    await plan(carla, log, "ya no")
+    await show(carla, log.put(log.next(ana.who, "remove", who=carla.who.uid)))
+    found = await plan(carla, log)
+    assert found == Plan()
+    page = await carla.store.read(lambda tx: tx.messages.page(log.chat_id))
+    assert [(m.state, m.error) for m in page.messages if m.outgoing] == [(MessageState.FAILED, Code.UNKNOWN_CHAT)]
+
+
+async def test_everybody_reads_what_one_writes(desks: Desks, log: Log) -> None:
+    ana, *others = desks
+    items, keys = await write(ana, log.chat_id, "a todos")
+    row = log.row(EventKind.MESSAGE, bodies(items)[0])
+    for desk in others:
+        await give_key(desk, ana, keys[0])
+        await show(desk, row)
+        page = await desk.store.read(lambda tx: tx.messages.page(log.chat_id))
+        assert [(m.sender.handle, m.text) for m in page.messages] == [("ana", "a todos")]
+
+
+async def test_what_cannot_be_read_names_nobody(desks: Desks, log: Log) -> None:
+    ana, bruno, _ = desks
+    items, _ = await write(ana, log.chat_id, "sin clave")
+    await show(bruno, log.row(EventKind.MESSAGE, bodies(items)[0]))
+    page = await bruno.store.read(lambda tx: tx.messages.page(log.chat_id))
+    assert [(m.cause, m.sender.uid, m.sender.handle) for m in page.messages] == [(Cause.WAITING, NOBODY, "")]
+
+
+async def test_a_message_that_a_removal_overtook_is_folded_and_not_counted(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    items, keys = await write(carla, log.chat_id, "por fin", "me voy")
+    early = log.row(EventKind.MESSAGE, bodies(items)[0])
+    cut = log.put(log.next(ana.who, "remove", who=carla.who.uid))
+    late = log.row(EventKind.MESSAGE, bodies(items)[1])
+    await give_key(bruno, carla, keys[0])
+    await show(bruno, early, cut, late)
+    page = await bruno.store.read(lambda tx: tx.messages.page(log.chat_id))
+    assert [(m.text, m.late) for m in page.messages if m.kind is MessageKind.TEXT] == [
+        ("por fin", False), ("me voy", True),
+    ]  # fmt: skip
+    chat = await bruno.store.read(lambda tx: tx.chats.get(log.chat_id))
+    assert chat is not None
+    assert chat.unread == 1
+
+
+async def test_a_message_under_a_head_that_is_not_known_waits_and_the_events_are_asked_for(
+    desks: Desks, log: Log
+) -> None:
+    ana, bruno, _ = desks
+    renamed = log.put(log.next(ana.who, "timer", timer_s=3600))
+    await show(ana, renamed)
+    items, keys = await write(ana, log.chat_id, "con reloj")
+    await give_key(bruno, ana, keys[0])
+    row = log.row(EventKind.MESSAGE, bodies(items)[0])
+    out = await show(bruno, row)
+    assert out.wanted_chains == {log.chat_id}
+
+    def learn(tx: Tx, out: Outcome) -> None:
+        bruno.rows.learn(tx, out, log.chat_id, signed_in(renamed), renamed.seq)
+        bruno.rows.reopen_held(tx, out, log.chat_id)
+
+    await bruno.do(learn)
+    page = await bruno.store.read(lambda tx: tx.messages.page(log.chat_id))
+    assert [m.text for m in page.messages] == ["con reloj"]
+
+
+async def test_an_event_of_somebody_unknown_waits_for_their_list(
+    trio: tuple[Somebody, Somebody, Somebody], tmp_path: Path
+) -> None:
+    ana, bruno, carla = trio
+    log = Log.create(ana, bruno, carla, roles={"carla": "admin"})
+    async with seated(bruno, [ana], log, tmp_path) as desk:
+        row = log.put(log.next(carla, "timer", timer_s=60))
+        out = await show(desk, row)
+        assert carla.uid in out.wanted_lists
+        assert await places(desk, log) == []
+
+        def meet(tx: Tx, out: Outcome) -> None:
+            tx.contacts.put(carla.contact)
+            desk.rows.reopen_held(tx, out, log.chat_id)
+
+        await desk.do(meet)
+        assert await places(desk, log) == [Cause.TIMER_CHANGED]
+
+
+async def test_a_backdated_event_of_a_cut_off_device_has_no_effect(
+    trio: tuple[Somebody, Somebody, Somebody], tmp_path: Path
+) -> None:
+    """The floor that a `device` event sets holds for whatever its author's old device signs under an older list."""
+    _, bruno, eva = trio
+    uid = os.urandom(16)
+    identity, old, new = AccountRoot.generate().identity(uid, RecoveryCode.generate().public), *_two_devices(uid)
+    lists = [identity.first_list("dora", old.card(identity.idfp, NOW), NOW)]
+    known = verify_device_list(lists[0], identity.record, uid=uid)
+    dora = Somebody("dora", old, new_contact(known, Served(uid, identity.record, lists[0]), NOW))
+    lists.append(identity.add_device(known, new.card(identity.idfp, NOW), NOW))
+    lists.append(identity.remove_device(verify_device_list(lists[1], identity.record, uid=uid), old.did, NOW))
+    newest = verify_device_list(lists[2], identity.record, uid=uid)
+    contact = new_contact(newest, Served(uid, identity.record, lists[2]), NOW)
+    log = Log.create(dora, bruno)
+    async with seated(bruno, [replace(dora, contact=contact)], log, tmp_path) as desk:
+        await show(desk, log.put(log.next(replace(dora, device=new), "device", who=uid, dl_ver=3)))
+        backdated = log.next(dora, "add", members=(member(eva),), dl_ver=1)
+        await show(desk, log.row(EventKind.MEMBER, encode(backdated)))
+        members = await desk.store.read(lambda tx: desk.memberships.members(tx, log.chat_id))
+        assert set(members) == {Uid(uid), bruno.uid}
+
+
+def _two_devices(uid: bytes) -> tuple[DeviceKeys, DeviceKeys]:
+    return DeviceKeys.create(uid), DeviceKeys.create(uid)
+
+
+async def test_a_fork_halts_the_group_and_keeps_both_events(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    twin = log.next(ana.who, "remove", who=carla.who.uid)
+    first = log.put(log.next(ana.who, "timer", timer_s=60))
+    await show(bruno, first)
+    out = await show(bruno, log.row(EventKind.MEMBER, encode(twin)))
+    assert [event.code for event in out.events if isinstance(event, SecurityWarning)] == ["group_forked"]
+    group, forks = await bruno.store.read(lambda tx: (tx.groups.get(log.chat_id), tx.groups.forks(log.chat_id)))
+    assert group is not None
+    assert (group.halted, forks) == (Halt.FORKED, ((first.body, encode(twin)),))
+    again = await show(bruno, log.row(EventKind.MEMBER, encode(twin)))
+    assert not [event for event in again.events if isinstance(event, SecurityWarning)]
+    assert await plan(bruno, log, "no sale") == Plan()
+
+
+async def test_a_chain_is_rebuilt_from_the_store_even_if_a_signer_has_another_identity_now(
+    desks: Desks, log: Log
+) -> None:
+    ana, bruno, _ = desks
+    await show(bruno, log.put(log.next(ana.who, "timer", timer_s=60)))
+    before = await bruno.store.read(lambda tx: bruno.memberships.of(tx, log.chat_id).now.head)
+    await bruno.store.run(lambda tx: tx.contacts.put(replace(ana.who.contact, idfp=Idfp(os.urandom(32)))))
+    bruno.memberships.forget()
+    assert await bruno.store.read(lambda tx: bruno.memberships.of(tx, log.chat_id).now.head) == before
+
+
+# --- names ---
+
+
+async def _name(desk: GroupDesk, log: Log) -> str:
+    group = await desk.store.read(lambda tx: tx.groups.get(log.chat_id))
+    assert group is not None
+    return group.name
+
+
+@pytest.mark.parametrize("key_first", [True, False], ids=["key first", "event first"])
+async def test_a_name_shows_when_event_and_key_are_here(desks: Desks, log: Log, *, key_first: bool) -> None:
+    ana, bruno, _ = desks
+    key = new_profile_key()
+    row = log.put(log.next(ana.who, "profile", profile_ver=1, profile=seal_profile(
+        key, log.chat_id, 1, GroupProfile(name="Excursión"))))  # fmt: skip
+
+    async def bring() -> None:
+        await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, key))
+
+    if key_first:
+        await bring()
+    await show(bruno, row)
+    if not key_first:
+        assert await _name(bruno, log) == ""
+        await bring()
+    assert await _name(bruno, log) == "Excursión"
+    found = await plan(bruno, log, "la clave va también")
+    assert {decode_room_key(letter.content).gpk for letter in found.letters} == {key.reveal()}
+
+
+async def test_a_key_from_who_is_not_in_the_group_or_a_false_one_changes_nothing(desks: Desks, log: Log) -> None:
+    ana, bruno, _ = desks
+    key = new_profile_key()
+    sealed = seal_profile(key, log.chat_id, 1, GroupProfile(name="Club"))
+    await show(bruno, log.put(log.next(ana.who, "profile", profile_ver=1, profile=sealed)))
+    stranger = Uid(os.urandom(16))
+    await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, stranger, key))
+    assert await _name(bruno, log) == ""
+    for false in [new_profile_key() for _ in range(20)] + [Secret(b"short")]:
+        await bruno.do(lambda tx, out, one=false: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, one))  # type: ignore[misc]
+    assert len(await bruno.store.read(lambda tx: tx.groups.keys(log.chat_id))) == 8
+    await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, key))
+    assert await _name(bruno, log) == "Club"
+
+
+# --- receipts ---
+
+
+async def test_a_message_is_read_when_everybody_has_read_it(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    mid = Mid(os.urandom(16))
+
+    def write_one(tx: Tx, _: Outcome) -> None:
+        tx.messages.add(
+            NewMessage(log.chat_id, mid, ana.me.uid, True, MessageKind.TEXT, MessageState.SENT, NOW, seq=2, text="?")
+        )
+
+    await ana.do(write_one)
+
+    async def state_after(uid: Uid, seq: int) -> MessageState:
+        await ana.do(lambda tx, out: read_by_member(tx, out, ana.me, log.chat_id, uid, seq))
+        found = await ana.store.read(lambda tx: tx.messages.find(log.chat_id, mid))
+        assert found is not None
+        return found.state
+
+    assert await state_after(bruno.me.uid, 2) is MessageState.SENT
+    assert await state_after(Uid(os.urandom(16)), 9) is MessageState.SENT
+    assert await state_after(carla.me.uid, 1) is MessageState.SENT
+    assert await state_after(carla.me.uid, 3) is MessageState.READ
