@@ -15,6 +15,7 @@ from mensajeria.cli.records import security_record, verification_record
 from mensajeria.cli.stopping import run_until_stopped
 from mensajeria.cli.terminal import one_line
 from mensajeria.client.api import Trust, VerificationChanged, VerificationPhase
+from mensajeria.client.qr import qr_text
 
 if TYPE_CHECKING:
     import argparse
@@ -111,8 +112,10 @@ async def _qr(client: Client, _args: argparse.Namespace, console: Console) -> No
     code = await client.security.code()
     if console.as_json:
         console.record(type="verification_code", code=code)
-    else:
-        console.line(code)
+        return
+    if sys.stdout.isatty():
+        console.line(qr_text(code))
+    console.line(code)
 
 
 async def _timeline(client: Client, args: argparse.Namespace, console: Console) -> None:
