@@ -1,4 +1,4 @@
-"""Type "timer": the disappearing messages of a direct chat (docs/decisions/0010). A group's timer is a signed event."""
+"""Type "timer": the disappearing messages of a direct chat (docs/decisions/0014). A group's timer is a signed event."""
 
 from __future__ import annotations
 
