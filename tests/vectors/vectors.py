@@ -24,7 +24,7 @@ from mensajeria.crypto.safety import safety_number
 from mensajeria.crypto.sas import Party, commitment
 from mensajeria.crypto.todevice import envelope_info
 from mensajeria.kit.secrets import Secret
-from mensajeria.protocol import frames, records
+from mensajeria.protocol import frames, records, records_messages
 from mensajeria.protocol.api import rest_key, rest_mac
 from mensajeria.protocol.auth import CheckHandle, ServerInfo, encode_auth
 from mensajeria.protocol.channel import channel_key, login_transcript
@@ -56,7 +56,7 @@ ROOT = AccountRoot(Secret(bytes(range(32))), 1)
 
 def computed() -> dict[str, str]:
     """Name -> hex or text, for everything that fixed inputs determine."""
-    return {**_encodings(), **_accounts(), **_chats(), **_channel(), **_log(), **_trust(), **_files()}
+    return {**_encodings(), **_accounts(), **_chats(), **_channel(), **_bodies(), **_log(), **_trust(), **_files()}
 
 
 def _encodings() -> dict[str, str]:
@@ -173,6 +173,19 @@ def _chats() -> dict[str, str]:
         "delete_token": token.hex(),
         "delete_hash": delete_hash(token).hex(),
     }
+
+
+def _bodies() -> dict[str, str]:
+    """Message types beside "text"."""
+    bodies = {
+        "edit": records_messages.EditBody(text="ñ"),
+        "reaction": records_messages.ReactionBody(emoji="👍🏽"),
+        "reaction.none": records_messages.ReactionBody(emoji=""),
+        "delete": records_messages.DeleteBody(session_id=SESSION, idx=7),
+        "delete.unknown": records_messages.DeleteBody(),
+        "timer": records_messages.TimerBody(seconds=604_800),
+    }
+    return {f"body.{name}": encode(body).hex() for name, body in bodies.items()}
 
 
 def _channel() -> dict[str, str]:
