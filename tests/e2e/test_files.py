@@ -24,6 +24,7 @@ from mensajeria.client.api import (
 )
 from mensajeria.client.engine import uploads
 from mensajeria.client.errors import InputError, MessageFailedError
+from mensajeria.client.transfer import staging
 from tests.e2e.conftest import PASSWORDS, Register, ServerProcess
 from tests.e2e.helpers import befriend, eventually, last_message, until
 from tests.e2e.test_groups import group_of, three
@@ -288,7 +289,7 @@ async def test_the_sweep_takes_no_copy_that_is_being_made(
     note = await ana.direct_chat("ana")
     original = tmp_path / "nota.bin"
     original.write_bytes(os.urandom(200_000))
-    sweep = uploads.sweep
+    sweep = staging.sweep
 
     def slow(profile: Path, needed: frozenset[str]) -> None:
         time.sleep(0.05)
