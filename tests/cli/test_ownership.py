@@ -95,7 +95,18 @@ def test_invites_by_members(tmp_path: Path) -> None:
         register(server, "ana", tmp_path / "ana", "--invite", first["token"])
 
         [made] = lines(mensajeria("invite", "create", "--uses", "2", *ana))
-        register(server, "bruno", tmp_path / "bruno", "--invite", made["token"])
+        link = (
+            "register",
+            "--username",
+            "bruno",
+            "--invite",
+            made["link"],
+            "--profile",
+            str(tmp_path / "bruno"),
+            "--json",
+        )
+        [account] = lines(mensajeria(*link))
+        assert account["server"] == server.url
         [row] = lines(mensajeria("invite", "list", *ana))
         assert (row["uses_left"], row["joined"], row["state"]) == (1, ["bruno"], "valid")
         assert lines(mensajeria("invite", "revoke", str(made["id"]), *ana)) == [{"type": "revoked", "id": made["id"]}]

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from mensajeria.client.core import keylog as core
 from mensajeria.client.core.keylog import Frontier, LogViolationError, Newest
 from mensajeria.kit.merkle import leaf_hash
-from mensajeria.protocol.encoding import MalformedError
 from mensajeria.protocol.records import Signed, TreeHead
-from mensajeria.protocol.transparency import decode_leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +63,14 @@ class Walk:
         """The next leaf."""
         index = self.size
         try:
-            leaf = decode_leaf(encoded)
-        except MalformedError:
-            self._violated(core.FORGED, f"leaf {index} is malformed")
-        else:
-            self._judge(index, leaf.label, encoded)
+            leaf = core.read_leaf(encoded)
+            known = self._newest.get(leaf.label)
             self._newest[leaf.label] = Newest(index, leaf.ver, leaf.value_hash)
-        self._frontier.push(leaf_hash(encoded))
-        self._compare()
-
-    def _judge(self, index: int, label: bytes, encoded: bytes) -> None:
-        try:
-            core.check_leaf(encoded, self._newest.get(label))
+            core.check_leaf(leaf, known)
         except LogViolationError as violation:
             self._violated(violation.code, f"leaf {index}")
+        self._frontier.push(leaf_hash(encoded))
+        self._compare()
 
     def finish(self) -> None:
         """There are no more leaves."""

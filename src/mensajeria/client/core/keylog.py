@@ -77,20 +77,23 @@ class Frontier:
         return root
 
 
-def check_leaf(encoded: bytes, known: Newest | None) -> TransparencyLeaf:
-    """The next leaf: it must name its label's last one, and a label never has two values of one version.
+def read_leaf(encoded: bytes) -> TransparencyLeaf:
+    """Raises LogViolationError for what is not a leaf."""
+    try:
+        return decode_leaf(encoded)
+    except MalformedError as error:
+        raise LogViolationError(FORGED, "not a leaf") from error
+
+
+def check_leaf(leaf: TransparencyLeaf, known: Newest | None) -> None:
+    """The next leaf must name its label's last one, and a label never has two values of one version.
 
     Raises LogViolationError.
     """
-    try:
-        leaf = decode_leaf(encoded)
-    except MalformedError as error:
-        raise LogViolationError(FORGED, "not a leaf") from error
     if leaf.prev_idx != (NO_PREVIOUS if known is None else known.index):
         raise LogViolationError(FORGED, "does not name its predecessor")
     if known is not None and leaf.ver <= known.ver:
         raise LogViolationError(SECOND_VALUE, "a version that was logged before")
-    return leaf
 
 
 def judge_head(known: TreeHead | None, head: TreeHead) -> Verdict:

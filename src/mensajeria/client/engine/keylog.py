@@ -14,7 +14,7 @@ from typing import Final
 
 from mensajeria.client.core import keylog as core
 from mensajeria.client.core.keylog import LogViolationError, Newest, Verdict
-from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.gossip import LOG_SIZE
@@ -27,7 +27,7 @@ from mensajeria.client.store.values import Contact
 from mensajeria.client.transport.rest import RestApi
 from mensajeria.kit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from mensajeria.protocol.decoding import decode_record
-from mensajeria.protocol.encoding import MalformedError, encode
+from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import Did, Uid
 from mensajeria.protocol.records import Signed, ToDevice, TreeHead
@@ -46,6 +46,7 @@ _log = logging.getLogger(__name__)
 LOG_KEY: Final = "log_key"
 """Meta value: the log's public key, pinned by the invite's link or at the first look."""
 LOOK_EVERY_S: Final = 3600.0
+LEAVES_SLICE: Final = 64
 MIN_WAIT_S: Final = 1.0
 ANSWER_EVERY_MS: Final = 60_000
 ASK_AGAIN_MS: Final = 24 * 3600 * 1000
@@ -175,8 +176,12 @@ class KeyLog:
             leaves = (await fetch_leaves(self._context.rest, size))[: head.size - size]
             if not leaves:
                 raise NetworkError("not_a_server", "leaves of the key log are missing")
-            await self._context.store.run(partial(_append, size, leaves))
-            size += len(leaves)
+            for start in range(0, len(leaves), LEAVES_SLICE):
+                part = leaves[start : start + LEAVES_SLICE]
+                await self._context.store.run(partial(_append, size, part))
+                size += len(part)
+                if size < head.size:
+                    await asyncio.sleep(SLICE_PAUSE_S)
         if await self._context.store.read(lambda tx: tx.key_log.root_at(head.size)) != head.root:
             raise LogViolationError(core.REWRITTEN, "the leaves are not those of the head")
 
@@ -393,11 +398,8 @@ def _known(tx: Tx) -> tuple[Signed | None, TreeHead | None]:
 
 def _append(start: int, leaves: Sequence[bytes], tx: Tx) -> None:
     for index, encoded in enumerate(leaves, start):
-        try:
-            label = decode_leaf(encoded).label
-        except MalformedError as error:
-            raise LogViolationError(core.FORGED, "not a leaf") from error
-        leaf = core.check_leaf(encoded, tx.key_log.newest(label))
+        leaf = core.read_leaf(encoded)
+        core.check_leaf(leaf, tx.key_log.newest(leaf.label))
         tx.key_log.append(index, leaf, leaf_hash(encoded))
 
 
