@@ -236,6 +236,17 @@ class Typing(Frame):
     on: bool
 
 
+class Presence(Frame):
+    """Both ways. From a device: its user shows that they are here, or not any more; off until it says so.
+
+    From the server, only to devices that show themselves: a contact is here, or not any more. The server fills in `uid`
+    (the client sends 16 zero bytes). Not stored, not promised.
+    """
+
+    uid: Bytes16
+    on: bool
+
+
 class ListChanged(Frame):
     """A contact's (or the own) device list has a new version: fetch it before the next send."""
 
@@ -305,14 +316,17 @@ FRAMES: Final[dict[int, type[msgspec.Struct]]] = {
     20: Drain,
     21: SessionEnded,
     22: Error,
+    23: Presence,
 }
 TYPE_OF: Final[dict[type[msgspec.Struct], int]] = {struct: number for number, struct in FRAMES.items()}
 SEND: Final = 7
 BATCH: Final = 8
-FROM_CLIENT: Final = frozenset({1, 3, 5, 7, 9, 11, 13, 14, 15, 18, 19})
-FROM_SERVER: Final = frozenset({2, 4, 6, 8, 10, 12, 15, 16, 17, 18, 19, 20, 21, 22})
+FROM_CLIENT: Final = frozenset({1, 3, 5, 7, 9, 11, 13, 14, 15, 18, 19, 23})
+FROM_SERVER: Final = frozenset({2, 4, 6, 8, 10, 12, 15, 16, 17, 18, 19, 20, 21, 22, 23})
 
-ClientFrame = Hello | Sync | Fetch | MessageOuter | PutDevice | MailFetch | MailAck | Cursor | Typing | Ping | Pong
+ClientFrame = (
+    Hello | Sync | Fetch | MessageOuter | PutDevice | MailFetch | MailAck | Cursor | Typing | Ping | Pong | Presence
+)
 ServerFrame = (
     Welcome
     | SyncPage
@@ -328,5 +342,6 @@ ServerFrame = (
     | Drain
     | SessionEnded
     | Error
+    | Presence
 )
 SignedEvent = Signed

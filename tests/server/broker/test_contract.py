@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from mensajeria.server.broker.broker import ChatNote, DeviceItemNote, EndNote, FrameNote, ItemNote, JoinNote, Note
+from mensajeria.server.broker.broker import (
+    ChatNote,
+    DeviceItemNote,
+    EndNote,
+    FrameNote,
+    ItemNote,
+    JoinNote,
+    Note,
+    PresenceNote,
+)
 from tests.server.broker.conftest import Process
 
 NOTES: tuple[Note, ...] = (
@@ -13,6 +22,7 @@ NOTES: tuple[Note, ...] = (
     ChatNote(b"c" * 32, (1, 2)),
     EndNote((7,), "login_revoked"),
     JoinNote(7, b"o" * 8),
+    PresenceNote(1, b"u" * 16, (1, 2), True, True),
 )
 
 

@@ -22,16 +22,19 @@ from mensajeria.protocol.frames import (
     Event,
     NewChat,
     PeerCursor,
+    Presence,
     PutDevice,
     PutOutcome,
     PutResult,
     PutTarget,
+    Sync,
+    SyncPage,
     Typing,
 )
 from mensajeria.protocol.ids import b64
 from mensajeria.server.db.schema import device as device_table
 from tests.server.faults.servers import Cluster
-from tests.server.people import PREKEY_ID, Person
+from tests.server.people import PREKEY_ID, Person, insert_device
 from tests.server.process import World
 from tests.server.realtime.device import Device, outer
 from tests.support.valkey import ValkeyServer
@@ -73,6 +76,30 @@ async def test_all_that_is_pushed_crosses(cluster: Cluster) -> None:
     a.send(PutDevice(1, (PutTarget(bruno.did, PREKEY_ID, b"blob"),)))
     assert (await a.expect(PutResult)).outcomes == (PutOutcome.OK,)
     assert (await b.expect(Envelope)).blob == b"blob"
+
+
+async def test_presence_crosses_and_ends_with_its_process(cluster: Cluster) -> None:
+    one, other = cluster.worlds
+    ana, bruno, _ = await one.pair()
+    a, b = await Device.online(one, ana), await Device.online(other, bruno)
+    again = await Device.online(one, await one.server.db(lambda db: _second(db, bruno, one)))
+    for device in (a, b):
+        device.send(Presence(bytes(16), True))
+        device.send(Sync(1, 0))
+        await device.expect(SyncPage)  # requests are answered in their order
+    assert (await a.expect(Presence)).uid == bruno.uid
+    assert (await b.expect(Presence)).uid == ana.uid
+    again.send(Presence(bytes(16), True))
+    await a.expect(Presence, lambda told: told.on)
+    b.send(Presence(bytes(16), False))
+    await a.expect(Presence, lambda told: not told.on)
+    await a.expect(Presence, lambda told: told.on)  # the device on the first process says that it is there
+    await again.disconnect()
+    await a.expect(Presence, lambda told: not told.on)
+
+
+def _second(db: Connection, person: Person, world: World) -> Person:
+    return insert_device(db, person.account_id, person.uid, world.sealer)
 
 
 async def test_an_answer_on_one_changes_what_the_other_has_cached(cluster: Cluster) -> None:

@@ -57,7 +57,20 @@ class JoinNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=6):
     origin: bytes
 
 
-Note = ItemNote | DeviceItemNote | FrameNote | ChatNote | EndNote | JoinNote
+class PresenceNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=7):
+    """The user `account` is here, or not any more: for those of `accounts` who show themselves.
+
+    `asks`: each of them is to be told of, back to `account`.
+    """
+
+    account: int
+    uid: bytes
+    accounts: tuple[int, ...]
+    on: bool
+    asks: bool = False
+
+
+Note = ItemNote | DeviceItemNote | FrameNote | ChatNote | EndNote | JoinNote | PresenceNote
 Deliver = Callable[[Note], None]
 
 

@@ -27,6 +27,7 @@ from mensajeria.server.broker.broker import (
     JoinNote,
     Listener,
     Note,
+    PresenceNote,
 )
 from mensajeria.server.broker.link import REDIS_ERRORS, Link
 from mensajeria.server.broker.packet import (
@@ -171,6 +172,9 @@ class RedisBroker:
             case FrameNote():
                 for peer, accounts in self._roster.of_accounts(note.accounts).items():
                     self._put(peer, FrameNote(tuple(accounts), note.kind, note.body, note.skip))
+            case PresenceNote():
+                for peer, accounts in self._roster.of_accounts(note.accounts).items():
+                    self._put(peer, PresenceNote(note.account, note.uid, tuple(accounts), note.on, note.asks))
             case ChatNote() | EndNote():  # everybody may have cached the chat or the login
                 for peer in self._roster.peers:
                     self._put(peer, note)

@@ -27,6 +27,7 @@ from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.realtime.connection import Connection
 from mensajeria.server.realtime.fanout import RETRY_MS, settle
 from mensajeria.server.realtime.items import encode_item
+from mensajeria.server.realtime.presence import Presence, contacts_to_tell
 
 MAX_WAITING: Final = 50_000
 """Messages of all connections that wait for their commit; over it they are told to come back."""
@@ -48,6 +49,7 @@ class Dispatcher:
         committer: EventCommitter,
         cursors: GroupCommit[Step],
         mailboxes: Mailboxes,
+        presence: Presence,
     ) -> None:
         self._db = db
         self._now_ms = clock.now_ms
@@ -56,6 +58,7 @@ class Dispatcher:
         self._committer = committer
         self._cursors = cursors
         self._mailboxes = mailboxes
+        self._presence = presence
         self.draining = False
         self.table: Final[dict[type, Callable[[Connection, Any, bytes], None]]] = {
             MessageOuter: self._message,
@@ -68,6 +71,7 @@ class Dispatcher:
             frames.Typing: self._typing,
             frames.Ping: self._ping,
             frames.Pong: self._pong,
+            frames.Presence: self._show,
         }
         self.frames: Final = dict.fromkeys(self.table, 0)
         """How many of each kind have come."""
@@ -197,6 +201,21 @@ class Dispatcher:
         if not _may_type(connection):
             return
         self._with_member_chat(connection, frame.chat_id, lambda info: self._relay_typing(connection, frame, info))
+
+    def _show(self, connection: Connection, frame: frames.Presence, _body: bytes) -> None:
+        """Showing oneself is limited like typing; hiding is not. In the order of the requests: the last word counts."""
+        account = _viewer(connection).account_id
+        if frame.on and not _may_type(connection):
+            return
+
+        async def obey() -> None:
+            if frame.on:
+                contacts = await self._db.query(lambda db: contacts_to_tell(db, account))
+                self._presence.show(connection, contacts)
+            else:
+                self._presence.hide(connection)
+
+        connection.request(0, obey)
 
     def _relay_typing(self, connection: Connection, frame: frames.Typing, info: ChatInfo) -> None:
         """Only between people who have both accepted: before, neither learns that the other is there."""

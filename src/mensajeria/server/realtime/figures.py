@@ -42,7 +42,12 @@ class Figures:
         """See there."""
         gateway = self._gateway
         joined = len(gateway.hub)
-        return {"devices": joined, "not_admitted": len(gateway.hub.all) - joined, "auth": len(gateway.talks)}
+        return {
+            "devices": joined,
+            "not_admitted": len(gateway.hub.all) - joined,
+            "auth": len(gateway.talks),
+            "shown": len(gateway.presence),
+        }
 
     @property
     def is_linked(self) -> bool:

@@ -39,6 +39,7 @@ from mensajeria.server.realtime.dispatch import Dispatcher
 from mensajeria.server.realtime.fanout import Fanout
 from mensajeria.server.realtime.healing import Healing
 from mensajeria.server.realtime.hub import Hub
+from mensajeria.server.realtime.presence import Presence
 from mensajeria.server.realtime.push import BrokerPush
 from mensajeria.server.realtime.throttle import DEFAULT_SHARE, Share
 from mensajeria.server.realtime.wire import Wire
@@ -93,7 +94,10 @@ class Gateway:
         self.cursors: GroupCommit[Step] = GroupCommit(
             "cursors", self._store_cursors, max_items=cursors.MAX_STEPS, pause_s=cursors.FLUSH_PAUSE_S
         )
+        self.presence = Presence(self.broker)
+        self.hub.presence = self.presence.deliver
         self.dispatcher = Dispatcher(
+            presence=self.presence,
             db=server.db,
             clock=server.clock,
             broker=self.broker,
@@ -197,6 +201,7 @@ class Gateway:
 
     def left(self, connection: Connection) -> None:
         """See `Host.left`."""
+        self.presence.hide(connection)
         self.hub.leave(connection)
         if (login := connection.login) is not None:
             self.broker.withdraw(login.account_id, login.device_id)

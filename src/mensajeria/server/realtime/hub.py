@@ -11,7 +11,16 @@ import structlog
 
 from mensajeria.protocol.errors import Close
 from mensajeria.protocol.frames import SessionEnded
-from mensajeria.server.broker.broker import ChatNote, DeviceItemNote, EndNote, FrameNote, ItemNote, JoinNote, Note
+from mensajeria.server.broker.broker import (
+    ChatNote,
+    DeviceItemNote,
+    EndNote,
+    FrameNote,
+    ItemNote,
+    JoinNote,
+    Note,
+    PresenceNote,
+)
 from mensajeria.server.realtime.connection import Connection
 
 _NONE: Final[tuple[Connection, ...]] = ()
@@ -33,6 +42,8 @@ class Hub:
         """
         self._chat_changed = chat_changed
         self._logins_ended = logins_ended
+        self.presence: Callable[[PresenceNote], None] = lambda _note: None
+        """What gets every PresenceNote."""
         self.origin: Final = secrets.token_bytes(8)
         """Tells this process from the others in a JoinNote."""
         self.all: set[Connection] = set()
@@ -99,6 +110,8 @@ class Hub:
                 self.end(note)
             case JoinNote():
                 self._replace(note)
+            case PresenceNote():
+                self.presence(note)
 
     def flush(self) -> None:
         """Send everything that was queued."""
