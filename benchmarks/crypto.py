@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from mensajeria.crypto.backup import BackupSealer, session_counter
 from mensajeria.crypto.message import OpenedMessage, open_message, seal_message
 from mensajeria.crypto.olm import OlmPeer
 from mensajeria.crypto.password import prestretch
@@ -21,6 +22,7 @@ from mensajeria.protocol.codec import ChannelKeys, Direction, FrameReader, Frame
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.membership import MembershipState, Valid, judge, lookup_in
 from mensajeria.protocol.records import Member, MemberEvent, Signed
+from mensajeria.protocol.records_backup import SessionBackup
 from tests.crypto.people import NOW, SERVER, DirectChat, Facts, Person, envelope
 
 COLUMNS: Final = ["work", "microseconds", "per_second", "target", "bar", "ok"]
@@ -36,6 +38,7 @@ def run() -> list[dict[str, Any]]:
         *_messages(DirectChat(ana, bruno)),
         *_envelopes(ana, bruno),
         *_lists(ana),
+        *_backup(DirectChat(ana, bruno)),
         _membership(),
         _prestretch(),
     ]
@@ -124,6 +127,20 @@ def _lists(ana: Person) -> list[dict[str, Any]]:
         verify_device_list(ana.signed_list, ana.record, uid=ana.uid)
 
     return [_row("device list: verify", _best(verify, 100), 166, 600)]
+
+
+def _backup(chat: DirectChat) -> list[dict[str, Any]]:
+    sealer = BackupSealer(b"u" * 16, 1, Secret(b"b" * 32), Secret(b"s" * 32))
+    export, first_index, proven = chat.inbound.for_backup()
+    record = SessionBackup(skb=chat.inbound.signed_binding, export=export, first_index=first_index)
+    counter = session_counter(first_index, proven=proven)
+    row = sealer.seal_session(record, chat.inbound.binding, counter)
+    return [
+        _row(
+            "backup row: seal", _best(lambda: sealer.seal_session(record, chat.inbound.binding, counter), 1000), 9, 50
+        ),
+        _row("backup row: open", _best(lambda: sealer.open_session(row), 1000), 9, 50),
+    ]
 
 
 def _membership() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import Uid, b64, unb64
 from mensajeria.protocol.records import Signed
 from mensajeria.protocol.records_backup import BackupKeys, BackupKeysRequest, SessionBackup, SettingRecord
+from mensajeria.server.admin.content import bump_restore_epoch
 from tests.attacks.evil import Json, Rule
 from tests.attacks.stage import PASSWORDS, PATIENCE_S, Actor, Stage
 
@@ -329,3 +330,32 @@ async def test_the_backup_holds_no_plaintext(stage: Stage) -> None:
     assert len(blobs) >= 8
     for secret in (b"canario", stage.chat_id, ana.uid, bruno.uid, *sessions, b"skb", b"export"):
         assert not any(secret in data for data in (*blobs, *ids))
+
+
+async def test_a_declared_restore_is_told_and_what_the_server_lacks_is_sent_again(stage: Stage) -> None:
+    """Honest: the operator copies an old database back and says so. One-time keys and the key backup come anew."""
+    ana, bruno = await stage.pair()
+    await saved(ana)
+    await ana.close()
+    await bruno.close()
+    with stage.evil.database() as db:
+        db.execute("DELETE FROM backup_row")
+        db.execute("DELETE FROM backup_use")
+    settings = stage.evil._settings
+    assert await asyncio.to_thread(bump_restore_epoch, settings) == 2
+    await stage.restart()
+    again = await stage.open("ana")
+    await again.warned("server_restored")
+    await saved(again)
+    with stage.evil.database() as db:
+        count = "SELECT count(*) FROM one_time_key k JOIN device d ON d.id = k.device_id WHERE d.did = ?"
+        did = again.client._context.me.did
+        end = time.monotonic() + PATIENCE_S
+        while db.execute(count, (did,)).fetchone()[0] < 50:
+            assert time.monotonic() < end, "no new one-time keys"
+            await asyncio.sleep(0.05)
+    await again.close()
+    fresh = await new_device(stage, "ana")
+    result = await restored(fresh)
+    assert (result.restored, result.missing, result.refused) == (2, 0, 0)
+    assert await fresh.texts(stage.chat_id) == OLD

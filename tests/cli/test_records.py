@@ -40,6 +40,9 @@ EVENTS = [
     api.VerificationChanged(api.Verification(BRUNO, api.VerificationPhase.COMPARING, (("🐶", "dog"),))),
     api.TrustChanged(CHAT, BRUNO, api.VerificationMethod.EMOJI),
     api.EventsLost(4),
+    api.RestoreProgress(200, 1000),
+    api.HistoryRestored(1000, 2, 1),
+    api.SettingChanged("color", b"azul"),
     api.TransferProgress(api.Transfer(CHAT, TEXT.mid, api.Direction.UPLOAD, 5, 9)),
 ]
 

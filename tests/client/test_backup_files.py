@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from sqlcipher3 import dbapi2
 
 from mensajeria.client import Client, InputError, ProfileError, StateError
@@ -35,7 +36,7 @@ SECRETS: Final = ("device", "settings_key", "backup_key", "channel_key", "token_
 @pytest.fixture(autouse=True)
 def cheap_stretching(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2id as it is, with a hundredth of its memory: what these tests are about is behind it."""
-    real = backup_file.Argon2id
+    real = Argon2id
     monkeypatch.setattr(
         backup_file,
         "Argon2id",
@@ -161,7 +162,7 @@ async def test_every_damage_is_one_clear_error_and_nothing_is_made(tmp_path: Pat
         (50, "backup_wrong_key"),
     ):
         changed = bytearray(whole)
-        changed[place] += 7
+        changed[place] ^= 7
         await asyncio.to_thread(made.write_bytes, bytes(changed))
         await refused(restore, code, target)
     await asyncio.to_thread(made.unlink)

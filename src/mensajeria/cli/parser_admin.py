@@ -10,7 +10,7 @@ from mensajeria.cli.argument_types import count, number
 if TYPE_CHECKING:
     from mensajeria.cli.parser import Builder, Parser
 
-_PLAIN: Final = ("init", "migrate", "stats", "quotas", "doctor", "audit")
+_PLAIN: Final = ("init", "migrate", "stats", "quotas", "doctor", "audit", "restored")
 _FAMILIES: Final = {
     "invite": ("create", "list", "revoke"),
     "user": ("list", "show", "suspend", "unsuspend", "approve", "reject", "delete", "logout"),

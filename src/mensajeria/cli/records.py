@@ -228,4 +228,16 @@ def event_record(event: Event) -> dict[str, Any] | None:  # noqa: C901, PLR0911,
         case api.EventsLost(count):
             return {"type": "lost", "count": count}
         case _:
+            return _backup_record(event)
+
+
+def _backup_record(event: api.Event) -> dict[str, Any] | None:
+    match event:
+        case api.RestoreProgress(done, total):
+            return {"type": "restoring", "done": done, "total": total}
+        case api.HistoryRestored(restored, missing, refused):
+            return {"type": "history_restored", "restored": restored, "missing": missing, "refused": refused}
+        case api.SettingChanged(key, value):
+            return {"type": "setting", "key": key, "removed": not value}
+        case _:
             return None

@@ -10,6 +10,7 @@ from mensajeria.cli.asking import ask_code, ask_link, ask_passphrase, ask_passwo
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError, UsageError
 from mensajeria.cli.profile import folder_of, foreseen, opened
+from mensajeria.cli.restoring import show_restore
 from mensajeria.cli.stopping import run_until_stopped
 from mensajeria.client import Client, ProfileError
 from mensajeria.client.invitation import server_of_invite
@@ -85,6 +86,7 @@ async def _login(args: argparse.Namespace, console: Console) -> None:
     )
     async with client:
         _show_account(client, args, console, "account.logged_in", None)
+        await show_restore(client, console)
 
 
 async def _recover(args: argparse.Namespace, console: Console) -> None:
@@ -107,6 +109,7 @@ async def _recover(args: argparse.Namespace, console: Console) -> None:
     )
     async with client:
         _show_account(client, args, console, "account.recovered", None)
+        await show_restore(client, console)
 
 
 async def _link(args: argparse.Namespace, console: Console) -> None:
@@ -139,6 +142,7 @@ async def _login_again(args: argparse.Namespace, console: Console) -> None:
         async with opened(args, console, offline=True) as client:
             await client.login_again(ask_password(console, args.password_file, new=False))
             _show_account(client, args, console, "account.logged_in", None)
+            await show_restore(client, console)
     except ProfileError as error:
         if error.code == "profile_missing":
             raise UsageError("login_needs") from error

@@ -160,6 +160,7 @@ _TASKS: Final[dict[tuple[str, str | None], Callable[[Settings, argparse.Namespac
     ("doctor", None): admin_care.doctor,
     ("audit", None): admin_care.audit,
     ("quotas", None): admin_content.quotas,
+    ("restored", None): admin_content.declare_restored,
     ("report", "list"): admin_content.list_reports,
     ("report", "resolve"): admin_content.resolve_report,
     ("retention", "show"): admin_content.show_retention,

@@ -88,6 +88,15 @@ def run_retention(settings: Settings, _args: argparse.Namespace, console: Consol
         console.say("admin.retention_done", timers=done.timers, old=done.old, purged=done.purged)
 
 
+def declare_restored(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
+    """Tell clients, from the next start on, that the database is an older copy: no attack, but something to heal."""
+    epoch = content.bump_restore_epoch(settings)
+    if console.as_json:
+        console.record(type="restored", restore_epoch=epoch)
+    else:
+        console.say("admin.restored", epoch=epoch)
+
+
 def quotas(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """Which accounts take up most, and what each may."""
     found = usage.quotas(settings, limit=args.limit)

@@ -312,6 +312,9 @@ class Engine:
             known = tx.meta.number(RESTORE_EPOCH)
             if epoch < known:
                 out.warn(tx, "epoch_rolled_back", self._context.me.clock.now_ms())
+            elif known and epoch > known:
+                out.warn(tx, "server_restored", self._context.me.clock.now_ms())
+                tx.backup.forget_server()
             tx.meta.raise_to(RESTORE_EPOCH, epoch)
             return epoch >= known
 

@@ -31,7 +31,7 @@ from mensajeria.protocol.records_backup import PAGE_ENTRIES, SESSION_ROW, IndexE
 _log = logging.getLogger(__name__)
 FIRST: Final = 2000
 """Keys that are fetched before the chats' logs, so that most rows open at once and nobody sees them wait."""
-_STORE_SLICE: Final = 100
+_STORE_SLICE: Final = 200
 
 
 @dataclass(slots=True)
@@ -263,6 +263,7 @@ class History:
         missing = len(asked) - len(found) - refused
         result = Restored(refused=refused)
         await self._learn(found)
+        found.sort(key=lambda one: one.opened.binding.session_id)  # neighbours in the table are written together
         for start in range(0, len(found), _STORE_SLICE):
             part = found[start : start + _STORE_SLICE]
 

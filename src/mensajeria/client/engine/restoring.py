@@ -42,15 +42,19 @@ class Restored:
 
 def restore_sessions(tx: Tx, out: Outcome, context: Context, n: int, found: Sequence[Found], result: Restored) -> None:
     """Prove and store; messages that waited open."""
+    authors = {uid: list_of(tx, uid) for uid in {one.opened.binding.uid for one in found}}
+    chats = {chat_id: tx.chats.get(ChatId(chat_id)) for chat_id in {one.opened.binding.chat_id for one in found}}
+    waiting = tx.backup.waited_for()
+    tx.backup.mute(on=True)  # what has just come from there need not be looked at
     for one in found:
         binding = one.opened.binding
-        author = list_of(tx, binding.uid)
-        if author is None or tx.chats.get(ChatId(binding.chat_id)) is None:
+        author = authors[binding.uid]
+        if author is None or chats[binding.chat_id] is None:
             result.elsewhere += 1
             continue
         try:
             verify_binding(one.opened.record.skb, author=author)
-            _store(tx, out, context, _session(one.opened))
+            _store(tx, context, _session(one.opened))
         except NewerListNeededError:
             result.elsewhere += 1
             continue
@@ -60,6 +64,9 @@ def restore_sessions(tx: Tx, out: Outcome, context: Context, n: int, found: Sequ
         tx.backup.note_known(n, one.row_id, one.counter)
         result.restored += 1
         result.row_ids.add(one.row_id)
+        if binding.session_id in waiting:
+            context.rows.reopen(tx, out, ChatId(binding.chat_id), SessionId(binding.session_id))
+    tx.backup.mute(on=False)
 
 
 def _session(opened: OpenedSession) -> InboundSession:
@@ -69,17 +76,12 @@ def _session(opened: OpenedSession) -> InboundSession:
     return session
 
 
-def _store(tx: Tx, out: Outcome, context: Context, session: InboundSession) -> None:
+def _store(tx: Tx, context: Context, session: InboundSession) -> None:
     binding = session.binding
-    chat_id, session_id = ChatId(binding.chat_id), SessionId(binding.session_id)
-    key = InboundKey(chat_id, session_id, Uid(binding.uid), Did(binding.did))
+    key = InboundKey(ChatId(binding.chat_id), SessionId(binding.session_id), Uid(binding.uid), Did(binding.did))
     known = tx.inbound.get(key)
     created, next_idx = context.me.clock.now_ms(), session.first_index
     if known is not None:
         session = InboundSession.load(known.state).merge(session)
         created, next_idx = known.created_ms, known.next_idx
     tx.inbound.put(Inbound(key, session.dump(), created, next_idx))
-    if known is None:
-        tx.backup.looked_at(key)  # it has just come from there
-    if tx.rows.waiting_for(chat_id, session_id, limit=1):
-        context.rows.reopen(tx, out, chat_id, session_id)

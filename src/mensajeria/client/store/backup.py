@@ -101,6 +101,17 @@ class Backups:
         """This is another device from now on: its index begins anew. What the server has stays known."""
         self._db.execute("DELETE FROM backup_index")
 
+    def waited_for(self) -> set[bytes]:
+        """Sessions that are being asked for."""
+        return {session_id for (session_id,) in self._db.all("SELECT session_id FROM key_requests")}
+
+    def mute(self, *, on: bool) -> None:
+        """Sessions that are stored while this is on do not become pending. Only within one transaction."""
+        if on:
+            self._db.execute("INSERT INTO meta VALUES('backup_muted', 1)")
+        else:
+            self._db.execute("DELETE FROM meta WHERE name = 'backup_muted'")
+
     def waiting(self, limit: int) -> tuple[tuple[ChatId, SessionId], ...]:
         """Sessions that rows wait for, those of the latest chats first."""
         sql = (

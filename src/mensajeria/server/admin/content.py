@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.server.admin import reports
@@ -14,7 +14,7 @@ from mensajeria.server.admin.reports import ReportRow
 from mensajeria.server.chats.retention import Erased, Retention, Waiting, waiting
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import require_head
-from mensajeria.server.db.schema import server_state
+from mensajeria.server.db.schema import one_time_key, server_state
 from mensajeria.server.facts import RESTORE_EPOCH, StateError, read_facts
 from mensajeria.server.settings import Settings
 
@@ -53,7 +53,8 @@ def resolve_report(settings: Settings, report_id: int, resolution: str, clock: C
 def bump_restore_epoch(settings: Settings) -> int:
     """Declare that the database was restored from a backup; the new epoch, which a server tells from its next start on.
 
-    Clients then bring back what the backup lacks, instead of calling it an attack.
+    Clients then bring back what the backup lacks, instead of calling it an attack. The one-time keys are dropped: some
+    of them were given out after the backup was made, and none may be given out twice.
 
     Raises:
         StateError: the database was never used.
@@ -69,6 +70,7 @@ def raise_restore_epoch(connection: Connection) -> int:
     epoch = facts.restore_epoch + 1
     row = update(server_state).where(server_state.c.key == RESTORE_EPOCH)
     connection.execute(row.values(value=epoch.to_bytes(8, "big")))
+    connection.execute(delete(one_time_key))
     return epoch
 
 
