@@ -71,6 +71,17 @@ class Machine(RuleBasedStateMachine):
         self.do(self.world.crash(self.device(number)))
         self.do(self.world.start(self.device(number)))
 
+    @rule(number=device_numbers, what=st.sampled_from(("edit", "delete", "react")), pause=st.sampled_from((0.0, 0.1)))
+    def change_own(self, number: int, what: str, pause: float) -> None:
+        assert self.world is not None
+        self.do(self.world.change_own(self.device(number), what))
+        self.do(self.world.let_time_pass(pause))
+
+    @rule(number=st.integers(0, 1))
+    def change_club(self, number: int) -> None:
+        assert self.world is not None
+        self.do(self.world.change_club(self.device(number)))
+
     @rule(number=device_numbers)
     def start(self, number: int) -> None:
         assert self.world is not None

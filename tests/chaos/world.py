@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from mensajeria.client import Client, ClientError
-from mensajeria.client.api import ConnectionPhase, Message, MessageKind, MessageState, MessageStateChanged
+from mensajeria.client.api import Cause, ConnectionPhase, Message, MessageKind, MessageState, MessageStateChanged
 from mensajeria.kit.clock import SystemClock
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Batch, BatchItem, Envelope, Event
@@ -36,8 +36,14 @@ PASSWORDS: Final = {
 }
 DEVICES: Final = (("ana", "laptop"), ("ana", "phone"), ("bruno", "laptop"), ("bruno", "phone"), ("carla", "laptop"))
 COUPLES: Final = (("ana", "bruno"), ("ana", "carla"), ("bruno", "carla"))
+CLUB: Final = frozenset(PASSWORDS)
+"""The group of all three; Ana owns it, Carla comes and goes."""
 CANARY: Final = "zarzaparrilla"
 """Stands in every text, and nowhere in what a server sees."""
+CANNOT_WRITE: Final = {"unknown_chat", "not_a_member"}
+"""A new device that was never online; somebody who was removed."""
+CANNOT_CHANGE: Final = {"network", "unknown_chat", "login_ended", "already_member", "no_such_member", "rolled_back"}
+GENUINE: Final = {MessageKind.TEXT, MessageKind.DELETED}
 ENDINGS: Final = {Code.ROLLED_BACK, Code.LOGIN_REVOKED, "login_ended"}
 DAY_S: Final = 24 * 3600.0
 PATIENCE_S: Final = 30.0
@@ -87,6 +93,15 @@ class BadWeather(Rule):
                 yield item
 
 
+Row = tuple[str, str, bool, tuple[tuple[str, str], ...]]
+"""Author, text, whether it was edited, and who put which emoji under it."""
+
+
+def _row(message: Message) -> Row:
+    reactions = tuple(sorted((one.person.handle, one.emoji) for one in message.reactions))
+    return message.sender.handle, message.text, message.edited, reactions
+
+
 @dataclass
 class Device:
     """One device of a person: its profile, and its client while it runs."""
@@ -125,6 +140,8 @@ class World:
     """text -> author and chat, of everything that `send_text` has taken."""
     forgotten: set[str] = field(default_factory=set)
     """Texts that stood in an outbox which was rolled back: they may be lost with it, never doubled."""
+    mended: set[str] = field(default_factory=set)
+    """Texts whose author has given them other words, or deleted them: they may be shown or not."""
     taking: str | None = None
     """The text that `send_text` is being asked to take."""
     count: int = 0
@@ -139,7 +156,8 @@ class World:
         await evil.start()
         devices = [Device(person, name, folder / f"{person}-{name}", MovedClock(clock)) for person, name in DEVICES]
         lines = (folder / "chats").read_text().splitlines()
-        chats = {frozenset(couple): ChatId(bytes.fromhex(line)) for couple, line in zip(COUPLES, lines, strict=True)}
+        places = [*(frozenset(couple) for couple in COUPLES), CLUB]
+        chats = {place: ChatId(bytes.fromhex(line)) for place, line in zip(places, lines, strict=True)}
         world = cls(folder, clock, evil, devices, chats)
         evil.rule = world.weather
         return world
@@ -214,7 +232,12 @@ class World:
             await self.start(device)
         mine = {text for text, (who, _) in self.written.items() if who == device.person}
         shown = [message for chat in await self._timelines(device) for message in chat]
-        return {one.text for one in shown if one.text in mine and one.seq is None}
+        failed = {one.text for one in shown if one.state is MessageState.FAILED}
+        assert not {text for text in failed if self.written.get(text, ("", CLUB)) != ("carla", CLUB)}, (
+            "refused for good"
+        )
+        self.forgotten |= failed  # Carla wrote while she was removed
+        return {one.text for one in shown if one.text in mine and one.seq is None} - failed
 
     async def add_device(self, person: str) -> None:
         """Log in on a new device with the password."""
@@ -264,10 +287,10 @@ class World:
     # --- what people do
 
     async def write(self, device: Device, others: str, count: int) -> None:
-        """Write into the direct chat with another person."""
-        if device.actor is None or others == device.person:
+        """Write into the direct chat with another person; to oneself means: into the club."""
+        if device.actor is None:
             return
-        couple = frozenset((device.person, others))
+        couple = CLUB if others == device.person else frozenset((device.person, others))
         for _ in range(count):
             self.count += 1
             text = f"{CANARY} {device.person} {device.name} {self.count}"
@@ -276,10 +299,48 @@ class World:
             try:
                 device.mids.add((await device.client.chat(self.chats[couple]).send_text(text)).mid)
             except ClientError as error:
-                assert error.code == "unknown_chat", error  # noqa: PT017 - a new device that was never online
+                assert error.code in CANNOT_WRITE, error  # noqa: PT017
                 del self.written[text]
                 return
             self.taking = None
+
+    async def change_own(self, device: Device, what: str) -> None:
+        """Edit, or delete for all, the newest own text on this device, or put an emoji under the newest text."""
+        if device.actor is None:
+            return
+        for chat_id in self.chats.values():
+            try:
+                history = [one async for one in device.client.chat(chat_id).history() if CANARY in one.text]
+                shown = [one for one in history if one.kind is MessageKind.TEXT]
+                own = [one for one in shown if one.outgoing and one.seq is not None]
+                if what == "react" and shown and shown[-1].seq is not None:
+                    await device.client.chat(chat_id).react(shown[-1].mid, "👍")
+                elif what == "edit" and own:
+                    await self._edit(device, own[-1])
+                elif what == "delete" and own:
+                    self.mended.add(own[-1].text)
+                    await device.client.chat(chat_id).delete(own[-1].mid, for_all=True)
+            except ClientError as error:
+                assert error.code in CANNOT_WRITE, error  # noqa: PT017
+
+    async def _edit(self, device: Device, message: Message) -> None:
+        self.count += 1
+        text = f"{CANARY} {device.person} {device.name} {self.count} edited"
+        self.written[text] = self.written[message.text]
+        self.mended |= {message.text, text}
+        await device.client.chat(message.chat_id).edit(message.mid, text)
+
+    async def change_club(self, device: Device) -> None:
+        """Ana removes Carla from the club, or takes her in again."""
+        if device.actor is None or device.person != "ana":
+            return
+        club = device.client.chat(self.chats[CLUB])
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                there = any(one.person.handle == "carla" for one in await club.members())
+                await (club.remove("carla") if there else club.add(["carla"]))
+        except ClientError as error:
+            assert error.code in CANNOT_CHANGE, error  # noqa: PT017
 
     async def let_time_pass(self, seconds: float) -> None:
         """Give the running programs time, in which they do what they want."""
@@ -367,7 +428,9 @@ class World:
                 found += [
                     f"{device.person}/{device.name}: {one.seq} {one.cause} {dict(one.params)}"
                     for one in timeline
-                    if one.kind is MessageKind.UNREADABLE and (one.seq or 0) > device.since.get(one.chat_id, 0)
+                    if one.kind is MessageKind.UNREADABLE
+                    and one.cause is not Cause.BEFORE_JOINED
+                    and (one.seq or 0) > device.since.get(one.chat_id, 0)
                 ]
             queued = await self._queued(device)
             found += [f"{device.person}/{device.name} still holds {text}" for text in queued]
@@ -379,33 +442,41 @@ class World:
         self._check_wire()
 
     async def _check_timelines(self) -> None:
-        for couple, chat_id in self.chats.items():
-            log: dict[int, tuple[str, str]] = {}
-            shown = {}
-            for device in self._living():
-                if device.person in couple:
-                    shown[device.person, device.name] = await self._texts(device, chat_id)
-                    for seq, text in shown[device.person, device.name].items():
-                        assert log.setdefault(seq, text) == text, f"devices disagree about row {seq} of {set(couple)}"
-            for device in self._living():
-                if device.person in couple:
-                    wanted = {seq for seq in log if seq > device.since.get(chat_id, 0)}
-                    missing = wanted - set(shown[device.person, device.name])
-                    assert not missing, f"{device.person}/{device.name} lacks rows {missing}"
-            self._check_texts(couple, list(log.values()))
+        for place, chat_id in self.chats.items():
+            log: dict[int, Row] = {}
+            devices = [device for device in self._living() if device.person in place]
+            shown = {id(device): await self._rows(device, chat_id) for device in devices}
+            for device in devices:
+                for seq, row in shown[id(device)].items():
+                    assert log.setdefault(seq, row) == row, (
+                        f"{device.person}/{device.name}: row {seq}: {row}, {log[seq]}"
+                    )
+            for device in devices:
+                wanted = set(self._entitled(device, place, log))
+                missing = wanted - set(shown[id(device)])
+                assert not missing, f"{device.person}/{device.name} lacks rows {missing} of {set(place)}"
+            self._check_texts(place, [row for row in log.values() if row[1]])
 
-    async def _texts(self, device: Device, chat_id: ChatId) -> dict[int, tuple[str, str]]:
-        history = [one async for one in device.client.chat(chat_id).history() if one.kind is MessageKind.TEXT]
+    def _entitled(self, device: Device, place: frozenset[str], log: dict[int, Row]) -> Iterator[int]:
+        """The rows that the device must have: what came after it, while its person was a member."""
+        for seq in log:
+            if seq > device.since.get(self.chats[place], 0) and not (place == CLUB and device.person == "carla"):
+                yield seq
+
+    async def _rows(self, device: Device, chat_id: ChatId) -> dict[int, Row]:
+        """What the device shows of the log, reactions and edits too."""
+        history = [one async for one in device.client.chat(chat_id).history() if one.kind in GENUINE]
         assert [one.seq for one in history] == sorted(one.seq or 0 for one in history), "out of order"
-        return {one.seq: (one.sender.handle, one.text) for one in history if one.seq}
+        since = device.since.get(chat_id, 0)
+        return {one.seq: _row(one) for one in history if (one.seq or 0) > since}
 
-    def _check_texts(self, couple: frozenset[str], log: list[tuple[str, str]]) -> None:
+    def _check_texts(self, place: frozenset[str], log: list[Row]) -> None:
         """Everything that was written is there once, with its author."""
-        times = Counter(text for _, text in log if CANARY in text)
+        times = Counter(row[1] for row in log if CANARY in row[1])
         assert [text for text, count in times.items() if count > 1] == [], "shown twice"
-        assert all(self.written[text] == (who, couple) for who, text in log if CANARY in text), "wrong author"
-        wanted = {text for text, (_, where) in self.written.items() if where == couple}
-        assert (lost := wanted - set(times) - self.forgotten) == set(), f"lost: {lost}"
+        assert all(self.written[row[1]] == (row[0], place) for row in log if CANARY in row[1]), "wrong author"
+        wanted = {text for text, (_, where) in self.written.items() if where == place}
+        assert (lost := wanted - set(times) - self.forgotten - self.mended) == set(), f"lost: {lost}"
 
     def _check_wire(self) -> None:
         """No index of a session is used for two ciphertexts, and nothing readable has passed."""
@@ -449,7 +520,21 @@ async def make_people(folder: Path) -> None:
             if person in {one, two}:
                 await actors[person, name].shows(chat_id, f"{two}: hola {one}")
         lines.append(chat_id.hex())
+    lines.append(await _found_club(actors))
     (folder / "chats").write_text("\n".join(lines))
     for actor in actors.values():
         await actor.close()
     await evil.stop()
+
+
+async def _found_club(actors: dict[tuple[str, str], Actor]) -> str:
+    """Ana makes the group, the others accept and write in it."""
+    club = (await actors["ana", "laptop"].client.create_group("Club", ["bruno", "carla"])).chat_id
+    await actors["ana", "laptop"].send(club, "hola club")
+    for person, newest in (("bruno", "ana: hola club"), ("carla", "bruno: hola de bruno")):
+        await actors[person, "laptop"].shows(club, newest)
+        await actors[person, "laptop"].client.accept(club)
+        await actors[person, "laptop"].send(club, f"hola de {person}")
+    for actor in actors.values():
+        await actor.shows(club, "bruno: hola de bruno", "carla: hola de carla")
+    return club.hex()
