@@ -27,7 +27,7 @@ from mensajeria.crypto.inbound import InboundSession
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
-from mensajeria.protocol.records import KeyRequest, SessionBinding, ToDevice
+from mensajeria.protocol.records import KeyRequest, MemberEvent, SessionBinding, ToDevice
 from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld
 
 FORWARDED: Final = "forwarded_key"
@@ -147,7 +147,11 @@ class Healer:
             yield Letter(uid, did, FORWARDED, encode(forwarded))
 
     def _entitled_from(self, tx: Tx, uid: Uid, binding: SessionBinding) -> int | None:
-        """The lowest index of the session that the person may have; None = none."""
+        """The lowest index of the session that the person may have; None = none.
+
+        What this device had sent before it heard that the person was added, and the log put behind their adding, is
+        theirs too: nobody gave them its key.
+        """
         if uid == self._me.uid:
             return 0
         chain = self._memberships.of(tx, ChatId(binding.chat_id))
@@ -155,8 +159,20 @@ class Healer:
             return 0
         if binding.did != self._me.did:
             return None
-        shares = tx.outbound.shares(SessionId(binding.session_id)).values()
-        return min((share.idx for share in shares if share.uid == uid), default=None)
+        session_id = SessionId(binding.session_id)
+        given = [share.idx for share in tx.outbound.shares(session_id).values() if share.uid == uid]
+        added = self._added_at(tx, ChatId(binding.chat_id), uid)
+        behind = None if added is None else tx.messages.first_index(ChatId(binding.chat_id), session_id, after=added)
+        return min([*given, *([] if behind is None else [behind])], default=None)
+
+    @staticmethod
+    def _added_at(tx: Tx, chat_id: ChatId, uid: Uid) -> int | None:
+        """The row of the event that added the person last; None for somebody who was there from the beginning."""
+        for row in reversed(tx.chats.member_events(chat_id)):
+            event = decode_record(MemberEvent, row.body)
+            if event.type == "add" and any(member.uid == uid for member in event.members):
+                return row.chat_seq
+        return None
 
     # --- answers ---
 

@@ -98,6 +98,12 @@ class Messages:
         row = self._db.one(sql, chat_key(self._db, chat_id), mid, sender)
         return None if row is None or row[0] is None else (SessionId(row[0]), row[1])
 
+    def first_index(self, chat_id: ChatId, session_id: SessionId, *, after: int) -> int | None:
+        """The lowest index of an own session whose message stands behind the row `after`."""
+        sql = "SELECT min(idx) FROM messages WHERE chat = ? AND outgoing AND session_id = ? AND seq > ?"
+        index: int | None = self._db.value(sql, chat_key(self._db, chat_id), session_id, after)
+        return index
+
     def first_unread(self, chat_id: ChatId) -> Message | None:
         """The oldest message that counts as unread."""
         unread = "m.counted AND m.ord > ((c.read_seq << 16) | 65535)"

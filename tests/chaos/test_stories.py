@@ -1,0 +1,48 @@
+"""Single stories that a machine's run has found, told again on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from mensajeria.protocol.frames import Event, EventKind
+from tests.attacks.evil import Rule
+from tests.chaos.world import CANARY, CLUB, World
+
+
+class _HidesEvents(Rule):
+    """Membership events are not pushed to one person; whoever fetches the log gets them."""
+
+    def __init__(self, uid: bytes) -> None:
+        self._uid = uid
+
+    def event(self, to: bytes, event: Event) -> Iterable[Event]:
+        if to != self._uid or event.kind is not EventKind.MEMBER:
+            yield event
+
+
+@pytest.mark.slow
+async def test_what_was_written_before_its_author_heard_of_a_new_member_is_readable_for_them(
+    people: Path, tmp_path: Path
+) -> None:
+    world = await World.begin(people, tmp_path / "world")
+    try:
+        ana, bruno, carla = (world.device(person, "laptop") for person in ("ana", "bruno", "carla"))
+        for device in (ana, bruno, carla):
+            await world.start(device)
+            await world.connected(device)
+        await world.change_club(ana)
+        await world.write(bruno, "bruno", 1)  # under a session that Carla has no part in
+        await world.sent(bruno)
+        world.evil.rule = _HidesEvents(bytes(bruno.client.me.uid))
+        await world.change_club(ana)
+        await world.write(bruno, "bruno", 1)
+        world.evil.rule = world.weather
+        late = next(text for text in world.written if text.endswith(f" {world.count}"))
+        assert carla.actor is not None
+        await carla.actor.shows(world.chats[CLUB], f"bruno: {late}")
+        assert CANARY in late
+    finally:
+        await world.end()
