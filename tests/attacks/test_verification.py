@@ -219,6 +219,19 @@ async def test_a_verified_identity_that_changes_blocks_until_verified_anew(stage
     assert kinds[-2:] == [SecurityKind.VERIFIED, SecurityKind.IDENTITY_CHANGED]
 
 
+async def test_a_changed_identity_that_is_accepted_is_written_to_again(stage: Stage) -> None:
+    ana, bruno = await stage.pair()
+    assert not await ana.client.security.accept("bruno")
+    await verified(ana, bruno)
+    await swap_identity(stage, ana, bruno)
+    assert await ana.client.security.accept("bruno")
+    assert await trust_of(ana, bruno) is Trust.FIRST_USE
+    assert not (await ana.client.chat(stage.chat_id).view()).identity_changed
+    await ana.client.chat(stage.chat_id).send_text("a quien sea ahora")
+    kinds = [entry.kind for entry in await ana.client.chat(stage.chat_id).security_timeline()]
+    assert kinds[-1] is SecurityKind.IDENTITY_ACCEPTED
+
+
 async def test_an_identity_that_changes_while_comparing_is_not_verified(stage: Stage) -> None:
     ana, bruno = await stage.pair()
     await comparing(ana, bruno)

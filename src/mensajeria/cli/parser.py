@@ -231,7 +231,7 @@ def _verify_command(builder: Builder) -> None:
     builder.profile(verify)
     builder.waiting(verify)
     builder.json(verify)
-    actions = ("show", "number", "start", "confirm", "cancel", "qr", "timeline")
+    actions = ("show", "number", "start", "confirm", "accept", "cancel", "qr", "timeline")
     builder.option(verify, "action", choices=actions, key="verify_action")
     builder.option(verify, "person", nargs="?", metavar="USER_OR_CHAT", key="verify_person")
     builder.option(verify, "code", nargs="?", metavar="CODE", key="verify_code")

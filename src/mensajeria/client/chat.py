@@ -19,9 +19,7 @@ from mensajeria.client.api import (
     MessageStateChanged,
     Page,
     SecurityEntry,
-    SecurityKind,
     SentMessage,
-    Trust,
     Version,
 )
 from mensajeria.client.engine.context import Context
@@ -29,7 +27,7 @@ from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.timers import timer_of
-from mensajeria.client.engine.trust import note
+from mensajeria.client.engine.trust import accept_identity
 from mensajeria.client.errors import InputError, SendBlockedError, StateError
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
@@ -303,13 +301,7 @@ class Chat:
             chat = self._stored(tx)
             if chat.peer is None:
                 return
-            contact = tx.contacts.get(chat.peer)
-            if contact is not None and (contact.sending_blocked or contact.trust is Trust.CHANGED):
-                tx.contacts.set_trust(chat.peer, Trust.FIRST_USE)
-                note(tx, self._context.me.clock.now_ms(), SecurityKind.IDENTITY_ACCEPTED, chat.peer)
-            for chat_id in tx.chats.with_peer(chat.peer):
-                tx.chats.set_identity_changed(chat_id, changed=False)
-                out.touched.add(chat_id)
+            accept_identity(tx, out, self._context.me, chat.peer)
 
         await self._context.commit(step)
         self._engine.sending.wake(self.chat_id)

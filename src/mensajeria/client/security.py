@@ -13,7 +13,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.gossip import is_same_log, newest_root
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.trust import mark_verified, number_with, security_of, timeline, unverify
+from mensajeria.client.engine.trust import accept_identity, mark_verified, number_with, security_of, timeline, unverify
 from mensajeria.client.errors import ClientError, InputError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
@@ -113,6 +113,14 @@ class Security:
         if not same:
             raise SecurityError("verification_mismatch", params={"handle": contact.handle})
         return method, code
+
+    async def accept(self, username: str) -> bool:
+        """Go on with the person's changed identity, unverified, in every chat; whether it had changed."""
+        uid = await self._uid(username)
+        changed = await self._context.commit(lambda tx, out: accept_identity(tx, out, self._context.me, uid))
+        for chat_id in await self._context.store.read(lambda tx: tx.chats.with_member(uid)):
+            self._engine.sending.wake(chat_id)
+        return changed
 
     async def withdraw(self, username: str) -> bool:
         """The person is not taken for verified any more; whether they were."""

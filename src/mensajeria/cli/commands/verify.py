@@ -51,7 +51,8 @@ async def _run(args: argparse.Namespace, console: Console) -> None:
         await _start(args, console)
         return
     actions = {
-        "show": _show, "number": _number, "confirm": _confirm, "cancel": _cancel, "qr": _qr, "timeline": _timeline,
+        "show": _show, "number": _number, "confirm": _confirm, "accept": _accept, "cancel": _cancel, "qr": _qr,
+        "timeline": _timeline,
     }  # fmt: skip
     try:
         # Only a request can be declined, and that needs the other side to hear of it.
@@ -93,6 +94,14 @@ async def _confirm(client: Client, args: argparse.Namespace, console: Console) -
         console.record(type="verified", person=args.person, method=str(method))
     else:
         console.say("verify.matches", name=args.person)
+
+
+async def _accept(client: Client, args: argparse.Namespace, console: Console) -> None:
+    changed = await client.security.accept(args.person)
+    if console.as_json:
+        console.record(type="identity_accepted", person=args.person, changed=changed)
+    else:
+        console.say("verify.accepted" if changed else "verify.not_changed", name=args.person)
 
 
 async def _cancel(client: Client, args: argparse.Namespace, console: Console) -> None:

@@ -63,6 +63,19 @@ def unverify(tx: Tx, out: Outcome, me: Me, uid: Uid) -> bool:
     return True
 
 
+def accept_identity(tx: Tx, out: Outcome, me: Me, uid: Uid) -> bool:
+    """The person goes on with a changed identity unverified; False when there was nothing to accept."""
+    contact = tx.contacts.get(uid)
+    changed = contact is not None and (contact.sending_blocked or contact.trust is Trust.CHANGED)
+    if changed:
+        tx.contacts.set_trust(uid, Trust.FIRST_USE)
+        note(tx, me.clock.now_ms(), SecurityKind.IDENTITY_ACCEPTED, uid)
+    for chat_id in tx.chats.with_peer(uid):
+        tx.chats.set_identity_changed(chat_id, changed=False)
+        out.touched.add(chat_id)
+    return changed
+
+
 def _tell(tx: Tx, out: Outcome, me: Me, uid: Uid, method: VerificationMethod | None) -> None:
     """Banners of a changed identity go: the person has decided about this very one."""
     for chat_id in tx.chats.with_peer(uid):
