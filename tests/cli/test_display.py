@@ -117,3 +117,16 @@ def test_a_deleted_message_and_a_changed_timer_have_words() -> None:
     timer = replace(TEXT, kind=api.MessageKind.NOTICE, cause=api.Cause.TIMER_CHANGED, params={"seconds": "7200"})
     assert "disappear 2 hours after they are read" in display.message_line(timer, console)
     assert "turned disappearing messages off" in display.message_line(replace(timer, params={"seconds": "0"}), console)
+
+
+def test_a_line_shows_what_it_answers_that_it_was_edited_and_reactions() -> None:
+    console = Console(Translator("en"))
+    quote = api.Quote(Mid(b"q" * 16), BRUNO, api.MessageKind.TEXT, "are you\nin?", 3)
+    rich = replace(TEXT, reply=quote, edited_ms=5, reactions=(api.Reaction(BRUNO, "👍"),))
+    line = display.message_line(rich, console)
+    assert "> bruno: are you" in line.split("\n")[0]
+    assert line.split("\n")[1] == "    hola (edited, 👍 bruno)"
+    gone = display.message_line(replace(TEXT, reply=replace(quote, kind=None, text="")), console)
+    assert "> bruno: [the original is not here]" in gone
+    removed = display.message_line(replace(TEXT, reply=replace(quote, kind=api.MessageKind.DELETED)), console)
+    assert "> bruno: [This message was deleted]" in removed

@@ -44,6 +44,7 @@ _CAUSES: Final = {
 }
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 _INDENT: Final = " " * 4
+_QUOTE_CHARS: Final = 60
 
 
 def moment(time_ms: int) -> str:
@@ -57,7 +58,8 @@ def message_line(message: Message, console: Console) -> str:
     who = console.tr("history.you") if message.outgoing else message.sender.handle or "?"
     paint = console.ink.teal if message.outgoing else console.ink.blue
     head = f"{console.ink.dim(moment(message.sent_ms))}  {paint(one_line(who))}"
-    return f"{head}: {hanging(_body(message, console), _INDENT)}{_tail(message, console)}"
+    body = f"{_quote(message, console)}{_body(message, console)}"
+    return f"{head}: {hanging(body, _INDENT)}{_marks(message, console)}{_tail(message, console)}"
 
 
 def chat_name(chat: ChatView, console: Console) -> str:
@@ -171,6 +173,26 @@ def size_text(size: int) -> str:
     while value >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004 - would be shown as 1000
         value, unit = value / 1000, unit + 1
     return f"{value:.3g} {_UNITS[unit]}"
+
+
+def _quote(message: Message, console: Console) -> str:
+    """What it answers, in a line before it."""
+    quote = message.reply
+    if quote is None:
+        return ""
+    if quote.kind is api.MessageKind.DELETED:
+        said = f"[{console.translator.tr('unreadable.deleted')}]"
+    else:
+        said = f"[{console.tr('history.not_here')}]" if quote.kind is None else one_line(quote.text)[:_QUOTE_CHARS]
+    return f"> {one_line(quote.sender.handle)}: {said}\n"
+
+
+def _marks(message: Message, console: Console) -> str:
+    """That it was edited, and who reacted how."""
+    edited = [console.translator.tr("timeline.edited")] if message.edited else []
+    reactions = [f"{one.emoji} {one_line(one.person.handle)}" for one in message.reactions]
+    marks = [*edited, *reactions]
+    return f" {console.ink.dim('(' + ', '.join(marks) + ')')}" if marks else ""
 
 
 def _numbers(message: Message) -> dict[str, object]:

@@ -353,6 +353,7 @@ class Client:
     ) -> Self:
         client = cls(opened, reach, clock, code)
         await client._control.start(opened.profile.folder)
+        await client._context.commit(client._context.rows.read_again)
         await client._expiry.start()
         if not offline:
             client._engine.start()

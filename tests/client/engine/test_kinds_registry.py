@@ -95,3 +95,19 @@ async def test_what_waited_for_its_key_and_has_no_place_goes_from_the_timeline(a
     assert (poke.poked, await shown(bruno, chat_id)) == ([b"!"], [])
     [event] = [event for event in bruno.last.events if isinstance(event, MessageRemoved)]
     assert (event.chat_id, event.order) == (chat_id, 1 << 16)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_after_an_update_what_was_unknown_is_read(ana: Desk, bruno: Desk, *, known: bool) -> None:
+    """Once, and only what this version knows."""
+    chat_id = chat_of(ana.who, bruno.who)
+    items, (key,) = await say(ana, chat_id, "poke", b"!")
+    await give_key(bruno, ana, key)
+    await read(bruno, chat_id, 1, bodies(items))
+    assert await shown(bruno, chat_id) == ["<unknown>"]
+    poke = Poke()
+    if known:
+        bruno.rows.kinds.register(poke)
+    await bruno.do(bruno.rows.read_again)
+    assert (poke.poked, await shown(bruno, chat_id)) == (([b"!"], []) if known else ([], ["<unknown>"]))
+    assert [type(e) for e in bruno.last.events] == ([MessageRemoved] if known else [])

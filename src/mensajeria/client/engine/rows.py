@@ -18,6 +18,7 @@ from mensajeria.client.api import (
 from mensajeria.client.engine.acks import acknowledge, seen_by_other
 from mensajeria.client.engine.gossip import note_told
 from mensajeria.client.engine.kinds import Arrival, Kinds, known_kinds
+from mensajeria.client.engine.kinds.again import read_again
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Chain, Fork, Known, Memberships
 from mensajeria.client.engine.notices import note, note_event
@@ -254,6 +255,10 @@ class RowReader:
         if message is not None and late:
             return replace(message, counted=False, params={**message.params, **LATE})
         return message
+
+    def read_again(self, tx: Tx, out: Outcome) -> None:
+        """This may be a newer version than the one that stored the unknown messages."""
+        read_again(tx, out, self._me, self._memberships, self.kinds)
 
     def _arrival(self, tx: Tx, row: RawRow, opened: OpenedMessage, *, late: bool) -> Arrival:
         """With the author's role at the message's head, which the checks have found in the chain."""

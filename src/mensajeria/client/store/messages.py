@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from mensajeria.client.api import (
@@ -50,6 +51,21 @@ _BEFORE: Final = {
     MessageState.DELIVERED: (MessageState.SENT.value, MessageState.SENT.value),
     MessageState.READ: (MessageState.SENT.value, MessageState.DELIVERED.value),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownMessage:
+    """A verified message that no type took; `inner` is what Megolm protected."""
+
+    chat_id: ChatId
+    order: int
+    seq: int
+    server_ms: int
+    type: str
+    inner: bytes = field(repr=False)
+    idx: int
+    clock_off: bool
+    late: bool
 
 
 class Messages:
@@ -111,13 +127,14 @@ class Messages:
         row = self._db.one(sql, chat_id)
         return None if row is None else message_of(row)
 
-    def unknown(self, limit: int = 500) -> tuple[tuple[ChatId, int, str, bytes], ...]:
-        """Messages of types this version did not know when they came: (chat, order, type, decrypted inner message)."""
+    def unknown(self, limit: int = 500) -> tuple[UnknownMessage, ...]:
+        """Messages of types this version did not know when they came, the first stored first."""
         sql = (
-            "SELECT c.chat_id, m.ord, m.text, m.inner FROM messages m JOIN chats c ON c.key = m.chat "
-            "WHERE m.kind = 'unknown' AND m.inner IS NOT NULL ORDER BY m.id LIMIT ?"
+            "SELECT c.chat_id, m.ord, m.seq, m.server_ms, m.text, m.inner, coalesce(m.idx, 0), m.clock_off, m.params "
+            "FROM messages m JOIN chats c ON c.key = m.chat "
+            "WHERE m.kind = 'unknown' AND m.inner IS NOT NULL AND m.seq IS NOT NULL ORDER BY m.id LIMIT ?"
         )
-        return tuple((ChatId(chat), order, kind, inner) for chat, order, kind, inner in self._db.all(sql, limit))
+        return tuple(map(_unknown, self._db.all(sql, limit)))
 
     # --- writing ---
 
@@ -346,6 +363,12 @@ class Messages:
         if last == high:
             raise StoreMisuseError("no place left behind this row")
         return low if last is None else last + 1
+
+
+def _unknown(row: Row) -> UnknownMessage:
+    chat_id, order, seq, server_ms, name, inner, idx, clock_off, params = row
+    late = "late" in json.loads(params or "{}")
+    return UnknownMessage(ChatId(chat_id), order, seq, server_ms, name, inner, idx, bool(clock_off), late)
 
 
 def message_of(row: Row) -> Message:
