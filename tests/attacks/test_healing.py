@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from mensajeria.client.api import Cause
+from mensajeria.client.api import Cause, ConnectionPhase
 from mensajeria.client.engine.healing import ANSWERS_PER_HOUR
 from mensajeria.client.engine.letters import KEY_REQUEST
 from mensajeria.client.store import Tx
@@ -18,12 +20,13 @@ from mensajeria.crypto.hpke import hpke_seal
 from mensajeria.crypto.todevice import envelope_info
 from mensajeria.protocol import frames
 from mensajeria.protocol.encoding import encode
+from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Envelope
 from mensajeria.protocol.prekeys import verify_pq_prekey
-from mensajeria.protocol.records import KeyRequest, SenderAddress, Signed, ToDeviceOuter
+from mensajeria.protocol.records import KeyRequest, MessageOuter, SenderAddress, Signed, ToDeviceOuter
 from tests.attacks.evil import Rule
 from tests.attacks.forging import contact_of, envelope_for, list_known, now_ms
-from tests.attacks.stage import Actor, Stage
+from tests.attacks.stage import PASSWORDS, Actor, Stage
 
 A_MINUTE_S = 60.0
 
@@ -241,3 +244,54 @@ async def test_nobody_there_to_fetch_a_key_makes_no_new_sessions(stage: Stage) -
     await ana.send(stage.chat_id, "otra sesión")
     await bruno.shows(stage.chat_id, "ana: otra sesión")
     assert await sessions_used(ana) == before + 1
+
+
+async def test_a_copy_from_the_middle_of_a_connection_finds_its_own_messages_in_the_log_and_stops(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """The server knows the count of encryptions from the last hello only: the copy has the same, and yet it is old."""
+    ana = await stage.open("ana")
+    await ana.close()
+    shutil.copytree(stage.folder / "ana", tmp_path / "old")
+    ana = await stage.open("ana")
+    for text in ("uno", "dos", "tres"):
+        await ana.send(stage.chat_id, text)
+    await ana.close()
+    shutil.rmtree(stage.folder / "ana")
+    shutil.copytree(tmp_path / "old", stage.folder / "ana")
+    before = len(stage.evil.seen.frames_of(ana.uid, MessageOuter))
+
+    again = await stage.open("ana", online=False)
+    await again.send(stage.chat_id, "desde la copia", wait=False)
+    assert await again.phase(ConnectionPhase.STOPPED) == Code.ROLLED_BACK
+    assert len(stage.evil.seen.frames_of(ana.uid, MessageOuter)) == before
+    assert (await again.client.health()).rolled_back
+    old = again.client._context.me.did
+
+    await again.client.login_again(PASSWORDS["ana"])
+    bruno = await stage.open("bruno")
+    await bruno.shows(stage.chat_id, "ana: uno", "ana: dos", "ana: tres", "ana: desde la copia")
+    assert again.client._context.me.did != old
+    sent = {(outer.session_id, outer.idx): outer.ct for outer in stage.evil.seen.frames_of(ana.uid, MessageOuter)}
+    cts = {outer.ct for outer in stage.evil.seen.frames_of(ana.uid, MessageOuter)}
+    assert len(sent) == len(cts), "one index, two ciphertexts"
+    assert not (await again.client.health()).rolled_back
+
+
+async def test_what_could_not_be_read_is_counted_for_the_operator_once_and_in_bare_numbers(stage: Stage) -> None:
+    ana, bruno = await stage.pair()
+    stage.evil.rule = KeepBack(bruno.uid)
+    await new_session(ana, stage.chat_id)
+    await ana.send(stage.chat_id, "sin clave")
+    await bruno.has_place(stage.chat_id, Cause.WAITING)
+    stage.evil.rule = Rule()
+    with stage.evil.database() as db:
+        db.execute("DELETE FROM mailbox")
+    for _ in range(2):
+        stage.evil.drop_connections()
+        await bruno.shows(stage.chat_id, "ana: sin clave")
+        await bruno.online()
+        bruno.client._engine._upkeep.keys_due.set()  # type: ignore[union-attr]
+        await bruno.until(lambda: stage.evil.server.unreadable["healed"], "counted")
+        await asyncio.sleep(0.2)
+    assert dict(stage.evil.server.unreadable) == {"healed": 1}

@@ -2,7 +2,7 @@
 
 The code says which server and which identity to expect and holds a secret. It opens nothing by itself: the new device
 still needs the password, because only that unwraps the account root which must sign the new device list
-(docs/decisions/0009-linking.md).
+(docs/decisions/0010-linking.md).
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.engine.shared_settings import SettingsBook
 from mensajeria.client.engine.timers import begin_timers
+from mensajeria.client.errors import SecurityError
+from mensajeria.client.profiles import mark_rolled_back
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.transport.rest import RestApi
 from mensajeria.client.vault import Vault
@@ -98,6 +100,8 @@ class Context:
 
         def run(tx: Tx) -> T:
             value = step(tx, out)
+            if out.rolled_back:
+                mark_rolled_back(tx)
             if out.touched:
                 begin_timers(tx, out, self.me.clock.now_ms())
             out.sessions_changed |= tx.inbound.changed
@@ -116,6 +120,8 @@ class Context:
         for act in out.after:
             act()
         self._follow_up(out)
+        if out.rolled_back:
+            raise SecurityError("rolled_back")
         return value
 
     def _follow_up(self, out: Outcome) -> None:

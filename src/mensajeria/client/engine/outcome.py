@@ -35,6 +35,8 @@ class Outcome:
     """Keys of shared settings that this device changed."""
     sessions_changed: bool = False
     """The key backup may have something to send."""
+    rolled_back: bool = False
+    """The log holds a message of this very device that its store knows nothing of: the store is an old copy."""
     mail: bool = False
     """There are sealed envelopes to send."""
     erase: bool = False

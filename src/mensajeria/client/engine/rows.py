@@ -61,6 +61,9 @@ LOST_ROWS: Final = "lost"
 """Counter of the meta table: rows that were ever given up."""
 LATE: Final = {"late": "1"}
 """Parameters of a message that its author's removal had overtaken: shown folded, not counted."""
+TAMPERED_ROWS: Final = "tampered_rows"
+MISSING_ROWS: Final = "missing_rows"
+"""Counters of the meta table: rows that failed verification, messages that never came."""
 ANY_DEVICE: Final = Did(bytes(16))
 """In a key request: the author is not known, only the chat's other member is guessed."""
 Applied = Callable[[Tx, Outcome, ChatId, MemberEvent, int, int], None]
@@ -246,6 +249,9 @@ class RowReader:
         tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)
         if missing:
             self._notice_missing(tx, out, row, key.uid, missing)
+        if (key.uid, key.did) == (self._me.uid, self._me.did):
+            # What this device seals is noted before it leaves, so a row of its own is never new to it.
+            out.rolled_back = True
         if key.uid != self._me.uid:
             self._seen[key.chat_id] = max(row.seq, self._seen.get(key.chat_id, 0))
         if opened.unrotated:
@@ -343,6 +349,7 @@ class RowReader:
         )
         if notice is not None:
             out.events.append(MessageReceived(notice))
+        tx.meta.count(MISSING_ROWS, count)
         out.warn(tx, "messages_missing", now, row.chat_id, **params)
 
     def _wait(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter, why: RowOutcome) -> None:
@@ -366,6 +373,7 @@ class RowReader:
     def _tampered(self, tx: Tx, out: Outcome, row: RawRow, cause: MessageCause) -> None:
         message = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.TAMPERED, {"reason": cause.value})
         self._show(tx, out, message, row, RowOutcome.TAMPERED)
+        tx.meta.count(TAMPERED_ROWS)
         out.warn(tx, "row_tampered", self._me.clock.now_ms(), row.chat_id, reason=cause.value)
 
     def _unreadable(

@@ -15,6 +15,7 @@ from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import UNWEDGED, Mail
 from mensajeria.client.engine.erasing import erase
 from mensajeria.client.engine.groups import GroupKeeper
+from mensajeria.client.engine.health import reported, unreported
 from mensajeria.client.engine.letters import ACK, READ, Letter, devices_of
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
@@ -103,6 +104,19 @@ class Upkeep:
             await self._context.rest.upload_prekeys(upload)
             await self._context.store.run(self._mark_published)
         await self._context.store.run(self._forget_old)
+        await self._report()
+
+    async def _report(self) -> None:
+        """Bare numbers of what could not be read; a server that does not take them hinders nothing."""
+        counts = await self._context.store.read(unreported)
+        if not counts:
+            return
+        try:
+            await self._context.rest.report_unreadable(counts)
+        except ClientError as error:
+            _log.info("numbers wait: %s", error.code)
+            return
+        await self._context.store.run(lambda tx: reported(tx, counts))
 
     def _prepare(self, tx: Tx, left: int) -> api.PrekeyUpload | None:
         device = self._context.me.device(tx)

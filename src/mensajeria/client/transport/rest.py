@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -286,6 +286,11 @@ class RestApi:
     async def backup_use(self) -> api.BackupUse:
         """What the backup takes, and may take."""
         return await self._ask("GET", "/v1/backup/use", api.BackupUse)
+
+    async def report_unreadable(self, counts: Mapping[str, int]) -> None:
+        """Tell the operator's metrics how many messages could not be read, by cause."""
+        body = api.UnreadableReport.model_validate(dict(counts)).model_dump_json().encode()
+        await self._call("POST", "/v1/unreadable", body)
 
     async def devices(self) -> list[api.DeviceInfo]:
         """The account's devices as the server shows them: names and times are the server's word."""
