@@ -16,8 +16,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck
 
 from tests.support.logs import RecordedErrors
 from tests.support.loop import LoopLag
@@ -66,6 +68,19 @@ def pytest_configure_node(node: object) -> None:
     """Tell a worker of pytest-xdist which run it belongs to."""
     if os.name == "posix":
         node.workerinput["mensajeria_run"] = str(_run(node.config).folder)  # type: ignore[attr-defined]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """How Hypothesis works here: no deadlines (a loaded machine is no failure), fewer examples in the quick tests.
+
+    `--hypothesis-profile=nightly` tries a thousand examples where a test does not say how many.
+    """
+    usual = hypothesis.settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis.settings.register_profile("usual", usual)
+    hypothesis.settings.register_profile("quick", usual, max_examples=30)
+    hypothesis.settings.register_profile("nightly", usual, max_examples=1000)
+    if not config.getoption("--hypothesis-profile"):
+        hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "usual")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

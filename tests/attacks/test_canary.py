@@ -71,6 +71,7 @@ def _account(evil: EvilServer, handle: str, code: Secret) -> dict[str, bytes]:
     return {name: secret.reveal() for name, secret in secrets.items()}
 
 
+@pytest.mark.slow
 async def test_no_secret_leaves_the_encrypted_stores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

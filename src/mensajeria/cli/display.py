@@ -107,7 +107,7 @@ def security_line(entry: SecurityEntry, console: Console) -> str:
         text = console.ink.red(one_line(console.translator.error(params.pop("code"), params)))
     elif entry.kind is api.SecurityKind.MEMBERSHIP:
         key = f"security.membership.{params['type']}"
-        text = one_line(tr(key if console.translator.has(key) else "security.membership.other", **params))
+        text = one_line(tr(key if console.translator.has(key) else "security.membership.unknown", **params))
     else:
         if "method" in params:
             params["method"] = tr(f"verification.method.{params['method']}")

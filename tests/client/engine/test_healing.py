@@ -189,6 +189,7 @@ async def test_a_key_from_a_later_index_opens_what_it_can_and_the_rest_is_asked_
     assert await phone.texts(scene.chat) == ["uno", "dos", "tres"]
 
 
+@pytest.mark.slow
 async def test_more_rows_than_one_page_open_at_once(scene: Scene) -> None:
     rows, keys = await written(scene, *(str(n) for n in range(520)))
     phone = scene.bruno_phone
