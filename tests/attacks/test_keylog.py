@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mensajeria.client import SecurityError
 from mensajeria.client.core import keylog as core
+from mensajeria.client.engine import keylog
 from mensajeria.client.engine.keylog import LOG_KEY
 from mensajeria.kit.merkle import leaf_hash, root_hash
 from mensajeria.protocol import frames
@@ -319,6 +320,13 @@ async def test_a_log_that_cannot_be_reached_stops_nobody(stage: Stage) -> None:
     ana = await stage.open("ana")
     await ana.change(lambda tx: tx.key_log.cut(0))
     stage.evil.rule = NoLog()
+    assert (await ana.client._engine.directory.by_handle("bruno")).handle == "bruno"
+
+
+async def test_a_log_that_takes_its_time_stops_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana = await stage.open("ana")
+    await ana.change(lambda tx: tx.key_log.cut(0))
+    monkeypatch.setattr(keylog, "NAME_PATIENCE_S", 0.0)
     assert (await ana.client._engine.directory.by_handle("bruno")).handle == "bruno"
 
 

@@ -27,7 +27,7 @@ from mensajeria.client.store.values import Contact
 from mensajeria.client.transport.rest import RestApi
 from mensajeria.kit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from mensajeria.protocol.decoding import decode_record
-from mensajeria.protocol.encoding import encode
+from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import Did, Uid
 from mensajeria.protocol.records import Signed, ToDevice, TreeHead
@@ -47,6 +47,8 @@ LOG_KEY: Final = "log_key"
 """Meta value: the log's public key, pinned by the invite's link or at the first look."""
 LOOK_EVERY_S: Final = 3600.0
 LEAVES_SLICE: Final = 64
+NAME_PATIENCE_S = 15.0
+"""How long a lookup of a name waits for the log: the first copy of a large one takes longer."""
 MIN_WAIT_S: Final = 1.0
 ANSWER_EVERY_MS: Final = 60_000
 ASK_AGAIN_MS: Final = 24 * 3600 * 1000
@@ -99,14 +101,17 @@ class KeyLog:
             except TimeoutError:
                 pass
             due.clear()
-            try:
-                await self.look()
-                while self._letters:
-                    batch = list(self._letters)
-                    self._letters.clear()
-                    await deliver(batch)
-            except ClientError as error:
-                _log.info("the key log waits: %s", error.code)
+            for work in (self.look, partial(self._send, deliver)):  # answers go out though the log cannot be had
+                try:
+                    await work()
+                except ClientError as error:
+                    _log.info("the key log waits: %s", error.code)
+
+    async def _send(self, deliver: Deliver) -> None:
+        while self._letters:
+            batch = list(self._letters)
+            self._letters.clear()
+            await deliver(batch)
 
     async def look(self) -> bool:
         """Bring the mirror level and check everything against it; whether the log was honest as far as one can see.
@@ -283,11 +288,13 @@ class KeyLog:
         try:
             logged = await self._newest(label)
             if logged is None or logged.value_hash != handle_value(uid):
-                if not await self.look():
+                async with asyncio.timeout(NAME_PATIENCE_S):
+                    honest = await self.look()
+                if not honest:
                     return
                 logged = await self._newest(label)
-        except (NetworkError, RefusedError) as error:
-            _log.info("a name could not be looked up in the key log: %s", error.code)
+        except (NetworkError, RefusedError, TimeoutError) as error:
+            _log.info("a name could not be looked up in the key log: %s", error)
             return
         if logged is None or logged.value_hash != handle_value(uid):
             await self._context.commit(partial(self._remapped, handle))
@@ -322,7 +329,10 @@ class KeyLog:
         proof = await self._context.rest.log_inclusion(place.index, head.size)
         if not verify_inclusion(leaf_hash(place.leaf), place.index, head.size, proof, head.root):
             return None  # it does not lie in the log
-        leaf = decode_leaf(place.leaf)
+        try:
+            leaf = decode_leaf(place.leaf)
+        except MalformedError:
+            return None
         return Newest(place.index, leaf.ver, leaf.value_hash) if leaf.label == label else None
 
     # --- what others were shown ---
