@@ -26,7 +26,7 @@ MODULES: Final = {
 }
 
 
-PROGRAMS: Final = {"peers": "benchmarks.peers.run"}
+PROGRAMS: Final = {"peers": "benchmarks.peers.run", "growth": "benchmarks.growth"}
 """Programs with arguments of their own."""
 
 

@@ -28,6 +28,8 @@ class BareSession(WSListener):
         super().__init__()
         self._user = user
         self._on_body = on_body
+        self._number = 0
+        self._mids = secrets.token_bytes(8)
         self._transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -48,7 +50,9 @@ class BareSession(WSListener):
 
     def _message(self, chat: int, body: bytes) -> None:
         assert self._transport is not None
-        self._transport.send(WSMsgType.BINARY, encoder.encode(Message(chat, secrets.token_bytes(16), body)))
+        self._number += 1
+        mid = self._mids + self._number.to_bytes(8, "big")
+        self._transport.send(WSMsgType.BINARY, encoder.encode(Message(chat, mid, body)))
 
     async def close(self) -> None:
         assert self._transport is not None

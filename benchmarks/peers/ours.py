@@ -43,8 +43,10 @@ class OurSession(WSListener):
         self._on_body = on_body
         self._receipts = receipts
         self._seqs: dict[bytes, int] = {}
-        self._unsaid: set[bytes] = set()
+        self._said: dict[bytes, int] = {}
+        self._saying: asyncio.TimerHandle | None = None
         self._number = 0
+        self._mids = secrets.token_bytes(8)
         self.chats: dict[int, bytes] = {}
         self.group = b""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -63,40 +65,35 @@ class OurSession(WSListener):
             raise RuntimeError(f"closed: {frame}")
         received: Any = self._channel.receive(frame.get_payload_as_bytes())
         if type(received) is frames.Batch:
-            for item in received.items:
-                self._item(item)
+            self._items(received.items)
         elif not self.ready.done():
             if isinstance(received, frames.Pong):
                 self.ready.set_result(None)
             else:
                 transport.send(WSMsgType.BINARY, self._channel.send(frames.Ping(1)))
 
-    def _item(self, item: frames.BatchItem) -> None:
-        if type(item) is frames.Event:
-            self._check(item.chat_id, item.seq)
-            self._on_body(_outer.decode(item.body).ct[:8])
-            if self._receipts:
-                self._note(item.chat_id)
-        elif type(item) is frames.Ack:
-            self._check(item.chat_id, item.seq)
-        elif type(item) is not frames.PeerCursor:
-            raise RuntimeError(f"unexpected {item}")
-
-    def _check(self, chat_id: bytes, seq: int) -> None:
-        if seq != self._seqs.get(chat_id, 0) + 1:
-            raise RuntimeError(f"{seq} after {self._seqs.get(chat_id, 0)}")
-        self._seqs[chat_id] = seq
-
-    def _note(self, chat_id: bytes) -> None:
-        if not self._unsaid:
-            asyncio.get_running_loop().call_later(RECEIPT_S, self._say)
-        self._unsaid.add(chat_id)
+    def _items(self, items: Sequence[frames.BatchItem]) -> None:
+        seqs = self._seqs
+        for item in items:
+            kind = type(item)
+            if kind is frames.Event or kind is frames.Ack:
+                chat_id, seq = item.chat_id, item.seq
+                if seq != seqs.get(chat_id, 0) + 1:
+                    raise RuntimeError(f"{seq} after {seqs.get(chat_id, 0)}")
+                seqs[chat_id] = seq
+                if kind is frames.Event:
+                    self._on_body(_outer.decode(item.body).ct[:8])
+            elif kind is not frames.PeerCursor:
+                raise RuntimeError(f"unexpected {item}")
+        if self._receipts and not self._saying and type(items[-1]) is frames.Event:
+            self._saying = asyncio.get_running_loop().call_later(RECEIPT_S, self._say)
 
     def _say(self) -> None:
-        for chat_id in self._unsaid:
-            if not self._gone.is_set():
-                self._send(frames.Cursor(chat_id, self._seqs[chat_id]))
-        self._unsaid.clear()
+        self._saying = None
+        for chat_id, seq in self._seqs.items():
+            if not self._gone.is_set() and self._said.get(chat_id) != seq:
+                self._said[chat_id] = seq
+                self._send(frames.Cursor(chat_id, seq))
 
     def _send(self, frame: msgspec.Struct) -> None:
         assert self._transport is not None
@@ -110,7 +107,7 @@ class OurSession(WSListener):
 
     def _message(self, chat_id: bytes, body: bytes) -> None:
         self._number += 1
-        mid = secrets.token_bytes(16)
+        mid = self._mids + self._number.to_bytes(8, "big")
         self._send(MessageOuter(1, 1, chat_id, 0, _ZERO32, self._number, mid, body, _ZERO32, 0))
 
     async def close(self) -> None:
@@ -213,6 +210,14 @@ class OursSqlite(Ours):
     async def stored(self) -> int | None:
         with contextlib.closing(sqlite3.connect(self.folder / "data" / "mensajeria.db")) as connection:
             return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+
+
+class OursSilent(Ours):
+    """Receivers that never say how far they are: what receipts cost."""
+
+    name = "ours-no-receipts"
+    durability = "as ours; receivers send no receipts"
+    receipts = False
 
 
 class OursTwo(Ours):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from mensajeria.cli.failure import CommandError
-from mensajeria.server.db.migrate import SchemaError
+from mensajeria.server.db.revision import SchemaError
 from mensajeria.server.facts import StateError
 from mensajeria.server.serve import ServeError
 from mensajeria.server.settings import SettingsError, load_settings

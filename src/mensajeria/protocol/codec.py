@@ -101,14 +101,19 @@ def _decode_body(kind: int, body: bytes | bytearray | memoryview) -> msgspec.Str
         raise MalformedFrameError("malformed body") from error
 
 
+def _begun(keys: ChannelKeys, direction: Direction) -> hmac.HMAC:
+    """The MAC of every frame of one direction, up to where frames differ: half of what it costs is done once."""
+    key = keys.client if direction is Direction.CLIENT else keys.server
+    return hmac.new(key, keys.conn + direction.value, "sha256")
+
+
 class FrameWriter:
     """Seals the frames of one direction of one connection."""
 
-    __slots__ = ("_key", "_prefix", "_seq")
+    __slots__ = ("_mac", "_seq")
 
     def __init__(self, keys: ChannelKeys, direction: Direction) -> None:
-        self._key = keys.client if direction is Direction.CLIENT else keys.server
-        self._prefix = keys.conn + direction.value
+        self._mac = _begun(keys, direction)
         self._seq = 0
 
     def seal(self, frame: msgspec.Struct) -> bytes:
@@ -119,17 +124,18 @@ class FrameWriter:
         """As `seal`, for a body that is already encoded: fan-out encodes once, only seq and tag differ."""
         self._seq += 1
         rest = _head.pack(kind, self._seq, len(body)) + body
-        return hmac.digest(self._key, self._prefix + rest, "sha256") + rest
+        mac = self._mac.copy()
+        mac.update(rest)
+        return mac.digest() + rest
 
 
 class FrameReader:
     """Checks and opens the frames of one direction of one connection."""
 
-    __slots__ = ("_allowed", "_key", "_prefix", "_seq")
+    __slots__ = ("_allowed", "_mac", "_seq")
 
     def __init__(self, keys: ChannelKeys, direction: Direction) -> None:
-        self._key = keys.client if direction is Direction.CLIENT else keys.server
-        self._prefix = keys.conn + direction.value
+        self._mac = _begun(keys, direction)
         self._allowed = frames.FROM_CLIENT if direction is Direction.CLIENT else frames.FROM_SERVER
         self._seq = 0
 
@@ -143,8 +149,9 @@ class FrameReader:
         view = memoryview(data)
         if len(view) < HEADER or len(view) > limits.MAX_FRAME:
             raise MalformedFrameError("wrong size")
-        tag = hmac.digest(self._key, self._prefix + bytes(view[TAG:]), "sha256")
-        if not hmac.compare_digest(tag, view[:TAG]):
+        mac = self._mac.copy()
+        mac.update(view[TAG:])
+        if not hmac.compare_digest(mac.digest(), view[:TAG]):
             raise BadMacError("bad tag")
         kind, seq, length = _head.unpack_from(view, TAG)
         if seq != self._seq + 1 or length != len(view) - HEADER:

@@ -93,6 +93,8 @@ class Welcomed:
 class _Connection:
     """What both roles share: the phase, and sealing and opening once there are keys."""
 
+    __slots__ = ("_phase", "_reader", "_role", "_table", "_writer")
+
     def __init__(self, role: Direction) -> None:
         self._table = TRANSITIONS[role]
         self._role = role
@@ -158,6 +160,8 @@ class _Connection:
 class ClientConnection(_Connection):
     """The client's end. `nonce` is 32 fresh random bytes; `server_id` is the pinned one."""
 
+    __slots__ = ("_ck", "_hello", "_server_id")
+
     def __init__(self, ck: Secret, *, did: bytes, jwt: str, nonce: bytes, gen: int, server_id: bytes) -> None:
         super().__init__(Direction.CLIENT)
         self._ck = ck
@@ -199,6 +203,8 @@ class ClientConnection(_Connection):
 class ServerConnection(_Connection):
     """The server's end."""
 
+    __slots__ = ("_hello",)
+
     def __init__(self) -> None:
         super().__init__(Direction.SERVER)
         self._hello: frames.Hello | None = None
@@ -226,6 +232,7 @@ class ServerConnection(_Connection):
         keys = ChannelKeys.derive(ck.reveal(), self._hello.nonce, nonce)
         proof = keys.welcome_proof(self._hello, server_id, restore_epoch, nonce)
         self._use(keys)
+        self._hello = None  # with its token: nobody needs it again, and an idle connection should be small
         return encode_plain(frames.Welcome(server_id, restore_epoch, nonce, proof))
 
     def _receive_hello(self, data: bytes) -> frames.Hello:

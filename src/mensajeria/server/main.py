@@ -18,7 +18,6 @@ from mensajeria.server.apidocs.routes import docs_router
 from mensajeria.server.backup import rest as backup_rest
 from mensajeria.server.broker.broker import Broker
 from mensajeria.server.broker.memory import MemoryBroker
-from mensajeria.server.broker.redis import RedisBroker
 from mensajeria.server.caller import known_query
 from mensajeria.server.chats import groups_rest
 from mensajeria.server.chats import rest as chats_rest
@@ -117,6 +116,8 @@ def broker_for(settings: Settings, facts: Facts) -> Broker:
     """Between processes when there is a Redis, else inside of this one."""
     if settings.redis_url is None:
         return MemoryBroker()
+    from mensajeria.server.broker.redis import RedisBroker  # noqa: PLC0415 - 6 MB that most servers never use
+
     return RedisBroker(settings.redis_url.get_secret_value(), facts.redis_prefix)
 
 

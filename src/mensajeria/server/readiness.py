@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from mensajeria.server.db.failures import DATABASE_ERRORS
-from mensajeria.server.db.migrate import SchemaError, require_head
+from mensajeria.server.db.revision import SchemaError, require_head
 from mensajeria.server.db.sqlite_writer import WriterClosedError
 from mensajeria.server.state import Server
 

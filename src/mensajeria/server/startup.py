@@ -27,8 +27,9 @@ from mensajeria.server.accounts.signals import SignalWatch
 from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
 from mensajeria.server.admin.audit import AuditSweep
 from mensajeria.server.chats.retention import Retention
+from mensajeria.server.db.apart import migrate_apart
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.migrate import migrate, require_head
+from mensajeria.server.db.revision import current_revision, head_revision, require_head
 from mensajeria.server.devices.removal import DeviceRemoval
 from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
 from mensajeria.server.files.service import Files
@@ -37,7 +38,6 @@ from mensajeria.server.files.storage_s3 import S3Storage
 from mensajeria.server.keyfiles import KeyFiles, create_key_files, load_key_files
 from mensajeria.server.push import Relay
 from mensajeria.server.ratelimit.limiter import BucketStore, Limiter, MemoryBuckets
-from mensajeria.server.ratelimit.redis import RedisBuckets
 from mensajeria.server.settings import Settings
 from mensajeria.server.state import Server
 from mensajeria.server.transparency.tree import KeyLog
@@ -80,10 +80,18 @@ async def prepare(settings: Settings, clock: Clock) -> Prepared:
 
 def _open(settings: Settings) -> Database:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    db = Database(settings.effective_database_url)
-    if db.is_sqlite or settings.migrate:
-        migrate(settings.effective_database_url)
-    return db
+    url = settings.effective_database_url
+    first = Database(url)  # its connections belong to the loop of the question
+    if (first.is_sqlite or settings.migrate) and asyncio.run(_revision(first)) != head_revision():
+        migrate_apart(url)
+    return Database(url)
+
+
+async def _revision(db: Database) -> str | None:
+    try:
+        return await db.query(current_revision)
+    finally:
+        await db.close()
 
 
 def _matching(settings: Settings, facts: Facts, keys: KeyFiles | None) -> KeyFiles:
@@ -130,6 +138,8 @@ def bucket_store(settings: Settings, clock: Clock, facts: Facts) -> BucketStore:
     """Where the rate limits are counted: in Redis when there is one, so that all processes count together."""
     if settings.redis_url is None:
         return MemoryBuckets(clock)
+    from mensajeria.server.ratelimit.redis import RedisBuckets  # noqa: PLC0415 - 6 MB that most servers never use
+
     return RedisBuckets(settings.redis_url.get_secret_value(), facts.redis_prefix)
 
 

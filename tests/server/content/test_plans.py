@@ -123,7 +123,7 @@ def plans_of(db: Connection, work: Callable[[Connection], Any]) -> list[tuple[st
     seen: list[tuple[str, Any]] = []
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+        if statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
             seen.append((statement, parameters[0] if many else parameters))
 
     event.listen(db, "before_cursor_execute", note)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import pytest
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol.errors import Code, ProtocolError
@@ -52,7 +51,7 @@ async def test_refused_statement_undoes_the_whole_write_and_the_next_one_works(s
 
 
 async def test_read_does_not_write(server: Server) -> None:
-    with contextlib.suppress(OperationalError):  # SQLite refuses, PostgreSQL rolls back
+    with pytest.raises(DBAPIError):
         await server.db.query(lambda connection: put(connection, "d"))
     assert "d" not in await keys(server)
 

@@ -13,12 +13,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.server.db import schema_chats
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.migrate import SCRIPTS, SchemaError, current_revision, head_revision, migrate, require_head
+from mensajeria.server.db.migrate import migrate
+from mensajeria.server.db.revision import SCRIPTS, SchemaError, current_revision, head_revision, require_head
 from mensajeria.server.db.schema import metadata
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import prepare
@@ -54,6 +56,12 @@ def test_empty_database_gets_exactly_the_tables_of_the_code(empty_url: str) -> N
 
     assert schema_chats.event.metadata is metadata
     assert run(empty_url, drift) == []
+
+
+def test_the_newest_revision_is_the_one_of_the_scripts() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    assert ScriptDirectory.from_config(config).get_heads() == [head_revision()]
 
 
 def test_foreign_keys_and_uniqueness_are_there(empty_url: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol.ids import unb64
 from mensajeria.server.admin import commands
-from mensajeria.server.db.migrate import SchemaError
+from mensajeria.server.db.revision import SchemaError
 from mensajeria.server.facts import StateError
 from mensajeria.server.keyfiles import SIZES, create_key_files, load_key_files
 from mensajeria.server.settings import Settings

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.accounts.tokens import AccessClaims, AccessTokens, ChannelKeySealer
-from mensajeria.server.db.engine import Database
+from mensajeria.server.db.engine import AnyRow, Database
+from mensajeria.server.db.gathered import GatheredRead
 from mensajeria.server.db.schema import ACTIVE, PENDING, account, device
 
 CACHE_SECONDS: Final = 10
 """How long a change by another process (an operator's command) may go unnoticed. Changes by this one count at once."""
 CACHE_ENTRIES: Final = 10_000
+MAX_READ: Final = 500
+"""Logins in one query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Authenticator:
     """The one door for access tokens, on `/ws` and REST."""
 
     def __init__(self, db: Database, tokens: AccessTokens, sealer: ChannelKeySealer, clock: Clock) -> None:
-        self._db = db
+        self._rows: GatheredRead[bytes, AnyRow] = GatheredRead(db, _read, MAX_READ)
         self._tokens = tokens
         self._sealer = sealer
         self._clock = clock
@@ -64,7 +67,7 @@ class Authenticator:
         if cached and cached.until > self._clock.monotonic() and cached.key_id == claims.key_id:
             return cached.login
         changes = self._changes
-        login, key_id = await self._db.query(lambda connection: self._load(connection, claims.did))
+        login, key_id = self._judge(await self._rows.get(claims.did))
         if login.uid != claims.uid:
             raise ProtocolError(Code.UNAUTHORIZED)
         if key_id != claims.key_id:
@@ -105,10 +108,9 @@ class Authenticator:
         Raises:
             ProtocolError: UNAUTHORIZED, LOGIN_REVOKED or ACCOUNT_SUSPENDED.
         """
-        return await self._db.query(lambda connection: self._load(connection, did)[0])
+        return self._judge(await self._rows.get(did))[0]
 
-    def _load(self, connection: Connection, did: bytes) -> tuple[Login, bytes]:
-        row = connection.execute(_by_did(did)).one_or_none()
+    def _judge(self, row: AnyRow | None) -> tuple[Login, bytes]:
         if row is None:
             raise ProtocolError(Code.UNAUTHORIZED)
         if row.status == PENDING:
@@ -127,10 +129,11 @@ class Authenticator:
             self._cache.popitem(last=False)
 
 
-def _by_did(did: bytes) -> Select[Any]:
+def _read(connection: Connection, dids: Sequence[bytes]) -> dict[bytes, AnyRow]:
     columns = (device.c.id, device.c.did, device.c.account_id, device.c.revoked_ms, device.c.ck_sealed, device.c.ck_id)
-    return (
+    rows = connection.execute(
         select(*columns, device.c.gen, account.c.uid, account.c.status)
         .join(account, account.c.id == device.c.account_id)
-        .where(device.c.did == did)
+        .where(device.c.did.in_(dids))
     )
+    return {row.did: row for row in rows}

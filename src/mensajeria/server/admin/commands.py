@@ -20,7 +20,8 @@ from mensajeria.server.admin.audit import PAGE, Act, AuditRow, entries, forget_o
 from mensajeria.server.admin.records import CreatedInvite, Initialised, Migrated, Setting, UserRow
 from mensajeria.server.admin.work import operator
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.migrate import migrate, require_head
+from mensajeria.server.db.migrate import migrate
+from mensajeria.server.db.revision import require_head
 from mensajeria.server.db.schema import account, device
 from mensajeria.server.facts import read_facts
 from mensajeria.server.settings import PREFIX, Settings

@@ -13,7 +13,7 @@ from mensajeria.server.admin import reports
 from mensajeria.server.admin.reports import ReportRow
 from mensajeria.server.chats.retention import Erased, Retention, Waiting, waiting
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.migrate import require_head
+from mensajeria.server.db.revision import require_head
 from mensajeria.server.db.schema import one_time_key, server_state
 from mensajeria.server.facts import RESTORE_EPOCH, StateError, read_facts
 from mensajeria.server.settings import Settings

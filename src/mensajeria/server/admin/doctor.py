@@ -21,7 +21,7 @@ from mensajeria.protocol.encoding import MalformedError
 from mensajeria.server.admin.records import Check
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
-from mensajeria.server.db.migrate import SchemaError, require_head
+from mensajeria.server.db.revision import SchemaError, require_head
 from mensajeria.server.facts import Facts, StateError, read_facts
 from mensajeria.server.keyfiles import load_key_files
 from mensajeria.server.settings import Settings

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from mensajeria.server.admin.audit import OPERATOR
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.migrate import require_head
+from mensajeria.server.db.revision import require_head
 from mensajeria.server.settings import Settings
 
 T = TypeVar("T")

@@ -9,16 +9,36 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BigInteger, Connection, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from mensajeria.server.db.schema import device
-from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor
 
-FLUSH_PAUSE_S: Final = 0.02
+FLUSH_PAUSE_S: Final = 0.05
 """How long steps gather at least."""
-MAX_STEPS: Final = 400
-"""Steps in one flush: bounded by how many parameters a statement may have."""
+MAX_STEPS: Final = 2000
+"""Steps in one flush."""
+_POSTGRES: Final = text("""
+WITH step AS (
+  SELECT s.device, s.account, s.chat, least(s.seq, c.last_seq) AS seq
+  FROM unnest(:devices, :accounts, :chats, :seqs) AS s(device, account, chat, seq) JOIN chat c ON c.id = s.chat
+), device_moved AS (
+  INSERT INTO device_cursor (device, chat, seq) SELECT device, chat, seq FROM step ORDER BY chat, device
+  ON CONFLICT (device, chat) DO UPDATE SET seq = excluded.seq WHERE device_cursor.seq < excluded.seq
+), pointer AS (
+  SELECT m.chat, m.account, s.seq
+  FROM (SELECT chat, account, max(seq) AS seq FROM step GROUP BY chat, account) s
+  JOIN chat_member m ON m.chat = s.chat AND m.account = s.account AND m.delivered < s.seq
+  ORDER BY m.chat, m.account FOR NO KEY UPDATE OF m
+)
+UPDATE chat_member m SET delivered = p.seq FROM pointer p WHERE m.chat = p.chat AND m.account = p.account
+RETURNING m.chat, m.account, m.delivered
+""").bindparams(*(bindparam(name, type_=ARRAY(BigInteger)) for name in ("devices", "accounts", "chats", "seqs")))
+_SQLITE_DEVICE: Final = """INSERT INTO device_cursor (device, chat, seq)
+SELECT ?, id, min(?, last_seq) FROM chat WHERE id = ?
+ON CONFLICT (device, chat) DO UPDATE SET seq = excluded.seq WHERE device_cursor.seq < excluded.seq"""
+_SQLITE_MEMBER: Final = """UPDATE chat_member AS m SET delivered = min(?, c.last_seq) FROM chat AS c
+WHERE c.id = m.chat AND m.chat = ? AND m.account = ? AND m.delivered < min(?, c.last_seq) RETURNING delivered"""
 
 
 class Step(msgspec.Struct, gc=False):
@@ -54,48 +74,24 @@ def store(connection: Connection, steps: Sequence[Step]) -> list[Step]:
 
     A number beyond the log's end counts as the end.
     """
-    chats = {step.chat for step in steps}
-    heads = connection.execute(select(chat.c.id, chat.c.last_seq).where(chat.c.id.in_(chats)))
-    ends = {row.id: row.last_seq for row in heads}
-    for step in steps:
-        step.seq = min(step.seq, ends.get(step.chat, 0))
-    _store_devices(connection, steps)
-    pointers = _locked_pointers(connection, steps)
+    if connection.dialect.name == "sqlite":
+        return _store_sqlite(connection, steps)
+    columns = zip(*((step.device, step.account, step.chat, step.seq) for step in steps), strict=True)
+    names = ("devices", "accounts", "chats", "seqs")
+    rows = connection.execute(_POSTGRES, dict(zip(names, map(list, columns), strict=True)))
+    by_member = {(step.chat, step.account): step for step in steps}
+    return [_moved(by_member[row.chat, row.account], row.delivered) for row in rows]
+
+
+def _store_sqlite(connection: Connection, steps: Sequence[Step]) -> list[Step]:
+    connection.exec_driver_sql(_SQLITE_DEVICE, [(step.device, step.seq, step.chat) for step in steps])
     moved: dict[tuple[int, int], Step] = {}
     for step in steps:
-        key = (step.chat, step.account)
-        if pointers.get(key, step.seq) < step.seq:
-            pointers[key] = step.seq
-            moved[key] = step
-    if moved:
-        connection.execute(
-            update(chat_member)
-            .where(chat_member.c.chat == bindparam("p_chat"), chat_member.c.account == bindparam("p_account"))
-            .values(delivered=bindparam("p_seq")),
-            [{"p_chat": step.chat, "p_account": step.account, "p_seq": step.seq} for step in moved.values()],
-        )
+        row = connection.exec_driver_sql(_SQLITE_MEMBER, (step.seq, step.chat, step.account, step.seq)).one_or_none()
+        if row is not None:
+            moved[step.chat, step.account] = _moved(step, row[0])
     return list(moved.values())
 
 
-def _locked_pointers(connection: Connection, steps: Sequence[Step]) -> dict[tuple[int, int], int]:
-    keys = sorted({(step.chat, step.account) for step in steps})
-    rows = connection.execute(
-        select(chat_member.c.chat, chat_member.c.account, chat_member.c.delivered)
-        .where(tuple_(chat_member.c.chat, chat_member.c.account).in_(keys))
-        .order_by(chat_member.c.chat, chat_member.c.account)
-        .with_for_update()
-    )
-    return {(row.chat, row.account): row.delivered for row in rows}
-
-
-def _store_devices(connection: Connection, steps: Sequence[Step]) -> None:
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(device_cursor)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[device_cursor.c.device, device_cursor.c.chat],
-            set_={"seq": statement.excluded.seq},
-            where=device_cursor.c.seq < statement.excluded.seq,
-        ),
-        [{"device": step.device, "chat": step.chat, "seq": step.seq} for step in steps],
-    )
+def _moved(step: Step, seq: int) -> Step:
+    return Step(step.device, step.account, step.chat, step.chat_id, seq)

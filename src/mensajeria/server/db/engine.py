@@ -1,26 +1,33 @@
 """One way to read and one way to write, whichever database is behind it.
 
-A read is asynchronous, on a connection of a pool. A write is a plain function over a SQLAlchemy Core connection, run as
-one transaction: on SQLite in the one writer thread, on PostgreSQL on the driver's own connection. It is written once:
-`with_for_update()` takes the row lock on PostgreSQL and means nothing on SQLite, where writes never overlap.
+Both are plain functions over a SQLAlchemy Core connection, written once for both databases. A write is one transaction:
+on SQLite in the one writer thread, on PostgreSQL on a connection of a pool; `with_for_update()` takes the row lock on
+PostgreSQL and means nothing on SQLite, where writes never overlap. A read goes to a connection that cannot write: on
+SQLite in a thread, the whole function in one visit; on PostgreSQL without BEGIN and ROLLBACK around it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, create_engine, event, make_url, text
+from sqlalchemy import Connection, Row, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool
 
+from mensajeria.server.db.sqlite_readers import SqliteReaders, listen_as_reader
 from mensajeria.server.db.sqlite_writer import SqliteWriter
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from mensajeria.server.db.postgres_pools import PostgresPools
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
@@ -58,8 +65,10 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = POOL) -> None:
         self.url: Final = normalise_url(url)
         self.is_sqlite: Final = self.url.get_backend_name() == "sqlite"
-        self.engine: Final = _sqlite_reader(self.url) if self.is_sqlite else _postgres(self.url, pool_size)
         self.writer: Final = SqliteWriter(Path(self.url.database or "")) if self.is_sqlite else None
+        self._readers: Final = SqliteReaders(self.url) if self.is_sqlite else None
+        self._postgres: Final = None if self.is_sqlite else _postgres_pools(self.url, pool_size)
+        self._awaited: AsyncEngine | None = None
         self._borrowed: _Borrowed | None = None
         self.observe_write: Callable[[float], None] | None = None
         """Told how many seconds each `write` took."""
@@ -69,33 +78,59 @@ class Database:
         """The URL as asyncpg itself takes it, for the connection of the hot path."""
         return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
+    @property
+    def pools(self) -> Sequence[Pool]:
+        """For those who count connections."""
+        return self._readers.pools if self._readers is not None else self._pools().pools
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction that is rolled back at the end. On SQLite its statements see one snapshot."""
-        async with self.engine.connect() as connection:
+        """A connection whose statements are awaited, in a transaction that is rolled back; `query` costs less."""
+        engine = await asyncio.to_thread(self._awaited_engine) if self.is_sqlite else self._pools().writing
+        async with engine.connect() as connection:
             yield connection
 
+    def _pools(self) -> PostgresPools:
+        assert self._postgres is not None
+        return self._postgres
+
+    def _awaited_engine(self) -> AsyncEngine:
+        if self._awaited is None:
+            from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - only for those who read so
+
+            self._awaited = create_async_engine(self.url, hide_parameters=True)
+            listen_as_reader(self._awaited.sync_engine)
+        return self._awaited
+
     async def query(self, function: Callable[[Connection], T]) -> T:
-        """Run a function that only reads, with the same kind of connection that a write function gets."""
-        async with self.read() as connection:
+        """Run a function that only reads, with the same kind of connection that a write function gets.
+
+        On SQLite its statements see one snapshot, on PostgreSQL each sees what is committed when it begins.
+        """
+        if self._readers is not None:
+            return await self._readers.run(function)
+        async with self._pools().reading.connect() as connection:
             return await connection.run_sync(function)
 
-    async def write(self, function: Callable[[Connection], T]) -> T:
+    async def write(self, function: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run `function` in one transaction, committed when this returns; an exception rolls it back and is raised.
 
         On PostgreSQL a deadlock or serialization failure runs it once more: it must have no effect beside the database.
+        Not `durable`: this return does not wait for the disk. If the machine falls, the newest such transactions may be
+        gone, whole; one that is durable brings all before it to the disk.
         """
+        work = function if durable or self.is_sqlite else _without_waiting(function)
         if self.observe_write is None:
-            return await self._write(function)
+            return await self._write(work, durable=durable)
         started = perf_counter()
         try:
-            return await self._write(function)
+            return await self._write(work, durable=durable)
         finally:
             self.observe_write(perf_counter() - started)
 
-    async def _write(self, function: Callable[[Connection], T]) -> T:
+    async def _write(self, function: Callable[[Connection], T], *, durable: bool) -> T:
         if self.writer is not None:
-            return await self.writer.run(lambda raw: function(self._on_writer(raw)))
+            return await self.writer.run(lambda raw: function(self._on_writer(raw)), durable=durable)
         try:
             return await self._write_postgres(function)
         except DBAPIError as error:
@@ -104,7 +139,7 @@ class Database:
         return await self._write_postgres(function)
 
     async def _write_postgres(self, function: Callable[[Connection], T]) -> T:
-        async with self.engine.begin() as connection:
+        async with self._pools().writing.begin() as connection:
             return await connection.run_sync(function)
 
     def _on_writer(self, raw: sqlite3.Connection) -> Connection:
@@ -114,14 +149,18 @@ class Database:
 
     async def ping(self) -> None:
         """Raises an exception of SQLAlchemy when the database does not answer."""
-        async with self.read() as connection:
-            await connection.execute(text("SELECT 1"))
+        await self.query(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
 
     async def close(self) -> None:
         """Close every connection; writes that were accepted are finished first."""
         if self.writer is not None:
             await self.writer.close()
-        await self.engine.dispose()
+        if self._readers is not None:
+            await self._readers.close()
+        if self._postgres is not None:
+            await self._postgres.close()
+        if self._awaited is not None:
+            await self._awaited.dispose()
 
 
 class _Borrowed:
@@ -141,32 +180,15 @@ class _Borrowed:
         self.connection.detach()
 
 
-def _postgres(url: URL, pool_size: int) -> AsyncEngine:
-    return create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=2 * pool_size,
-        pool_pre_ping=True,
-        pool_timeout=10,
-        hide_parameters=True,
-        connect_args={"timeout": 10, "command_timeout": 30},
-    )
+def _postgres_pools(url: URL, pool_size: int) -> PostgresPools:
+    from mensajeria.server.db.postgres_pools import PostgresPools  # noqa: PLC0415 - 10 MB that SQLite does not need
+
+    return PostgresPools(url, pool_size)
 
 
-def _sqlite_reader(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=4, max_overflow=4, hide_parameters=True)
-    event.listen(engine.sync_engine, "connect", _prepare_reader)
-    event.listen(engine.sync_engine, "begin", _begin)
-    return engine
+def _without_waiting(function: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    def work(connection: Connection) -> T:
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        return function(connection)
 
-
-def _prepare_reader(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins, see _begin: the driver's own rules differ between versions
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout = 5000", "query_only = ON", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    return work

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, func, pool, select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from mensajeria.server.db.engine import Database, normalise_url
+from mensajeria.server.db.engine import normalise_url
+from mensajeria.server.db.revision import SCRIPTS, SchemaError, current_revision, head_revision
 
 LOCK: Final = 0x4D454E53414A
 """The advisory lock of PostgreSQL that a migration holds."""
-SCRIPTS: Final = Path(__file__).parent.parent / "migrations"
-
-
-class SchemaError(Exception):
-    """The database's schema is not the one this program needs. Told to the operator."""
 
 
 def _config() -> Config:
@@ -31,14 +24,6 @@ def _config() -> Config:
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-@cache
-def head_revision() -> str:
-    """The newest revision this program knows. Reads files at the first call."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
 
 
 def migrate(url: str) -> tuple[str | None, str]:
@@ -97,22 +82,7 @@ def upgrade(connection: Connection) -> tuple[str | None, str]:
     return before, head_revision()
 
 
-def current_revision(connection: Connection) -> str | None:
-    """The revision the database is at; None for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
 def _refuse_unknown(revision: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if revision is not None and revision not in known:
         raise SchemaError(f"the database is at revision {revision}, which this program does not know: update it")
-
-
-async def require_head(db: Database) -> None:
-    """Raises SchemaError unless the database is exactly at the newest revision."""
-    current, head = await db.query(current_revision), await asyncio.to_thread(head_revision)
-    if current != head:
-        raise SchemaError(
-            f"the database is at revision {current or 'none'}, this program needs {head}: "
-            "run `mensajeria admin migrate`, or start with --migrate"
-        )

@@ -37,6 +37,7 @@ class _Job:
     work: Callable[[sqlite3.Connection], Any]
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
+    durable: bool
 
 
 class SqliteWriter:
@@ -47,9 +48,12 @@ class SqliteWriter:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._syncing = True
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
         """Call `work` in the writer's thread between BEGIN IMMEDIATE and COMMIT; return when it is committed.
+
+        Not `durable`: without waiting for the disk (see `Database.write`).
 
         What `work` raises undoes the transaction and is raised here. A cancelled caller does not stop the work.
 
@@ -64,7 +68,7 @@ class SqliteWriter:
             self._thread.start()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(work, loop, done))
+        self._queue.put(_Job(work, loop, done, durable))
         return await done
 
     @property
@@ -103,6 +107,9 @@ class SqliteWriter:
 
     def _do(self, connection: sqlite3.Connection, job: _Job) -> None:
         try:
+            if job.durable is not self._syncing:  # in WAL mode: whether COMMIT brings the log to the disk
+                connection.execute(f"PRAGMA synchronous={'FULL' if job.durable else 'NORMAL'}")
+                self._syncing = job.durable
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = job.work(connection)

@@ -133,8 +133,8 @@ class ServerCollector(Collector):
 
 
 def _pool(db: Database) -> dict[str, int]:
-    pool = cast("QueuePool", db.engine.pool)
-    return {"in_use": pool.checkedout(), "idle": pool.checkedin()}
+    pools = [cast("QueuePool", pool) for pool in db.pools]
+    return {"in_use": sum(pool.checkedout() for pool in pools), "idle": sum(pool.checkedin() for pool in pools)}
 
 
 def _counter(name: str, meaning: str, label: str, values: Mapping[Any, int]) -> Metric:

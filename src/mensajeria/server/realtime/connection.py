@@ -84,7 +84,7 @@ class Connection:
         self.born = loop.time()
         self.typing_tokens: tuple[float, float] | None = None
         self._items: list[bytes] = []
-        self._requests: deque[tuple[int, Request]] = deque()
+        self._requests: deque[tuple[int, Request]] | None = None  # an empty one is large
         self._task: asyncio.Task[None] | None = None
         self._heard = False
         self._quiet_since = self.born
@@ -170,6 +170,8 @@ class Connection:
 
     def request(self, rid: int, request: Request) -> None:
         """Answer a request in its turn; what it returns is sent. A failure becomes an `error` with `rid`."""
+        if self._requests is None:
+            self._requests = deque()
         self._requests.append((rid, request))
         self.throttle.request_begins()
         if self._task is None:
@@ -184,7 +186,7 @@ class Connection:
                 if frame is not None:
                     self.send(frame)
         finally:
-            self._task = None
+            self._task = self._requests = None
 
     async def _answer_to(self, rid: int, request: Request) -> msgspec.Struct | None:
         try:
@@ -234,7 +236,8 @@ class Connection:
 
     def _end(self) -> None:
         self._items.clear()
-        self._requests.clear()
+        if self._requests is not None:
+            self._requests.clear()
         self.throttle.stop()
         self._host.left(self)
 

@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Coroutine, Iterable
-from typing import Any, Final, Protocol
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 import msgspec
 import structlog
-from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from mensajeria.protocol import frames
 from mensajeria.protocol.errors import Close, Code, ProtocolError
+from mensajeria.server.accounts import seen
+from mensajeria.server.accounts.seen import Seen
 from mensajeria.server.accounts.sessions import Login
 from mensajeria.server.broker.broker import Broker, ChatNote, JoinNote, Listener
 from mensajeria.server.broker.memory import MemoryBroker
@@ -31,7 +31,6 @@ from mensajeria.server.chats.log_sqlite import SqliteEventLog
 from mensajeria.server.chats.repository import Viewer
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
-from mensajeria.server.db.schema import device
 from mensajeria.server.mailbox.service import Mailboxes
 from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.realtime.connection import Connection
@@ -96,6 +95,9 @@ class Gateway:
         )
         self.presence = Presence(self.broker)
         self.hub.presence = self.presence.deliver
+        self._seen: GroupCommit[Seen] = GroupCommit(
+            "seen", self._store_seen, max_items=seen.MAX_SEEN, pause_s=seen.FLUSH_PAUSE_S
+        )
         self.dispatcher = Dispatcher(
             presence=self.presence,
             db=server.db,
@@ -112,7 +114,6 @@ class Gateway:
         self._all_gone = asyncio.Event()
         self.talks: set[Talk] = set()
         """Conversations on `/auth/ws`."""
-        self._tasks: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
 
     # --- life
@@ -124,6 +125,7 @@ class Gateway:
         self.committer.start()
         self.mailboxes.start()
         self.cursors.start()
+        self._seen.start()
         self._ticker = asyncio.create_task(self._tick(), name="connections")
         self.server.hub.attach(BrokerPush(self.broker, self.cache))
 
@@ -131,7 +133,7 @@ class Gateway:
         """Commit and ack what was accepted, tell everybody to come back later, close every connection."""
         self.draining = self.dispatcher.draining = True
         await self.healing.close()
-        await asyncio.gather(self.committer.close(), self.mailboxes.close(), self.cursors.close())
+        await asyncio.gather(self.committer.close(), self.mailboxes.close(), self.cursors.close(), self._seen.close())
         for connection in list(self.hub.all):
             if connection.device_id:
                 connection.send(frames.Drain(secrets.randbelow(SPREAD_MS)))
@@ -143,7 +145,6 @@ class Gateway:
         if self.sockets:  # acks and closes on their way to slower readers
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_gone.wait(), DRAIN_S)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.broker.close()
 
     def socket_gone(self, socket: object) -> None:
@@ -197,7 +198,8 @@ class Gateway:
         assert connection.login is not None
         self.broker.publish(JoinNote(connection.device_id, self.hub.origin))
         self.broker.flush()
-        self._spawn(self._note_seen(connection.login))
+        login = connection.login
+        self._seen.submit(Seen(login.device_id, login.did, self.server.clock.now_ms(), login.gen))
 
     def left(self, connection: Connection) -> None:
         """See `Host.left`."""
@@ -206,26 +208,26 @@ class Gateway:
         if (login := connection.login) is not None:
             self.broker.withdraw(login.account_id, login.device_id)
 
-    async def _note_seen(self, login: Login) -> None:
-        now = self.server.clock.now_ms()
-        seen = update(device).where(device.c.id == login.device_id)
-
-        def write(db: SqlConnection) -> None:
-            db.execute(seen.values(last_seen_ms=now))
-            db.execute(seen.where(device.c.gen < login.gen).values(gen=login.gen))
-
-        await self.server.db.write(write)
-        self.server.authenticator.forget(login.did)
+    async def _store_seen(self, devices: list[Seen]) -> None:
+        try:
+            await self.server.db.write(lambda db: seen.store(db, devices))
+        except DATABASE_ERRORS as error:
+            _log.warning("devices_not_noted", error=type(error).__name__, batch=len(devices))
+            return
+        for one in devices:
+            self.server.authenticator.forget(one.did)
 
     # --- after commits
 
     async def _store_cursors(self, steps: list[Step]) -> None:
+        # Not waiting for the disk: a pointer that a falling machine forgets, its device tells again when it is back.
         newest = cursors.newest(steps)
         try:
             try:
-                moved = await self.server.db.write(lambda db: cursors.store(db, newest))
+                moved = await self.server.db.write(lambda db: cursors.store(db, newest), durable=False)
             except IntegrityError:  # a device in it was deleted: the others' steps count
-                moved = await self.server.db.write(lambda db: cursors.store(db, cursors.of_living(db, newest)))
+                living = await self.server.db.query(lambda db: cursors.of_living(db, newest))
+                moved = await self.server.db.write(lambda db: cursors.store(db, living), durable=False)
             await self._fanout.cursors(moved)
         except DATABASE_ERRORS as error:
             # The next step of the device says the same and more.
@@ -249,15 +251,3 @@ class Gateway:
             return None if head is None else frames.Batch((frames.NewChat(head),))
 
         connection.request(0, answer)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(_logged(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except DATABASE_ERRORS as error:
-        _log.warning("device_not_noted", error=type(error).__name__)

@@ -20,6 +20,8 @@ AUTH_WAITING: Final = 8
 class DeviceHandler:
     """`/ws`."""
 
+    __slots__ = ("_connection", "_gateway")
+
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._connection: Connection | None = None

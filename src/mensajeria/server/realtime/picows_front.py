@@ -68,6 +68,8 @@ class Handler(Protocol):
 class Socket(WSListener):
     """A WebSocket as a `Wire`."""
 
+    __slots__ = ("_handler", "_linger", "_message", "_transport")
+
     def __init__(self, handler: Handler) -> None:
         super().__init__()
         self._handler = handler

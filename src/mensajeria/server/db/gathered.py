@@ -1,0 +1,57 @@
+"""Reads of the same kind that are asked for at the same time, as one query."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from mensajeria.server.db.engine import Database
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class GatheredRead(Generic[K, V]):
+    """While one query runs, the next keys gather. No answer comes from a query that began before it was asked for."""
+
+    def __init__(self, db: Database, read: Callable[[Connection, Sequence[K]], Mapping[K, V]], max_keys: int) -> None:
+        """`read` gets distinct keys and leaves out those that do not exist."""
+        self._db = db
+        self._read = read
+        self._max = max_keys
+        self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def get(self, key: K) -> V | None:
+        """The value, or None; raises what the database raises."""
+        future: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="gathered-read")
+        return await future
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[: self._max], self._waiting[self._max :]
+                await self._answer(batch)
+        finally:
+            self._task = None
+
+    async def _answer(self, batch: list[tuple[K, asyncio.Future[V | None]]]) -> None:
+        keys = list(dict.fromkeys(key for key, _ in batch))
+        try:
+            found = await self._db.query(lambda connection: self._read(connection, keys))
+        except BaseException as error:  # whatever it was belongs to those who wait
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            if not isinstance(error, Exception):
+                raise
+            return
+        for key, future in batch:
+            if not future.done():
+                future.set_result(found.get(key))

@@ -1,0 +1,52 @@
+"""Connections to PostgreSQL: a pool that writes, and one that cannot. Imported only by servers that have one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import Pool
+
+
+class PostgresPools:
+    """`writing`: transactions. `reading`: each statement is a transaction of its own, and none may write.
+
+    Each keeps half of `pool_size` connections, and opens twice as many on top under load.
+    """
+
+    def __init__(self, url: URL, pool_size: int) -> None:
+        self.writing = _engine(url, pool_size)
+        reading = _engine(url, pool_size, server_settings={"default_transaction_read_only": "on"})
+        self.reading = reading.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def pools(self) -> tuple[Pool, Pool]:
+        """For those who count connections."""
+        return self.writing.pool, self.reading.pool
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.writing.dispose()
+        await self.reading.dispose()
+
+
+def _engine(url: URL, pool_size: int, **options: Any) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=max(1, pool_size // 2),
+        max_overflow=pool_size,
+        pool_timeout=10,
+        hide_parameters=True,
+        connect_args={"timeout": 10, "command_timeout": 30, **options},
+    )
+    event.listen(engine.sync_engine, "checkout", _refuse_lost)
+    return engine
+
+
+def _refuse_lost(connection: Any, _record: Any, _proxy: Any) -> None:
+    """The event loop has seen the end of a lost connection: asking the server first would cost three round trips."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError

@@ -1,0 +1,45 @@
+"""Which schema the database has and which this program needs, without the machinery of migrations.
+
+That is 10 MB of modules: an idle server should not carry it for a question that it asks at its start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+from mensajeria.server.db.engine import Database
+
+SCRIPTS: Final = Path(__file__).parent.parent / "migrations"
+
+
+class SchemaError(Exception):
+    """The database's schema is not the one this program needs. Told to the operator."""
+
+
+@cache
+def head_revision() -> str:
+    """The newest revision this program knows: scripts are named after theirs. Reads a folder at the first call."""
+    return max(script.name.partition("_")[0] for script in (SCRIPTS / "versions").glob("[0-9]*_*.py"))
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision the database is at; None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return revision
+
+
+async def require_head(db: Database) -> None:
+    """Raises SchemaError unless the database is exactly at the newest revision."""
+    current, head = await db.query(current_revision), await asyncio.to_thread(head_revision)
+    if current != head:
+        raise SchemaError(
+            f"the database is at revision {current or 'none'}, this program needs {head}: "
+            "run `mensajeria admin migrate`, or start with --migrate"
+        )
