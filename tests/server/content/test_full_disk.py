@@ -7,6 +7,7 @@ trigger, since its disk is that of the whole machine.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -93,7 +94,7 @@ async def chat_of(server: Server, ana: Person, bruno: Person) -> int:
             db.execute(text("SELECT id FROM account WHERE uid = :uid"), {"uid": one.uid}).scalar_one()
             for one in (ana, bruno)
         ]
-        create_direct(db, chat_id, *ids, 1)
+        create_direct(db, chat_id, ids[0], ids[1], 1)
         return int(db.execute(text("SELECT id FROM chat WHERE chat_id = :id"), {"id": chat_id}).scalar_one())
 
     return await server.db.write(make)
@@ -151,10 +152,11 @@ async def _committed(log: EventLog, events: list[NewEvent]) -> list[Outcome]:
     def committed(_batch: Sequence[Pending], outcomes: Sequence[Outcome], _again: bool) -> None:
         found.extend(outcomes)
 
+    nobody: Any = None  # whose they are has no part in it
     committer = EventCommitter(log, committed)
     committer.start()
     for event in events:
-        committer.submit(Pending(event, None, None))  # type: ignore[arg-type] - whose they are has no part in it
+        committer.submit(Pending(event, nobody, nobody))
     await committer.close()
     return found
 
@@ -183,12 +185,12 @@ async def test_calls_are_refused_and_change_nothing(
 ) -> None:
     body = {"uid": b64(bruno.uid), "chat_id": None, "text": "x" * limits.REPORT_MAX_CHARS}
     await fill()
-    codes = []
-    while Code.UNAVAILABLE not in codes:
-        assert len(codes) < 9, codes
+    answer = await ana.call(http, "POST", "/v1/reports", body)
+    for _ in range(8):  # the pages that are there may still take one
+        if not answer.is_success:
+            break
         answer = await ana.call(http, "POST", "/v1/reports", body)
-        codes.append("" if answer.is_success else answer.json()["code"])
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.json().get("code")) == (503, Code.UNAVAILABLE)
     assert (await ana.call(http, "GET", "/v1/blocks")).status_code == 200  # what is there can be read
     await make_room()
     assert (await ana.call(http, "POST", "/v1/reports", body)).status_code == 201
