@@ -17,10 +17,11 @@ from typing import Any, Final
 from benchmarks.lib import proc
 from benchmarks.lib.stats import table
 
-PARTS: Final = ("server", "crypto", "files", "desktop")
+PARTS: Final = ("server", "crypto", "groups", "files", "desktop")
 MODULES: Final = {
     "server": "benchmarks.server",
     "crypto": "benchmarks.crypto",
+    "groups": "benchmarks.group_keys",
     "files": "benchmarks.files",
     "desktop": "benchmarks.desktop_timeline",
 }

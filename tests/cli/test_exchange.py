@@ -174,6 +174,28 @@ def test_history_offline_shows_what_is_stored(people: dict[str, Path], server: R
         server.start()
 
 
+def test_a_group_is_made_used_and_left_from_the_command_line(people: dict[str, Path]) -> None:
+    ana, bruno = str(people["ana"]), str(people["bruno"])
+    [made] = lines(mensajeria("group", "create", "--profile", ana, "Excursión", "bruno", "--json"))
+    assert (made["type"], made["kind"], made["name"], made["group"]["role"]) == ("group", "group", "Excursión", "owner")
+    lines(mensajeria("send", "--profile", ana, "--to", "Excursión", "¿Vienes?", "--json"))
+    chats = lines(mensajeria("chats", "--profile", bruno, "--json"))
+    assert [(chat["name"], chat["group"]["members"]) for chat in chats if chat["kind"] == "group"] == [("Excursión", 2)]
+    history = lines(mensajeria("history", "--profile", bruno, "--with", made["chat"][:8], "--json"))
+    assert [line["text"] or line["cause"] for line in history] == ["group_created", "¿Vienes?"]
+    members = lines(mensajeria("group", "members", "--profile", bruno, "excursión", "--json"))
+    assert [(member["handle"], member["role"]) for member in members] == [("ana", "owner"), ("bruno", "member")]
+    refused = mensajeria("group", "rename", "--profile", bruno, "Excursión", "Otra", "--json")
+    assert (refused.returncode, json.loads(refused.stderr)["code"]) == (Exit.REFUSED, "not_allowed_in_group")
+    unknown = mensajeria("group", "add", "--profile", ana, "Excursión", "nobody_here", "--json")
+    assert (unknown.returncode, json.loads(unknown.stderr)["code"]) == (Exit.NOT_FOUND, "unknown_user")
+    [left] = lines(mensajeria("group", "leave", "--profile", bruno, "Excursión", "--json"))
+    assert (left["group"]["role"], left["group"]["closed"]) == (None, "not_a_member")
+    assert mensajeria("send", "--profile", bruno, "--to", "Excursión", "hola").returncode == Exit.REFUSED
+    [alone] = lines(mensajeria("group", "members", "--profile", ana, "Excursión", "--json"))
+    assert alone["handle"] == "ana"
+
+
 def test_devices_lists_this_one(people: dict[str, Path]) -> None:
     [device] = lines(mensajeria("devices", "--profile", str(people["ana"]), "--json"))
     assert device["current"] is True
