@@ -132,7 +132,7 @@ async def test_who_loses_the_swap_signs_again_after_the_other_event(phone_stage:
             refused.append(error.code)
             raise
 
-    rest.append_member_event = later  # type: ignore[method-assign, assignment]
+    rest.append_member_event = later  # type: ignore[method-assign]
     await remove_phone(bruno, device)
     await knows_floor(ana, stage.chat_id, bruno.uid, 3)
     assert refused == [Code.EVENT_CONFLICT]
