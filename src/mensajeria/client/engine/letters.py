@@ -20,7 +20,7 @@ from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.frames import PutOutcome
 from mensajeria.protocol.ids import Did, SessionId, Uid
 from mensajeria.protocol.prekeys import PrekeyError, verify_fallback_key, verify_one_time_key, verify_pq_prekey
-from mensajeria.protocol.records import DeviceAddress, ListedDevice, PqPrekey, Signed
+from mensajeria.protocol.records import DeviceAddress, ListedDevice, PqPrekey, SenderAddress, Signed
 from mensajeria.protocol.signing import BadSignatureError
 
 if TYPE_CHECKING:  # its library is loaded when the network is first used
@@ -76,10 +76,11 @@ class PostOffice:
     def seal(self, tx: Tx, letters: Sequence[Letter], claimed: Mapping[Did, Keys]) -> int:
         """Seal and queue letters, as many as the vault allows; how many. Devices without keys are noted as stale."""
         device, now = self._me.device(tx), self._me.clock.now_ms()
+        sender = self._me.sender(tx)
         taken = letters[: self._allowance(tx)]
         for letter in taken:
             keys = claimed.get(letter.did) or self._cached(tx, letter, now)
-            if keys is None or not self._seal_one(tx, device, letter, keys, now):
+            if keys is None or not self._seal_one(tx, device, sender, letter, keys, now):
                 _note_share(tx, letter.session_id, letter.uid, letter.did, letter.idx, ShareOutcome.STALE, now)
         return len(taken)
 
@@ -107,7 +108,9 @@ class PostOffice:
             idx = known.idx if known is not None else 0
             _note_share(tx, envelope.session_id, envelope.uid, envelope.did, idx, OUTCOMES[outcome], now)
 
-    def _seal_one(self, tx: Tx, device: DeviceKeys, letter: Letter, keys: Keys, now: int) -> bool:
+    def _seal_one(
+        self, tx: Tx, device: DeviceKeys, sender: SenderAddress, letter: Letter, keys: Keys, now: int
+    ) -> bool:
         theirs = list_of(tx, letter.uid)
         listed = None if theirs is None else theirs.find(letter.did)
         if theirs is None or listed is None:
@@ -117,7 +120,7 @@ class PostOffice:
             sealed = seal_to_device(
                 device,
                 peer,
-                sender=self._me.sender(tx),
+                sender=sender,
                 recipient=DeviceAddress(uid=letter.uid, did=letter.did, idfp=theirs.idfp),
                 listed=listed,
                 pq=keys.pq,
