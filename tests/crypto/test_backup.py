@@ -160,5 +160,16 @@ def test_an_unproven_export_is_backed_up_as_such_and_a_signed_key_as_proven() ->
     assert imported.for_backup() == (export, 0, False)
 
 
+def test_an_unproven_export_is_stored_small_and_comes_back_as_it_was() -> None:
+    export, _, _ = CHAT.inbound.for_backup()
+    imported = InboundSession.from_export(export, CHAT.inbound.binding, CHAT.inbound.signed_binding)
+    state = imported.dump()
+    assert len(state.reveal()) < 700 < len(CHAT.inbound.dump().reveal())
+    again = InboundSession.load(state)
+    assert (again.for_backup(), again.proven) == (imported.for_backup(), False)
+    both = again.merge(CHAT.inbound)
+    assert InboundSession.load(both.dump()).for_backup() == CHAT.inbound.for_backup()
+
+
 def test_keys_do_not_show() -> None:
     assert "k" * 8 not in repr(sealer())

@@ -79,9 +79,9 @@ def _session(opened: OpenedSession) -> InboundSession:
 def _store(tx: Tx, context: Context, session: InboundSession) -> None:
     binding = session.binding
     key = InboundKey(ChatId(binding.chat_id), SessionId(binding.session_id), Uid(binding.uid), Did(binding.did))
+    if tx.inbound.add(Inbound(key, session.dump(), context.me.clock.now_ms(), session.first_index)):
+        return
     known = tx.inbound.get(key)
-    created, next_idx = context.me.clock.now_ms(), session.first_index
-    if known is not None:
-        session = InboundSession.load(known.state).merge(session)
-        created, next_idx = known.created_ms, known.next_idx
-    tx.inbound.put(Inbound(key, session.dump(), created, next_idx))
+    assert known is not None, "it was in the way"
+    merged = InboundSession.load(known.state).merge(session)
+    tx.inbound.put(Inbound(key, merged.dump(), known.created_ms, known.next_idx))

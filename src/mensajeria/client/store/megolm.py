@@ -148,19 +148,20 @@ class Inbounds:
         """Every session of every chat."""
         return tuple(map(_inbound, self._db.all(_INBOUND)))
 
+    def add(self, session: Inbound) -> bool:
+        """Store the session unless there is one under its key; whether it was stored."""
+        self.changed = True
+        return (
+            self._db.changed(
+                "INSERT OR IGNORE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", *_row(self._db, session)
+            )
+            > 0
+        )
+
     def put(self, session: Inbound) -> None:
         """Store the session, new or merged."""
         self.changed = True
-        self._db.execute(
-            "INSERT OR REPLACE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)",
-            chat_key(self._db, session.key.chat_id),
-            session.key.session_id,
-            session.key.uid,
-            session.key.did,
-            session.state.reveal(),
-            session.next_idx,
-            session.created_ms,
-        )
+        self._db.execute("INSERT OR REPLACE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", *_row(self._db, session))
 
     def expect(self, key: InboundKey, next_idx: int) -> None:
         """The author's next message should have this index."""
@@ -237,3 +238,9 @@ def _inbound(row: Row) -> Inbound:
     return Inbound(
         InboundKey(ChatId(chat_id), SessionId(session_id), Uid(uid), Did(did)), Secret(state), created, next_idx
     )
+
+
+def _row(db: Db, session: Inbound) -> Row:
+    key = session.key
+    chat = chat_key(db, key.chat_id)
+    return chat, key.session_id, key.uid, key.did, session.state.reveal(), session.next_idx, session.created_ms

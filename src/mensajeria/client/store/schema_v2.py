@@ -63,6 +63,7 @@ ALTER TABLE outbox ADD COLUMN refs BLOB;
 ALTER TABLE outbox ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
 """
 _BACKUP: Final = """
+DROP INDEX megolm_inbound_chat;
 CREATE TABLE backup_pending(
   session_id BLOB NOT NULL, chat INTEGER NOT NULL, uid BLOB NOT NULL, did BLOB NOT NULL,
   PRIMARY KEY(session_id, chat, uid, did)) WITHOUT ROWID;
