@@ -25,6 +25,7 @@ from mensajeria.server.admin.content import bump_restore_epoch
 from tests.attacks.evil import Json, Rule
 from tests.attacks.stage import PASSWORDS, PATIENCE_S, Actor, Stage
 
+pytestmark = pytest.mark.slow
 OLD: Final = ["ana: hola", "bruno: qué tal"]
 
 
