@@ -468,7 +468,7 @@ class World:
         history = [one async for one in device.client.chat(chat_id).history() if one.kind in GENUINE]
         assert [one.seq for one in history] == sorted(one.seq or 0 for one in history), "out of order"
         since = device.since.get(chat_id, 0)
-        return {one.seq: _row(one) for one in history if (one.seq or 0) > since}
+        return {one.seq: _row(one) for one in history if one.seq is not None and one.seq > since}
 
     def _check_texts(self, place: frozenset[str], log: list[Row]) -> None:
         """Everything that was written is there once, with its author."""
