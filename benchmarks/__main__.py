@@ -17,17 +17,16 @@ from typing import Any, Final
 from benchmarks.lib import proc
 from benchmarks.lib.stats import table
 
-PARTS: Final = ("server", "crypto", "groups", "files", "desktop")
+PARTS: Final = ("server", "memory", "crypto", "groups", "files", "desktop")
 MODULES: Final = {
     "server": "benchmarks.server",
+    "memory": "benchmarks.memory",
     "crypto": "benchmarks.crypto",
     "groups": "benchmarks.group_keys",
     "files": "benchmarks.files",
     "desktop": "benchmarks.desktop_timeline",
 }
-
-
-PROGRAMS: Final = {"peers": "benchmarks.peers.run", "growth": "benchmarks.growth"}
+PROGRAMS: Final = {"peers": "benchmarks.peers.run", "growth": "benchmarks.growth", "latency": "benchmarks.latency"}
 """Programs with arguments of their own."""
 
 
@@ -36,8 +35,9 @@ def main() -> int:
     if sys.argv[1:] and sys.argv[1] in PROGRAMS:
         return int(importlib.import_module(PROGRAMS[sys.argv[1]]).main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.epilog = f"programs of their own, with --help: {', '.join(PROGRAMS)}"
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--seconds", type=float, default=8.0, help="length of each measurement of the server")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement of the server")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), help="only this one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()

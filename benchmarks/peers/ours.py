@@ -75,16 +75,15 @@ class OurSession(WSListener):
     def _items(self, items: Sequence[frames.BatchItem]) -> None:
         seqs = self._seqs
         for item in items:
-            kind = type(item)
-            if kind is frames.Event or kind is frames.Ack:
-                chat_id, seq = item.chat_id, item.seq
-                if seq != seqs.get(chat_id, 0) + 1:
-                    raise RuntimeError(f"{seq} after {seqs.get(chat_id, 0)}")
-                seqs[chat_id] = seq
-                if kind is frames.Event:
-                    self._on_body(_outer.decode(item.body).ct[:8])
-            elif kind is not frames.PeerCursor:
+            if type(item) is frames.Event:
+                self._on_body(_outer.decode(item.body).ct[:8])
+            elif type(item) is frames.PeerCursor:
+                continue
+            elif type(item) is not frames.Ack:
                 raise RuntimeError(f"unexpected {item}")
+            if item.seq != seqs.get(item.chat_id, 0) + 1:
+                raise RuntimeError(f"{item.seq} after {seqs.get(item.chat_id, 0)}")
+            seqs[item.chat_id] = item.seq
         if self._receipts and not self._saying and type(items[-1]) is frames.Event:
             self._saying = asyncio.get_running_loop().call_later(RECEIPT_S, self._say)
 

@@ -4,7 +4,7 @@
     python -m benchmarks peers --peers ours,bare --works W1,W2 --seconds 4
     python -m benchmarks peers --scratch /dev/shm        databases on a memory disk: the servers without the disk
     python -m benchmarks peers --works W1 --out results.jsonl        piece by piece, then
-    python -m benchmarks peers --merge results.jsonl
+    python -m benchmarks peers --merge results.jsonl --write PERF.md
 
 W1: 50 pairs, each sender keeps 8 messages of 300 bytes in flight until they are delivered. W2: the same pairs at 100
 messages a second in all. 10k: at 10,000. W3: a group of 100, one sender, 8 in flight; a message counts when all others
@@ -33,6 +33,8 @@ from benchmarks.peers import PEERS, USUAL
 from benchmarks.peers.report import line, report
 from tests.support.lifeline import Lifeline
 
+BEGIN: Final = "<!-- peers: begin -->"
+END: Final = "<!-- peers: end -->"
 LIMIT_S: Final = 240.0
 """A measurement that takes longer has failed."""
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     if given.merge:
         rows = [json.loads(text) for path in given.merge for text in path.read_text().splitlines()]
-        print(report(rows))
+        _tell(report(rows), given.write)
         return 0
     proc.raise_open_files()
     rows = []
@@ -53,8 +55,19 @@ def main(arguments: Sequence[str]) -> int:
         if given.out:
             with given.out.open("a") as out:
                 out.write(json.dumps(row) + "\n")
-    print(report(rows))
+    _tell(report(rows), given.write)
     return int(any("error" in row for row in rows))
+
+
+def _tell(text: str, document: Path | None) -> None:
+    """Print the tables, and put them into the document, between its two marks, if one is given."""
+    print(text)
+    if document is not None:
+        before, begin, rest = document.read_text().partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise ValueError(f"{document} has no place for the tables: {BEGIN} ... {END}")
+        document.write_text(f"{before}{BEGIN}\n```\n{text}\n```\n{END}{after}")
 
 
 def _plan(given: argparse.Namespace) -> list[tuple[type[Peer], str, int]]:
@@ -124,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scratch", type=Path, help="folder for all databases, e.g. one on a memory disk")
     parser.add_argument("--out", type=Path, help="append the results to this file, one JSON object a line")
     parser.add_argument("--merge", type=Path, nargs="+", help="measure nothing: report what these files hold")
+    parser.add_argument("--write", type=Path, help="put the tables into this document (PERF.md)")
     parser.add_argument("--keep", action="store_true", help="keep the servers' folders, with their logs")
     return parser
 
