@@ -26,7 +26,12 @@ MODULES: Final = {
     "files": "benchmarks.files",
     "desktop": "benchmarks.desktop_timeline",
 }
-PROGRAMS: Final = {"peers": "benchmarks.peers.run", "growth": "benchmarks.growth", "latency": "benchmarks.latency"}
+PROGRAMS: Final = {
+    "peers": "benchmarks.peers.run",
+    "growth": "benchmarks.growth",
+    "latency": "benchmarks.latency",
+    "steps": "benchmarks.steps",
+}
 """Programs with arguments of their own."""
 
 
