@@ -62,7 +62,8 @@ def test_password_recovery_devices_and_the_end(server: RunningServer, tmp_path: 
     assert failure(mensajeria("login", "--profile", first, "--json")) == (Exit.BAD_CREDENTIALS, "bad_credentials")
 
     recover = ("recover", "--server", server.url, "--username", "lucia", "--profile", third, "--code-file", code)
-    [back] = lines(mensajeria(*recover, "--json"))  # the environment has the old password: it is good again
+    back, told = lines(mensajeria(*recover, "--json"))  # the environment has the old password: it is good again
+    assert told == {"type": "history_restored", "restored": 0, "missing": 0, "refused": 0}
     assert back["uid"] == account["uid"]
     lines(mensajeria("login", "--profile", first, "--json"))
 
