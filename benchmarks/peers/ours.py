@@ -12,17 +12,15 @@ from typing import Any, ClassVar, Final, cast
 
 import msgspec
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from benchmarks.lib.peer import OnBody, Peer, Session, count
 from mensajeria.protocol import frames
 from mensajeria.protocol.connection import ClientConnection
 from mensajeria.protocol.records import MessageOuter
-from mensajeria.server.chats.repository import KIND_GROUP
-from mensajeria.server.db.schema_chats import chat, chat_member
 from mensajeria.server.version import VERSION
 from tests.server.fixtures import migrate_in_a_process
-from tests.server.people import NOW_MS, Person, insert_direct_chat
+from tests.server.people import Person, insert_direct_chat, insert_group
 from tests.server.process import ServerProcess, World, start_server_process
 from tests.support.lifeline import Run
 from tests.support.valkey import ValkeyServer, start_valkey
@@ -244,12 +242,3 @@ class OursTwo(Ours):
 
     def world(self, *, receives: bool) -> World:
         return self._worlds[1 if receives else 0]
-
-
-def insert_group(connection: Connection, chat_id: bytes, people: Sequence[Person]) -> None:
-    """A group as its members' events would have made it."""
-    row = connection.execute(
-        insert(chat).values(chat_id=chat_id, kind=KIND_GROUP, last_ms=NOW_MS, created_ms=NOW_MS).returning(chat.c.id)
-    ).scalar_one()
-    members = [{"chat": row, "account": one.account_id, "accepted": True, "created_ms": NOW_MS} for one in people]
-    connection.execute(insert(chat_member), members)

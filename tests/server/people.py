@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, insert
@@ -15,6 +16,7 @@ from mensajeria.server.accounts.tokens import ChannelKeySealer, channel_key_id
 from mensajeria.server.chats import repository
 from mensajeria.server.chats.cache import read_chat
 from mensajeria.server.db.schema import ACTIVE, account, device
+from mensajeria.server.db.schema_chats import chat, chat_member
 
 NOW_MS = 1_700_000_000_000
 PREKEY_ID = 7
@@ -92,3 +94,14 @@ def insert_direct_chat(
     if accepted:
         repository.answer(connection, info.id, other.account_id, accept=True)
     return info.id, chat_id
+
+
+def insert_group(connection: Connection, chat_id: bytes, people: Sequence[Person]) -> None:
+    """A group as its members' events would have made it."""
+    row = connection.execute(
+        insert(chat)
+        .values(chat_id=chat_id, kind=repository.KIND_GROUP, last_ms=NOW_MS, created_ms=NOW_MS)
+        .returning(chat.c.id)
+    ).scalar_one()
+    members = [{"chat": row, "account": one.account_id, "accepted": True, "created_ms": NOW_MS} for one in people]
+    connection.execute(insert(chat_member), members)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
+
 import msgspec
+from sqlalchemy import select
 
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import (
@@ -21,7 +24,9 @@ from mensajeria.protocol.frames import (
     Typing,
 )
 from mensajeria.protocol.records import MessageOuter
-from tests.server.people import insert_device
+from mensajeria.server.db.schema_chats import device_cursor
+from mensajeria.server.realtime.fanout import TICKS_UP_TO
+from tests.server.people import insert_device, insert_group
 from tests.server.process import World
 from tests.server.realtime.device import Device, outer
 
@@ -181,3 +186,23 @@ async def test_typing_is_relayed_in_measure(world: World) -> None:
     await b.expect(Typing)
     await b.ping()
     assert sum(isinstance(item, Typing) for item in b.items) <= 20
+
+
+async def test_where_nobody_is_shown_delivered_it_is_not_stored(world: World) -> None:
+    ana, bruno, direct = await world.pair()
+    others = await world.people(TICKS_UP_TO - 1)
+    small, large = secrets.token_bytes(32), secrets.token_bytes(32)
+    await world.server.db(lambda db: insert_group(db, small, [ana, bruno, *others[:-1]]))
+    await world.server.db(lambda db: insert_group(db, large, [ana, bruno, *others]))
+    a, b = await Device.online(world, ana), await Device.online(world, bruno)
+    for chat_id in (large, small, direct):
+        a.send(outer(chat_id, 1))
+        await b.expect(Event)
+        b.send(Cursor(chat_id, 1))
+
+    told = {(await a.expect(PeerCursor)).chat_id for _ in range(2)}
+
+    assert told == {small, direct}
+    own = select(device_cursor.c.seq).where(device_cursor.c.device == bruno.device_id)
+    rows = await world.server.db(lambda db: db.execute(own).scalars().all(), write=False)
+    assert list(rows) == [1, 1]

@@ -25,7 +25,7 @@ from mensajeria.server.db.engine import Database
 from mensajeria.server.mailbox.service import Mailboxes
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.realtime.connection import Connection
-from mensajeria.server.realtime.fanout import RETRY_MS, settle
+from mensajeria.server.realtime.fanout import RETRY_MS, TICKS_UP_TO, settle
 from mensajeria.server.realtime.items import encode_item
 from mensajeria.server.realtime.presence import Presence, contacts_to_tell
 
@@ -148,10 +148,13 @@ class Dispatcher:
         self._with_member_chat(
             connection,
             frame.chat_id,
-            lambda info: self._cursors.submit(
-                Step(viewer.device_id, viewer.account_id, info.id, info.chat_id, frame.seq)
-            ),
+            lambda info: self._note_cursor(viewer, info, frame.seq),
         )
+
+    def _note_cursor(self, viewer: Viewer, info: ChatInfo, seq: int) -> None:
+        """Where nobody is shown "delivered", a write for each of a hundred receivers would be for nobody."""
+        if len(info.members) <= TICKS_UP_TO:
+            self._cursors.submit(Step(viewer.device_id, viewer.account_id, info.id, info.chat_id, seq))
 
     def _with_member_chat(self, connection: Connection, chat_id: bytes, then: Callable[[ChatInfo], None]) -> None:
         """Call `then` with the chat, now or when it is loaded; a stranger gets an `error`."""
