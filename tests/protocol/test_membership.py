@@ -14,11 +14,9 @@ from mensajeria.crypto.root import AccountRoot
 from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.membership import (
-    MembershipState,
     NewerType,
     Pending,
     Role,
-    Signer,
     Unavailable,
     Valid,
     Void,
@@ -30,14 +28,12 @@ from mensajeria.protocol.membership import (
     is_fork,
     is_quarantined,
     judge,
-    lookup_in,
     start_direct,
 )
-from mensajeria.protocol.records import Member, MemberEvent, Signed
+from mensajeria.protocol.records import MemberEvent, Signed
 from mensajeria.protocol.signing import Ctx
 from tests.crypto.people import NOW, SERVER, Person
-
-ZERO = bytes(32)
+from tests.protocol.grouping import ZERO, Group, state_of, successor
 
 
 @pytest.fixture(scope="module")
@@ -46,64 +42,11 @@ def crowd() -> list[Person]:
     return [Person(f"person{i}", bytes([i + 1]) * 16) for i in range(5)]
 
 
-class Group:
-    """A group under construction, folded as every client does."""
-
-    def __init__(self, crowd: list[Person]) -> None:
-        self.crowd = crowd
-        self.lists = {person.uid: person.list for person in crowd}
-        self.state: MembershipState | None = None
-
-    def lookup(self, uid: bytes, did: bytes, dl_ver: int) -> Signer | Unavailable:
-        return lookup_in(self.lists)(uid, did, dl_ver)
-
-    def event(self, by: int, type_: str, device: DeviceKeys | None = None, **changes: Any) -> Signed:
-        person = self.crowd[by]
-        keys = device or person.device
-        fields: dict[str, Any] = {
-            "chat_id": self.state.chat_id if self.state else ZERO,
-            "seq": self.state.seq + 1 if self.state else 1,
-            "prev": self.state.hash if self.state else ZERO,
-            "by_uid": person.uid,
-            "by_did": keys.did,
-            "dl_ver": self.lists[person.uid].ver,
-            "type": type_,
-            "ts": NOW,
-            **changes,
-        }
-        return keys.member_event(MemberEvent(**fields))
-
-    def judge(self, signed: Signed) -> Valid | Void | Pending | NewerType:
-        return judge(self.state, signed, self.lookup)
-
-    def does(self, by: int, type_: str, **changes: Any) -> MembershipState:
-        verdict = self.judge(self.event(by, type_, **changes))
-        assert isinstance(verdict, Valid), verdict
-        self.state = verdict.state
-        return verdict.state
-
-    def refuses(self, reason: VoidReason, by: int, type_: str, **changes: Any) -> None:
-        before = self.state
-        assert self.judge(self.event(by, type_, **changes)) == Void(reason)
-        assert self.state is before
-
-    def member(self, index: int, role: str = "member") -> Member:
-        return Member(uid=self.crowd[index].uid, idfp=self.crowd[index].idfp, role=role)
-
-    def founders(self) -> tuple[Member, ...]:
-        return (self.member(0, "owner"), self.member(1, "admin"), self.member(2), self.member(3))
-
-
 @pytest.fixture
 def group(crowd: list[Person]) -> Group:
     group = Group(crowd)
     group.does(0, "create", members=group.founders(), nonce=os.urandom(16))
     return group
-
-
-def state_of(group: Group) -> MembershipState:
-    assert group.state is not None
-    return group.state
 
 
 # --- create ---
@@ -368,12 +311,6 @@ def test_the_list_version_never_decreases() -> None:
 
 
 # --- identity ---
-
-
-def successor(person: Person) -> tuple[Person, bytes]:
-    """The same user under a new root, and the proof."""
-    new = Person(person.handle, person.uid)
-    return new, person.identity.succession(new.record, person.code, NOW)
 
 
 def test_a_succession_moves_a_member(crowd: list[Person], group: Group) -> None:
