@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,5 +45,25 @@ async def test_what_was_written_before_its_author_heard_of_a_new_member_is_reada
         assert carla.actor is not None
         await carla.actor.shows(world.chats[CLUB], f"bruno: {late}")
         assert CANARY in late
+    finally:
+        await world.end()
+
+
+@pytest.mark.slow
+async def test_a_new_device_knows_what_groups_are_called(people: Path, tmp_path: Path) -> None:
+    world = await World.begin(people, tmp_path / "world")
+    try:
+        await world.start(world.device("carla", "laptop"))
+        await world.connected(world.device("carla", "laptop"))
+        await world.add_device("carla")
+        new = world.devices[-1]
+        await world.connected(new)
+        assert new.actor is not None
+        club = new.client.chat(world.chats[CLUB])
+        for _ in range(500):
+            if (await club.view()).name == "Club":
+                break
+            await asyncio.sleep(0.02)
+        assert (await club.view()).name == "Club"
     finally:
         await world.end()

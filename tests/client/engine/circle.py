@@ -17,6 +17,7 @@ from mensajeria.client.engine.membership import Memberships, verify_chain
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
+from mensajeria.client.engine.shared_settings import SettingsBook
 from mensajeria.client.store import Store, Tx
 from mensajeria.kit.clock import FakeClock
 from mensajeria.kit.secrets import Secret
@@ -88,7 +89,7 @@ async def seated(who: Somebody, known: list[Somebody], log: Log, folder: Path) -
     me = Me(SERVER, who.uid, Did(who.device.did), who.handle, clock)
     memberships = Memberships(me)
     async with await Store.create(folder / f"{who.handle}.db", Secret(os.urandom(32))) as store:
-        rows, profiles = RowReader(me, memberships), GroupProfiles(me, memberships)
+        rows, profiles = RowReader(me, memberships), GroupProfiles(me, memberships, SettingsBook(me))
         rows.applied = profiles.applied
         made = GroupDesk(
             who, store, clock, me, rows, Sealer(me, memberships, lambda _: 1_000_000), memberships=memberships,

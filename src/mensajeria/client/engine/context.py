@@ -83,12 +83,12 @@ class Context:
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
         self.healer = Healer(self.me, self.memberships, self.envelopes)
-        self.profiles = GroupProfiles(self.me, self.memberships)
+        self.settings = SettingsBook(self.me)
+        self.profiles = GroupProfiles(self.me, self.memberships, self.settings)
         self.rows.applied = self.profiles.applied
         self.envelopes.profile_key = self.profiles.take_key
         self.post = PostOffice(self.me, self._allowance)
         self.sealer = Sealer(self.me, self.memberships, self._allowance)
-        self.settings = SettingsBook(self.me)
 
     async def commit(self, step: Callable[[Tx, Outcome], T]) -> T:
         """Run `step` in one transaction; after its commit its events go out, in order."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mensajeria.client.api import Cause, MessageKind, MessageReceived, MessageState
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.shared_settings import SettingsBook
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import NewMessage
 from mensajeria.crypto.aead import SealError
@@ -18,13 +21,19 @@ from mensajeria.protocol.membership_state import MembershipState
 from mensajeria.protocol.records import MemberEvent
 from mensajeria.protocol.records_groups import GroupProfile
 
+CHAT_BYTES: Final = 32
+SHARED: Final = "group-key:"
+"""Before a group's id: the setting by which own devices, new ones too, have the key of its name."""
+
 
 class GroupProfiles:
     """Runs in the store's thread, inside transactions."""
 
-    def __init__(self, me: Me, memberships: Memberships) -> None:
+    def __init__(self, me: Me, memberships: Memberships, settings: SettingsBook) -> None:
         self._me = me
         self._memberships = memberships
+        self._settings = settings
+        settings.on(SHARED, self._shared)
 
     def take_key(self, tx: Tx, out: Outcome, chat_id: ChatId, carrier: Uid, key: Secret) -> None:
         """A member's device has brought a profile key. A false one opens nothing and is soon forgotten."""
@@ -54,14 +63,28 @@ class GroupProfiles:
         group, state = tx.groups.get(chat_id), self._memberships.of(tx, chat_id).now
         if group is None or not state.profile or group.profile_ver >= state.profile_ver:
             return False
+        self._recall(tx, chat_id)
         found = _opened(tx, chat_id, state)
         if found is None:
             return False
         key, profile = found
         tx.groups.set_profile(chat_id, name=profile.name, description=profile.description, ver=state.profile_ver)
         tx.groups.use_key(chat_id, key)
+        self._settings.put(tx, out, SHARED + chat_id.hex(), key.reveal())
         out.touched.add(chat_id)
         return True
+
+    def _shared(self, tx: Tx, out: Outcome, name: str, _value: bytes) -> None:
+        """Another own device knows the key. Of a group that is not here yet it is recalled when its events come."""
+        chat_id = _chat_of(name)
+        if chat_id is not None and tx.groups.get(chat_id) is not None:
+            self.refresh(tx, out, chat_id)
+
+    @staticmethod
+    def _recall(tx: Tx, chat_id: ChatId) -> None:
+        shared = tx.settings.get(SHARED + chat_id.hex())
+        if shared is not None and len(shared.value) == KEY_BYTES:
+            tx.groups.add_key(chat_id, Secret(shared.value))
 
     def _renamed(self, tx: Tx, out: Outcome, chat_id: ChatId, event: MemberEvent, row_seq: int, at_ms: int) -> None:
         """A new name is told; the same one under a new key, and the first one of all, is not."""
@@ -101,6 +124,15 @@ class GroupProfiles:
         if old.superseded_by is None and tx.groups.forks(former):
             tx.groups.set_superseded(former, chat_id)
             out.touched.add(former)
+
+
+def _chat_of(name: str) -> ChatId | None:
+    """The group that a setting is about; None when another program has written something else there."""
+    try:
+        chat_id = bytes.fromhex(name.removeprefix(SHARED))
+    except ValueError:
+        return None
+    return ChatId(chat_id) if len(chat_id) == CHAT_BYTES else None
 
 
 def _opened(tx: Tx, chat_id: ChatId, state: MembershipState) -> tuple[Secret, GroupProfile] | None:
