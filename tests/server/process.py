@@ -112,6 +112,7 @@ def start_server_process(
         if line.startswith("listening on "):
             port = int(line.rsplit(":", 1)[1])
             return ServerProcess(process, port, data, database_url or f"sqlite:///{data / 'mensajeria.db'}")
+    process.stdout.close()
     raise RuntimeError(f"the server ended with {process.wait()}")
 
 

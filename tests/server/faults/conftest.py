@@ -54,9 +54,25 @@ async def cluster(
 ) -> AsyncIterator[Cluster]:
     """Two servers on the same database and Valkey."""
     url = await asyncio.to_thread(own_postgres.create_database, f"faults_{secrets.token_hex(6)}", template=template)
-    made = Cluster(tmp_path, url, own_valkey.url)
+    async with running(Cluster(tmp_path, url, own_valkey.url), 2) as made:
+        yield made
+
+
+@pytest.fixture
+async def cluster_of_workers(
+    tmp_path: Path, own_postgres: PostgresServer, own_valkey: ValkeyServer, template: str
+) -> AsyncIterator[Cluster]:
+    """One server of two workers; who gets which is the kernel's choice."""
+    url = await asyncio.to_thread(own_postgres.create_database, f"workers_{secrets.token_hex(6)}", template=template)
+    async with running(Cluster(tmp_path, url, own_valkey.url, workers=2), 1) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def running(made: Cluster, servers: int) -> AsyncIterator[Cluster]:
+    """Start them; at the end first the people leave, then the servers."""
     try:
-        for _ in range(2):
+        for _ in range(servers):
             await made.start()
         yield made
     finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.server.process import ServerProcess, World, start_server_process
 
@@ -16,6 +18,8 @@ class Cluster:
     folder: Path
     database_url: str
     redis_url: str | None
+    workers: int = 1
+    """Of each server."""
     servers: list[ServerProcess] = field(default_factory=list)
     worlds: list[World] = field(default_factory=list)
 
@@ -30,9 +34,19 @@ class Cluster:
             self.servers[index], self.worlds[index] = server, world
 
     def _start(self) -> ServerProcess:
-        settings = {} if self.redis_url is None else {"MENSAJERIA_REDIS_URL": self.redis_url}
+        settings = {"MENSAJERIA_WORKERS": str(self.workers)}
+        if self.redis_url is not None:
+            settings["MENSAJERIA_REDIS_URL"] = self.redis_url
         with (self.folder / "log").open("a") as log:
             return start_server_process(self.folder / "data", self.database_url, log=log, settings=settings)
+
+    async def ready(self, until: float) -> None:
+        """Wait until every server says that it can be given work; raises TimeoutError at `until` (monotonic)."""
+        for server in self.servers:
+            while not await asyncio.to_thread(_is_ready, server.port):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"port {server.port} is not ready")
+                await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         """End them all."""
@@ -43,3 +57,17 @@ class Cluster:
     def log(self) -> str:
         """What all of them have logged."""
         return (self.folder / "log").read_text()
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:  # refused, cut off, or 503
+        return False
+
+
+def workers_of(server: ServerProcess) -> list[int]:
+    """The processes that serve, of a server with several."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]

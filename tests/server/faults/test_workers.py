@@ -15,6 +15,7 @@ from mensajeria.protocol.errors import Close
 from mensajeria.protocol.frames import Event
 from mensajeria.server.settings import SettingsError, load_settings
 from mensajeria.server.supervisor import BACKOFF_S, Supervisor
+from tests.server.faults.servers import workers_of
 from tests.server.process import ServerProcess, World, start_server_process
 from tests.server.realtime.device import Device, outer
 from tests.support.postgres import PostgresServer
@@ -39,12 +40,6 @@ def many(
             server.kill()  # closes what is left of it
 
 
-def workers(server: ServerProcess) -> list[int]:
-    """The processes that serve: those of the parent's children that listen on its port."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-
-
 async def spread(world: World) -> tuple[Device, Device, bytes]:
     """Two people who talk; which worker each has got is the kernel's choice."""
     ana, bruno, chat_id = await world.pair()
@@ -53,7 +48,7 @@ async def spread(world: World) -> tuple[Device, Device, bytes]:
 
 async def test_devices_of_any_worker_hear_each_other(many: ServerProcess) -> None:
     world = await World.of(many)
-    assert len(workers(many)) == 2
+    assert len(workers_of(many)) == 2
     for _ in range(8):
         a, b, chat_id = await spread(world)
         a.send(outer(chat_id, 1))
@@ -73,13 +68,13 @@ async def test_a_device_that_connects_again_replaces_its_connection_on_any_worke
 
 async def test_a_worker_that_falls_is_started_again_and_the_other_serves_meanwhile(many: ServerProcess) -> None:
     world = await World.of(many)
-    before = workers(many)
+    before = workers_of(many)
     os.kill(before[0], signal.SIGKILL)
     a, b, chat_id = await spread(world)
     a.send(outer(chat_id, 1))
     await b.expect(Event)
     deadline = time.monotonic() + 10
-    while len(now := workers(many)) < 2 or before[0] in now:
+    while len(now := workers_of(many)) < 2 or before[0] in now:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
     assert before[1] in now
@@ -89,7 +84,7 @@ async def test_one_signal_ends_all_after_the_devices_were_told(many: ServerProce
     world = await World.of(many)
     people = await world.people(4)
     devices = [await Device.online(world, one) for one in people]
-    before = workers(many)
+    before = workers_of(many)
     many.terminate()
     for device in devices:
         assert (await device.closed()).code == Close.DRAIN
@@ -98,7 +93,7 @@ async def test_one_signal_ends_all_after_the_devices_were_told(many: ServerProce
 
 
 async def test_workers_do_not_outlive_a_parent_that_is_killed(many: ServerProcess) -> None:
-    before = workers(many)
+    before = workers_of(many)
     await asyncio.to_thread(many.kill)
     deadline = time.monotonic() + 15
     while any(Path(f"/proc/{pid}").exists() for pid in before):
