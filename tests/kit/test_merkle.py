@@ -181,3 +181,35 @@ def test_what_is_outside_the_tree_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         tree.append(b"short")
     assert len(tree) == 8
+
+
+@pytest.mark.parametrize("bad", [b"", CT_LEAVES[0][:-1], CT_LEAVES[0] + b"\x00"])
+def test_what_is_no_hash_proves_nothing_and_raises_nothing(bad: bytes) -> None:
+    tree = MerkleTree()
+    for leaf in CT_LEAVES:
+        tree.append(leaf)
+    included, grown = tree.inclusion_proof(5), tree.consistency_proof(6)
+    assert not verify_inclusion(bad, 5, 8, included, tree.root())
+    assert not verify_inclusion(CT_LEAVES[5], 5, 8, included, bad)
+    assert not verify_inclusion(CT_LEAVES[5], 5, 8, [bad, *included[1:]], tree.root())
+    assert not verify_consistency(6, bad, 8, tree.root(), grown)
+    assert not verify_consistency(6, tree.root(6), 8, bad, grown)
+    assert not verify_consistency(6, tree.root(6), 8, tree.root(), [bad, *grown[1:]])
+
+
+def test_no_leaf_lies_beyond_the_tree_and_no_tree_shrinks() -> None:
+    leaf = CT_LEAVES[0]
+    for index, size in ((1, 1), (-1, 1), (0, 0), (2, 1)):
+        assert not verify_inclusion(leaf, index, size, [], leaf)
+    assert not verify_consistency(-1, leaf, 1, leaf, [])
+    assert not verify_consistency(2, leaf, 1, leaf, [])
+    assert not verify_inclusion(leaf, 0, 1, [leaf] * 500, leaf)
+
+
+def test_a_proof_is_for_the_size_that_was_asked_for() -> None:
+    tree = MerkleTree()
+    for leaf in CT_LEAVES:
+        tree.append(leaf)
+    assert verify_inclusion(CT_LEAVES[2], 2, 5, tree.inclusion_proof(2, 5), tree.root(5))
+    assert verify_consistency(3, tree.root(3), 5, tree.root(5), tree.consistency_proof(3, 5))
+    assert tree.consistency_proof(5, 5) == []
