@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench locks format python
+.PHONY: help run test check bench mutation locks format python
 
 help: ## show this list
 	@echo 'MensajeriaApp'
@@ -32,6 +32,10 @@ check: python ## style, types, import rules and the quick tests
 bench: python ## measurements, beside the bare limits of this machine
 	@$(PYTHON) tools/bootstrap.py --qt warn
 	$(RUN) -m benchmarks
+
+mutation: python ## mutation tests of the code that verifies (AREAS="membership keys" for some)
+	@$(PYTHON) tools/bootstrap.py --qt skip
+	$(RUN) tools/mutation.py --install $(AREAS)
 
 locks: python ## compile locks/ again after a change of the dependencies in pyproject.toml
 	@$(PYTHON) tools/bootstrap.py --qt skip

@@ -8,3 +8,7 @@ for extra in server client desktop build dev; do
         --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
         --extra "$extra" --output-file "locks/$extra.txt" "$@" pyproject.toml
 done
+# Installed beside what the development environment has, and so never in another version of it.
+.venv/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --constraint locks/dev.txt \
+    --extra mutation --output-file locks/mutation.txt "$@" pyproject.toml

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = ("server", "client", "desktop", "build", "dev")
+ALL = (*EXTRAS, "mutation")
 PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)(?: ; (?P<marker>[^\\]+?))? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
@@ -45,7 +46,7 @@ def requirements_of(extra: str) -> Iterator[Requirement]:
             yield requirement
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("extra", ALL)
 def test_a_lock_holds_pins_with_hashes_and_nothing_else(extra: str) -> None:
     text = (ROOT / "locks" / f"{extra}.txt").read_text()
     assert len(pins_of(extra)) > 15
@@ -53,7 +54,7 @@ def test_a_lock_holds_pins_with_hashes_and_nothing_else(extra: str) -> None:
     assert not re.search(r"://|\bfile:|@|--(?:extra-)?index|--find-links", text)
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("extra", ALL)
 def test_a_lock_satisfies_pyproject(extra: str) -> None:
     pins = pins_of(extra)
     for requirement in requirements_of(extra):
@@ -67,6 +68,13 @@ def test_all_locks_pin_the_same_versions(extra: str) -> None:
     everything = pins_of("dev")
     assert {name: sorted(v) for name, v in pins_of(extra).items()} == {
         name: sorted(everything[name]) for name in pins_of(extra)
+    }
+
+
+def test_what_is_installed_beside_the_development_environment_has_its_versions() -> None:
+    everything, beside = pins_of("dev"), pins_of("mutation")
+    assert {name: v.keys() for name, v in beside.items() if name in everything} == {
+        name: everything[name].keys() for name in beside if name in everything
     }
 
 
