@@ -69,7 +69,7 @@ AREAS = {
     ),
     "messages": Area(
         ("crypto/message.py", "crypto/padding.py", "crypto/aead.py", "crypto/body.py"),
-        ("tests/crypto/test_message.py", "tests/vectors"),
+        ("tests/crypto/test_message.py", "tests/crypto/test_message_bounds.py", "tests/vectors"),
     ),
     "envelopes": Area(
         ("crypto/todevice.py", "crypto/olm.py", "crypto/hpke.py"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mensajeria.client.api import Trust
-from mensajeria.client.engine.people import Served, new_contact, updated_contact, verified_list, verify_served
+from mensajeria.client.engine.people import Served, list_of, new_contact, updated_contact, verified_list, verify_served
 from mensajeria.client.errors import SecurityError
+from mensajeria.client.store import Store
 from mensajeria.client.store.values import Contact
+from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.devices import MissingListsError, UnsupportedListError, VerifiedList, check_first_list
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import Idfp
@@ -161,3 +164,13 @@ def test_another_identity_does_not_lift_a_block(ana: Ana) -> None:
     before = replace(known(ana, 3), trust=Trust.CHANGED, sending_blocked=True)
     verified, now = moved(ana)
     assert updated_contact(before, verified, now, NOW).sending_blocked
+
+
+# --- what the store knows
+
+
+async def test_the_list_of_somebody_is_the_kept_one_and_of_a_stranger_none(ana: Ana, tmp_path: Path) -> None:
+    async with await Store.create(tmp_path / "own.db", Secret(bytes(range(32)))) as store:
+        await store.run(lambda tx: tx.contacts.put(known(ana, 3)))
+        assert await store.read(lambda tx: list_of(tx, ana.uid)) == ana.list
+        assert await store.read(lambda tx: list_of(tx, b"x" * 16)) is None

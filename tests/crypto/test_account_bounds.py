@@ -1,0 +1,89 @@
+"""What an account's keys are derived from, and which devices its list refuses."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.identity import TooManyDevicesError
+from mensajeria.crypto.root import AccountRoot
+from mensajeria.protocol import limits
+from mensajeria.protocol.decoding import decode_record
+from mensajeria.protocol.membership import decode_member_event
+from mensajeria.protocol.prekeys import verify_device_login, verify_fallback_key
+from mensajeria.protocol.records import DeviceLogin, MemberEvent
+from mensajeria.protocol.signing import BadSignatureError, Ctx, verify_ed25519
+from tests.crypto.people import NOW, SERVER, Person
+
+
+@pytest.fixture(scope="module")
+def ana() -> Person:
+    return Person("ana")
+
+
+def test_the_settings_key_is_that_of_the_document() -> None:
+    root = AccountRoot.generate()
+    info = (8).to_bytes(4, "big") + b"settings" + (8).to_bytes(4, "big") + (3).to_bytes(8, "big")
+    key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(root._secret.reveal())
+    assert root.settings_key(3).reveal() == key
+    assert root.settings_key(4).reveal() != key
+
+
+@pytest.mark.parametrize("same", ["did", "ed25519", "curve25519"])
+def test_a_device_with_a_known_id_or_key_is_not_listed_again(ana: Person, same: str) -> None:
+    card = DeviceKeys.create(ana.uid).card(ana.idfp, NOW)
+    first = ana.list.list.devices[0]
+    taken = {"did": first.did, "ed25519": first.ed25519, "curve25519": first.curve25519}
+    mine = ana.device.card(ana.idfp, NOW)
+    changed = type(card)(**{**{name: getattr(card, name) for name in fields_of(card)}, same: taken[same]})
+    assert getattr(mine, same) == taken[same]
+    with pytest.raises(ValueError, match="before"):
+        ana.identity.add_device(ana.list, changed, NOW)
+
+
+def fields_of(card: object) -> list[str]:
+    return list(getattr(card, "__struct_fields__", None) or getattr(type(card), "__dataclass_fields__", {}))
+
+
+def test_an_account_holds_exactly_as_many_devices_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    bea = Person("bea")
+    monkeypatch.setattr(limits, "MAX_DEVICES", 2)
+    bea.add_device()
+    with pytest.raises(TooManyDevicesError):
+        bea.add_device()
+
+
+def test_a_device_logs_in_as_itself_to_one_server_with_one_transcript(ana: Person) -> None:
+    signed = ana.device.login(SERVER, b"t" * 32)
+    device = ana.list.list.devices[0]
+    verify_device_login(signed, server_id=SERVER, uid=ana.uid, device=device, transcript=b"t" * 32)
+    assert decode_record(DeviceLogin, signed.body).did == ana.device.did
+    for server, uid, transcript in (
+        (b"x" * 16, ana.uid, b"t" * 32),
+        (SERVER, b"x" * 16, b"t" * 32),
+        (SERVER, ana.uid, b"x" * 32),
+    ):
+        with pytest.raises(BadSignatureError):
+            verify_device_login(signed, server_id=server, uid=uid, device=device, transcript=transcript)
+    other = msgspec.structs.replace(device, did=os.urandom(16))
+    with pytest.raises(BadSignatureError):
+        verify_device_login(signed, server_id=SERVER, uid=ana.uid, device=other, transcript=b"t" * 32)
+
+
+def test_a_membership_event_is_signed_as_one(ana: Person) -> None:
+    event = MemberEvent(
+        chat_id=bytes(32), seq=1, prev=bytes(32), by_uid=ana.uid, by_did=ana.device.did, dl_ver=1, type="timer", ts=NOW
+    )
+    signed = ana.device.member_event(event)
+    verify_ed25519(ana.device.ed25519, Ctx.MEMBER_EVENT, signed.body, signed.sig)
+    assert decode_member_event(signed.body) == event
+
+
+def test_the_first_prekeys_have_a_fallback(ana: Person) -> None:
+    assert ana.prekeys.fallback is not None
+    verify_fallback_key(ana.prekeys.fallback, uid=ana.uid, device=ana.list.list.devices[0])
