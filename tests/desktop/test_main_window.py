@@ -15,6 +15,7 @@ from mensajeria.desktop.viewmodels.types import (
     MessageState,
     ThemeChoice,
 )
+from mensajeria.desktop.windows.appearance import AppearancePage
 from mensajeria.desktop.windows.dialogs import JumpDialog, NewChatDialog
 from mensajeria.desktop.windows.settings import SettingsDialog
 from tests.desktop.hands import click, press, write
@@ -286,14 +287,16 @@ def test_settings_apply_at_once(qtbot: QtBot, main: MainWindow, session: Session
     press(main, Qt.Key.Key_Comma, CONTROL)
     dialog = main.dialog
     assert isinstance(dialog, SettingsDialog)
+    page = dialog.page
+    assert isinstance(page, AppearancePage)
     kept: list[object] = []
     session.preferences_requested.connect(kept.append)
-    dialog._themes[ThemeChoice.DARK].click()
+    page._themes[ThemeChoice.DARK].click()
     assert ui.theme is theme.dark()
-    dialog._languages["en"].click()
+    page._languages["en"].click()
     assert main.pane.composer.editor.placeholderText() == "Write a message"
     assert session.wording.long_date(session.wording.day(NOW_MS)) == "Today"
-    dialog._size.setValue(6)
+    page._size.setValue(6)
     assert main.pane.composer.editor.font().pixelSize() == 20
     assert kept[-1] == session.preferences
     assert len(kept) == 3

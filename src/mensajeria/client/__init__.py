@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SendBlockedError,
         StateError,
     )
+    from mensajeria.client.qr import qr_modules
     from mensajeria.client.strength import estimate as estimate_strength
 
 # Loaded at first use: a command that only prints its help, and a window that is about to appear, need the catalogue of
@@ -36,6 +37,7 @@ _HOMES: Final = {
     "Client": "client",
     "EventStream": "engine.emitter",
     "estimate_strength": "strength",
+    "qr_modules": "qr",
 }
 _ORIGINAL_NAMES: Final = {"estimate_strength": "estimate"}
 
@@ -61,4 +63,5 @@ __all__ = [
     "SendBlockedError",
     "StateError",
     "estimate_strength",
+    "qr_modules",
 ]

@@ -495,6 +495,17 @@ class Client:
         await self._context.commit(step)
         return self.chat(chat_id)
 
+    async def find_person(self, username: str) -> Person:
+        """Who has this name on the server; nothing is begun with them.
+
+        Raises InputError (handle_invalid), RefusedError (unknown_user), NetworkError, SecurityError.
+        """
+        handle, me = check_handle_form(username), self._context.me
+        if handle == me.handle:
+            return self.me
+        contact = await self._engine.directory.by_handle(handle)
+        return Person(contact.uid, contact.handle, contact.trust)
+
     async def create_group(self, name: str, usernames: Sequence[str], *, description: str = "") -> Chat:
         """Make a group with these people, owned by oneself. Strangers get it as a request.
 

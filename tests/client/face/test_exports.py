@@ -21,6 +21,7 @@ def test_exported_names() -> None:
     assert set(mensajeria.client.__all__) == {
         "Chat", "Client", "ClientError", "EventStream", "InputError", "MessageFailedError", "NetworkError",
         "ProfileError", "RefusedError", "SecurityError", "SendBlockedError", "StateError", "estimate_strength",
+        "qr_modules",
     }  # fmt: skip
     for name in mensajeria.client.__all__:
         assert hasattr(mensajeria.client, name)

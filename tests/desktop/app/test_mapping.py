@@ -106,7 +106,7 @@ def test_the_start_of_a_chat_says_that_it_is_encrypted() -> None:
 
 
 def test_a_chat_row() -> None:
-    row = mapping.chat_row(replace(VIEW, draft="a medias"), own_title="Notas para mí", typing=True)
+    row = mapping.chat_row(replace(VIEW, draft="a medias"), own_title="Notas para mí", typists=("bruno",))
     assert row == vm.ChatRow(
         chat_id="63" * 32,
         title="bruno",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from mensajeria.client import ClientError
 from mensajeria.client.api import EventsLost
 from mensajeria.desktop.bridge import mapping
+from mensajeria.desktop.bridge.answers import Answerer
 from mensajeria.desktop.bridge.events import EventMapper
 from mensajeria.desktop.bridge.updates import (
     AccountIs,
@@ -45,6 +46,7 @@ class SignedIn:
         self._batcher = batcher
         self._events = EventMapper(client.server_url, own_title)
         self._open_chat = ""
+        self.answers = Answerer(client, batcher, self._put_chats)
         self._sending: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
@@ -164,9 +166,12 @@ class SignedIn:
         """Connect now."""
         self._client.retry_now()
 
+    async def _put_chats(self) -> None:
+        self._batcher.put(self._events.chats(await self._client.chats()))
+
     async def _reload(self) -> None:
         """Events were dropped here: read again what is shown."""
-        self._batcher.put(self._events.chats(await self._client.chats()))
+        await self._put_chats()
         if self._open_chat:
             await self.latest(self._open_chat)
 

@@ -100,6 +100,7 @@ class Bridge(QObject):
         session.read_requested.connect(lambda chat, at: on_client(lambda client: client.mark_read(chat, at)))
         session.draft_requested.connect(lambda chat, text: on_client(lambda client: client.save_draft(chat, text)))
         session.direct_chat_requested.connect(lambda name: on_client(lambda client: client.new_direct_chat(name)))
+        session.asks.asked.connect(lambda request: on_client(lambda client: client.answers.answer(request)))
         session.reconnect_requested.connect(lambda: on_client(lambda client: client.reconnect()))
 
     def _rename_own_chat(self) -> None:

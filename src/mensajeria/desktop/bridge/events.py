@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mensajeria.client import api
-from mensajeria.desktop.bridge import mapping
-from mensajeria.desktop.bridge.updates import ChatsPut, ConnectionIs, MessagesPut, Noticed
+from mensajeria.desktop.bridge import mapping, told
+from mensajeria.desktop.bridge.updates import Answered, ChatsPut, ConnectionIs, MessagesPut, Noticed
+from mensajeria.desktop.viewmodels.asking import TrustMoved
 from mensajeria.desktop.viewmodels.types import ErrorNotice
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class EventMapper:
         self.server = server
         self.own_title = own_title
         self._views: dict[bytes, api.ChatView] = {}
-        self._typing: set[bytes] = set()
+        self._typing: dict[bytes, dict[bytes, str]] = {}
 
     def chats(self, views: list[api.ChatView] | tuple[api.ChatView, ...]) -> ChatsPut:
         """All chats, and the ones that were there before and are no more."""
@@ -41,11 +42,11 @@ class EventMapper:
         view = self._views.get(chat_id)
         return view.unread if view is not None else 0
 
-    def updates(self, event: api.Event) -> Iterator[Update]:
+    def updates(self, event: api.Event) -> Iterator[Update]:  # noqa: C901 - one line for each kind
         """What an event changes on the screen."""
         match event:
             case api.MessageReceived(message):
-                self._typing.discard(message.chat_id)
+                self._typing.get(message.chat_id, {}).pop(message.sender.uid, None)
                 yield _rows(message)
                 yield from self._chat(message.chat_id)
             case api.MessageChanged(message):
@@ -55,11 +56,17 @@ class EventMapper:
             case api.ChatChanged(view):
                 self._views[view.chat_id] = view
                 yield ChatsPut((self._row(view),))
-            case api.TypingChanged(chat_id, _, typing):
-                (self._typing.add if typing else self._typing.discard)(chat_id)
+            case api.TypingChanged(chat_id, person, typing):
+                self._type(chat_id, person, typing=typing)
                 yield from self._chat(chat_id)
             case api.ConnectionChanged():
                 yield ConnectionIs(mapping.connection_state(event, self.server))
+            case api.VerificationChanged(verification):
+                yield Answered(told.comparison(verification))
+            case api.TrustChanged(_, person, _):
+                yield Answered(TrustMoved(person.handle))
+            case api.DeviceListChanged(devices, _, _):
+                yield Answered(told.devices(devices))
             case api.SecurityWarning(code, _, params):
                 yield Noticed(ErrorNotice(code, params))
             case _:  # identity and device changes also come as notices in the timeline and as ChatChanged
@@ -69,8 +76,16 @@ class EventMapper:
         if (view := self._views.get(chat_id)) is not None:
             yield ChatsPut((self._row(view),))
 
+    def _type(self, chat_id: bytes, person: api.Person, *, typing: bool) -> None:
+        typists = self._typing.setdefault(chat_id, {})
+        if typing:
+            typists[person.uid] = person.handle
+        else:
+            typists.pop(person.uid, None)
+
     def _row(self, view: api.ChatView) -> ChatRow:
-        return mapping.chat_row(view, own_title=self.own_title, typing=view.chat_id in self._typing)
+        typists = tuple(self._typing.get(view.chat_id, {}).values())
+        return mapping.chat_row(view, own_title=self.own_title, typists=typists)
 
 
 def _rows(message: api.Message) -> MessagesPut:

@@ -188,9 +188,9 @@ def _encrypted_row(time_ms: int) -> MessageRow:
     )
 
 
-def chat_row(view: ChatView, *, own_title: str, typing: bool = False) -> ChatRow:
+def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = ()) -> ChatRow:
     """One row of the chat list. `own_title` names the note to self."""
-    last, peer = view.last, view.peer
+    last, peer, group = view.last, view.peer, view.group
     return ChatRow(
         chat_id=view.chat_id.hex(),
         title=own_title if view.note_to_self else view.name or f"#{view.chat_id.hex()[:8]}",
@@ -205,7 +205,12 @@ def chat_row(view: ChatView, *, own_title: str, typing: bool = False) -> ChatRow
         last_state=_STATES[last.state] if last and last.outgoing else MessageState.NONE,
         verified=peer is not None and peer.trust.is_verified,
         draft=view.draft,
-        typing=typing,
+        typing=bool(typists),
+        typist=typists[0] if typists and group is not None else "",
+        author=last.sender.handle if last is not None and group is not None and not last.outgoing else "",
+        group=group is not None,
+        members=group.members if group is not None else 0,
+        closed=str(group.closed.value) if group is not None and group.closed is not None else "",
         request=not view.accepted,
         identity_changed=view.identity_changed,
         note_to_self=view.note_to_self,

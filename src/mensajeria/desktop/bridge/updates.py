@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
+    from mensajeria.desktop.viewmodels.asking import Answer, Request
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import (
         ChatRow,
@@ -149,6 +150,21 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """Something to show about a group, a person or the account."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A request is done, or has failed."""
+
+    request: Request
+    error: ErrorNotice | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The client's thread has ended: nothing follows."""
 
@@ -171,6 +187,8 @@ Update = (
     | NewerPut
     | NewChatDone
     | Noticed
+    | Answered
+    | Finished
     | Stopped
 )
 
@@ -208,6 +226,10 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.finish_new_chat(chat_id, error)
         case Noticed(notice):
             session.notify(notice)
+        case Answered(answer):
+            session.asks.put(answer)
+        case Finished(request, failure):
+            session.asks.finish(request, failure)
         case PassphraseNeeded() | OpeningFailed() | Stopped():
             pass  # for the program, which listens to the bridge itself
         case _:

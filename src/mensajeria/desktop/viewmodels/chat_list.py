@@ -1,4 +1,4 @@
-"""The chat list: rows sorted newest first, narrowed by a search text and by "unread only"."""
+"""The chat list: rows sorted newest first, narrowed by a search text, by "unread only" and "groups only"."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class ChatListModel(QAbstractListModel):
         self._all: dict[str, ChatRow] = {}
         self._needle = ""
         self._unread_only = False
+        self._groups_only = False
         self._kept = ""
         self.visible: list[ChatRow] = []
 
@@ -62,6 +63,11 @@ class ChatListModel(QAbstractListModel):
         """The search text in force, folded."""
         return self._needle
 
+    @property
+    def groups_only(self) -> bool:
+        """Only groups are shown."""
+        return self._groups_only
+
     def find(self, chat_id: str) -> ChatRow | None:
         """The chat's row, also when it is filtered out."""
         return self._all.get(chat_id)
@@ -75,12 +81,13 @@ class ChatListModel(QAbstractListModel):
         needle = fold(text)
         return self._sorted([row for row in self._all.values() if _matches(row, needle)])
 
-    def set_filter(self, text: str, *, unread_only: bool, keep: str = "") -> None:
+    def set_filter(self, text: str, *, unread_only: bool, groups_only: bool = False, keep: str = "") -> None:
         """Narrow the list.
 
         ``keep`` is the id of a chat (the open one) that stays although it has been read meanwhile.
         """
-        self._needle, self._unread_only, self._kept = fold(text), unread_only, keep
+        self._needle, self._unread_only, self._groups_only = fold(text), unread_only, groups_only
+        self._kept = keep
         self._reset()
 
     def put(self, rows: Sequence[ChatRow], gone: Sequence[str] = ()) -> None:
@@ -142,6 +149,8 @@ class ChatListModel(QAbstractListModel):
 
     def _shown(self, row: ChatRow) -> bool:
         if self._unread_only and not row.unread and row.chat_id != self._kept:
+            return False
+        if self._groups_only and not row.group:
             return False
         return _matches(row, self._needle)
 

@@ -22,6 +22,8 @@ Sequences the bridge must keep:
    ``put_opened_chat`` again.
 4. New and changed rows arrive as ONE ``put_messages`` per batch, chat rows as one ``put_chats`` per batch.
 5. ``new_direct_chat(handle)`` → ``finish_new_chat`` with the chat's id or an error code.
+6. Groups, people, verification and the account's pages: ``asks.ask(request)`` → ``asks.put`` for what there is to show,
+   then exactly one ``asks.finish`` (see asking.py).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from mensajeria.desktop.viewmodels.asking import AskModel
 from mensajeria.desktop.viewmodels.chat_list import ChatListModel
 from mensajeria.desktop.viewmodels.timeline import TimelineModel
 from mensajeria.desktop.viewmodels.types import (
@@ -125,6 +128,7 @@ class SessionModel(QObject):
         self.wording = wording
         self.chats = ChatListModel(wording, self)
         self.timeline = TimelineModel(wording, self)
+        self.asks = AskModel(self)
         self._phase = Phase.SIGNED_OUT
         self._busy = False
         self._preferences = preferences or Preferences()

@@ -149,6 +149,15 @@ class ChatRow:
     request: bool = False
     identity_changed: bool = False
     note_to_self: bool = False
+    group: bool = False
+    members: int = 0
+    """Of a group."""
+    typist: str = ""
+    """Who is writing in a group."""
+    author: str = ""
+    """Who wrote the last message of a group, unless it was oneself."""
+    closed: str = ""
+    """Why nothing can be written into the group: the sentence is ``error.<closed>``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,15 +129,17 @@ class Wording:
         tr = self.translator.tr
         parts = [row.title]
         parts += [tr("chat.verified")] if row.verified else []
+        parts += [tr("group.members", count=row.members)] if row.group else []
         parts += [tr("chat.online")] if row.online else []
         parts += [tr("chat.request_short")] if row.request else []
         parts += [tr("chat.unread", count=row.unread)] if row.unread else []
         if row.draft:
             parts.append(f"{tr('chat.draft')} {row.draft}")
         elif row.typing:
-            parts.append(tr("chat.typing"))
+            parts.append(tr("chat.is_typing", name=row.typist) if row.typist else tr("chat.typing"))
         else:
-            parts += [self.preview(row), self.state(row.last_state)]
+            named = row.author and row.preview_kind is None
+            parts += [f"{row.author}: {self.preview(row)}" if named else self.preview(row), self.state(row.last_state)]
         parts.append(self.short_date(row.time_ms) if row.time_ms else "")
         return ", ".join(part for part in parts if part)
 

@@ -26,6 +26,7 @@ class Tone(NamedTuple):
 OFFLINE = Tone("warning", "wifi-slash")
 BUSY = Tone("info", "arrows-clockwise")
 IDENTITY = Tone("warning", "shield-warning-fill")
+COMPARE = Tone("info", "shield-check-fill")
 BAD = Tone("danger", "warning-circle-fill")
 
 
@@ -33,6 +34,8 @@ class Banner(QWidget):
     """A banner; hidden until ``tell``. ``acted`` fires for its action, ``closed`` for its cross."""
 
     acted = pyqtSignal()
+    acted_otherwise = pyqtSignal()
+    """Its second action."""
     closed = pyqtSignal()
 
     def __init__(self, ui: UiContext, *, height: int = 48, margin: int = 12, closable: bool = False) -> None:
@@ -56,6 +59,9 @@ class Banner(QWidget):
         row.setSpacing(12)
         row.addLayout(lines, 1)
         row.addWidget(self._action)
+        self._second = OutlinedButton(ui, "action.retry", "warning")
+        self._second.clicked.connect(self.acted_otherwise)
+        row.addWidget(self._second)
         self._close = IconButton(ui, "action.close", "x", side=32, glyph=18)
         self._close.clicked.connect(self.closed)
         self._close.setVisible(closable)
@@ -66,16 +72,17 @@ class Banner(QWidget):
         ui.theme_changed.connect(self.update)
         self.hide()
 
-    def tell(self, tone: Tone, title: str, text: str, action: str = "") -> None:
-        """Show finished sentences; ``action`` is a key of the catalogue, empty for no action."""
+    def tell(self, tone: Tone, title: str, text: str, action: str = "", second: str = "") -> None:
+        """Show finished sentences; the actions are keys of the catalogue, empty for none."""
         self._tone = tone
         self._title.show_text(title)
         self._text.show_text(text)
         self._text.setVisible(bool(text))
-        self._action.setVisible(bool(action))
-        if action:
-            self._action.say(action)
-            self._action.set_ink(tone.ink)
+        for button, key in ((self._action, action), (self._second, second)):
+            button.setVisible(bool(key))
+            if key:
+                button.say(key)
+                button.set_ink(tone.ink)
         self._close.set_ink(tone.ink)
         self.setAccessibleName(f"{title}. {text}")
         self.show()
@@ -105,11 +112,15 @@ class InfoCard(QWidget):
     def __init__(self, ui: UiContext, key: str, *, ink: str = "info", icon: str = "info-fill") -> None:
         super().__init__()
         self._ui, self._ink, self._icon = ui, ink, icon
-        label = Label(ui, key, fonts.CAPTION, "text2", wrap=True)
+        label = self._label = Label(ui, key, fonts.CAPTION, "text2", wrap=True)
         row = QHBoxLayout(self)
         row.setContentsMargins(46, 12, 14, 12)
         row.addWidget(label)
         ui.theme_changed.connect(self.update)
+
+    def say(self, key: str, **params: object) -> None:
+        """Another sentence."""
+        self._label.say(key, **params)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """Ground and icon."""

@@ -200,8 +200,9 @@ class IconButton(PaintedButton):
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """A faint square under the pointer, and the icon."""
         painter = self.start()
-        if self.hovered or self.isDown():
-            painter.setBrush(self.ui.theme["pressed" if self.isDown() else "hover"])
+        if self.hovered or self.isDown() or self.isChecked():
+            ground = "accent_soft" if self.isChecked() else "pressed" if self.isDown() else "hover"
+            painter.setBrush(self.ui.theme[ground])
             painter.drawRoundedRect(QRectF(self.rect()), 10, 10)
         inset = (self.width() - self._glyph) / 2
         box = QRectF(self.rect()).adjusted(inset, inset, -inset, -inset)

@@ -134,7 +134,8 @@ class ChatDelegate(QStyledItemDelegate):
     def _pieces(self, row: ChatRow) -> list[Piece]:
         say = self._ui.say
         if row.typing:
-            return [Piece(say("chat.typing"), fonts.PREVIEW_MEDIUM, "accent_text")]
+            words = say("chat.is_typing", name=row.typist) if row.typist else say("chat.typing")
+            return [Piece(words, fonts.PREVIEW_MEDIUM, "accent_text")]
         if row.draft and row.chat_id != self._session.current:
             return [
                 Piece(f"{say('chat.draft')} ", fonts.PREVIEW_MEDIUM, "danger"),
@@ -148,4 +149,6 @@ class ChatDelegate(QStyledItemDelegate):
                 Piece(f"{say('timeline.you')}: ", fonts.PREVIEW, "text"),
                 Piece(preview, fonts.PREVIEW, "text2"),
             ]
+        if row.author and row.preview_kind is None:
+            return [Piece(f"{row.author}: ", fonts.PREVIEW, "text"), Piece(preview, fonts.PREVIEW, "text2")]
         return [Piece(preview, fonts.PREVIEW, "text2")]

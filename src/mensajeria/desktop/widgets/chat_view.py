@@ -80,6 +80,8 @@ class ChatView(QListView):
         """Why the list is empty."""
         if self._needle:
             return self._ui.say("sidebar.nothing", text=self._needle[:60])
+        if self._session.chats.groups_only:
+            return self._ui.say("sidebar.no_groups")
         if self._session.chats.total:
             return self._ui.say("sidebar.no_unread")
         return self._ui.say("sidebar.no_chats")

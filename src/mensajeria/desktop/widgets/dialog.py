@@ -43,6 +43,28 @@ class Card(QWidget):
             event.accept()
 
 
+class Scrim(QWidget):
+    """Darkens what lies under a panel; a press anywhere on it is told."""
+
+    pressed = pyqtSignal()
+
+    def __init__(self, ui: UiContext, host: QWidget) -> None:
+        super().__init__(host)
+        self._ui = ui
+        self.hide()
+        ui.theme_changed.connect(self.update)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        """Nothing under it is pressed."""
+        if event is not None:
+            event.accept()
+            self.pressed.emit()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
+        """The scrim."""
+        QPainter(self).fillRect(self.rect(), self._ui.theme["scrim"])
+
+
 class Dialog(QWidget):
     """A modal layer over ``host``. Subclasses fill ``self.card.column``; deleted when it is closed."""
 

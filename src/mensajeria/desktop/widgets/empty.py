@@ -41,6 +41,7 @@ class EmptyCard(QWidget):
     """Icon, title, sentence, button, hint: 400 px wide."""
 
     new_chat_wanted = pyqtSignal()
+    new_group_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext) -> None:
         super().__init__()
@@ -52,6 +53,14 @@ class EmptyCard(QWidget):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.button = Button(ui, "empty.new_chat", Kind.PRIMARY, icon="note-pencil")
         self.button.clicked.connect(self.new_chat_wanted)
+        self.group = Button(ui, "empty.new_group", Kind.SECONDARY, icon="users-three")
+        self.group.clicked.connect(self.new_group_wanted)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(10)
+        buttons.addStretch()
+        buttons.addWidget(self.button)
+        buttons.addWidget(self.group)
+        buttons.addStretch()
         hint = QHBoxLayout()
         hint.setSpacing(6)
         hint.addStretch()
@@ -66,7 +75,7 @@ class EmptyCard(QWidget):
         column.addSpacing(5)
         column.addWidget(text)
         column.addSpacing(19)
-        column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addLayout(buttons)
         column.addSpacing(16)
         column.addLayout(hint)
         ui.theme_changed.connect(self.update)

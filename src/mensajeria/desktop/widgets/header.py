@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QRectF, QSize, pyqtSignal
+from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from mensajeria.desktop.theme import fonts, icons
+from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.viewmodels.types import ConnectionPhase
 from mensajeria.desktop.widgets.avatar import Avatar
 from mensajeria.desktop.widgets.buttons import IconButton
 from mensajeria.desktop.widgets.labels import ElidedLabel
+from mensajeria.desktop.widgets.signs import Sign
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -21,28 +22,11 @@ if TYPE_CHECKING:
 SHORT_BELOW = 640
 
 
-class Sign(QWidget):
-    """A small icon that is no control: shield or lock."""
-
-    def __init__(self, ui: UiContext, icon: str, side: int, ink: str) -> None:
-        super().__init__()
-        self._ui, self._icon, self._ink, self._side = ui, icon, ink, side
-        self.setFixedSize(side, side)
-        ui.theme_changed.connect(self.update)
-
-    def sizeHint(self) -> QSize:
-        """A square."""
-        return QSize(self._side, self._side)
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
-        """The icon."""
-        icons.draw(QPainter(self), self._icon, QRectF(self.rect()), self._ui.theme[self._ink])
-
-
 class ChatHeader(QWidget):
     """Avatar, name, state; in a narrow window also the way back."""
 
     back = pyqtSignal()
+    info_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext) -> None:
         super().__init__()
@@ -59,6 +43,9 @@ class ChatHeader(QWidget):
         self._shield = Sign(ui, "shield-check-fill", 16, "accent_text")
         self._lock = Sign(ui, "lock-key-fill", 13, "text2")
         self._state = ElidedLabel(ui, fonts.CAPTION, "text2")
+        self.info = IconButton(ui, "header.info", "info")
+        self.info.setCheckable(True)
+        self.info.clicked.connect(self.info_wanted)
         self._build()
         ui.language_changed.connect(self._tell)
         ui.theme_changed.connect(self.update)
@@ -83,6 +70,7 @@ class ChatHeader(QWidget):
         row.addWidget(self._back)
         row.addWidget(self._avatar)
         row.addLayout(lines, 1)
+        row.addWidget(self.info)
         self._outer = row
 
     def show_chat(self, row: ChatRow) -> None:
@@ -104,6 +92,12 @@ class ChatHeader(QWidget):
         self._back.setVisible(narrow)
         self._outer.setContentsMargins(8 if narrow else 20, 0, 16, 1)
 
+    def show_info_open(self, shown: bool) -> None:
+        """The panel beside the chat is open (or not): its button shows it."""
+        self.info.setChecked(shown)
+        self.info.set_icon("info-fill" if shown else "info")
+        self.info.set_ink("accent_text" if shown else "text2")
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Fewer words fit in a narrow bar."""
         super().resizeEvent(event)
@@ -120,11 +114,13 @@ class ChatHeader(QWidget):
         offline = self._offline
         if row.typing and not offline:
             self._lock.hide()
-            self._state.show_text(say("chat.is_typing", name=row.title), "accent_text")
+            self._state.show_text(say("chat.is_typing", name=row.typist or row.title), "accent_text")
             return
         self._lock.setVisible(not offline)
         if offline:
             words = say("header.waiting")
+        elif row.group:
+            words = say("group.members", count=row.members)
         elif self.width() < SHORT_BELOW:
             words = say("header.encrypted_short")
         else:

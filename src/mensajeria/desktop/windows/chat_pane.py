@@ -8,6 +8,7 @@ from PyQt6.QtCore import QEvent, QObject, QPoint, pyqtSignal
 from PyQt6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from mensajeria.desktop.qt import application, present
+from mensajeria.desktop.viewmodels.asking import Comparison, GroupMade, RecreateGroup
 from mensajeria.desktop.viewmodels.types import MessageRow, MessageState
 from mensajeria.desktop.widgets import banner
 from mensajeria.desktop.widgets.banner import Banner
@@ -22,7 +23,7 @@ from mensajeria.desktop.widgets.timeline_view import TimelineView
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.session import SessionModel
-    from mensajeria.desktop.viewmodels.types import ChatRow
+    from mensajeria.desktop.viewmodels.types import ChatRow, ErrorNotice
 
 
 class ChatPane(QStackedWidget):
@@ -31,6 +32,8 @@ class ChatPane(QStackedWidget):
     told = pyqtSignal(str)
     """A sentence for a toast."""
     back = pyqtSignal()
+    verify_wanted = pyqtSignal(str)
+    """(user name)"""
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__()
@@ -40,20 +43,24 @@ class ChatPane(QStackedWidget):
         self.empty = EmptyPane(ui)
         self.header = ChatHeader(ui)
         self.identity = Banner(ui, height=56, margin=18, closable=True)
+        self.comparing = Banner(ui, height=56, margin=18)
         self.timeline = TimelineView(ui, session.timeline)
         self.jump = JumpButton(ui)
         self.jump.setParent(self.timeline)
         self.composer = Composer(ui)
         self.request = RequestBar(ui)
         self.request.hide()
+        self.closed = Banner(ui, height=56, margin=18)
         chat = QWidget()
         column = QVBoxLayout(chat)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
         column.addWidget(self.identity)
+        column.addWidget(self.comparing)
         column.addWidget(self.timeline, 1)
         column.addWidget(self.request)
+        column.addWidget(self.closed)
         column.addWidget(self.composer)
         self.chat = chat
         self.addWidget(self.empty)
@@ -78,10 +85,15 @@ class ChatPane(QStackedWidget):
         self.composer.typing.connect(session.set_typing)
         self.composer.draft_changed.connect(session.save_draft)
         self.identity.closed.connect(session.dismiss_identity_change)
-        self.identity.acted.connect(session.dismiss_identity_change)
+        self.identity.acted.connect(self._verify)
+        self.identity.acted_otherwise.connect(session.dismiss_identity_change)
+        self.comparing.acted.connect(self._verify)
         self.request.accepted.connect(session.accept_request)
         self.request.declined.connect(session.decline_request)
         self.header.back.connect(self.back)
+        self.closed.acted.connect(self._recreate)
+        session.asks.answered.connect(self._moved)
+        session.asks.finished.connect(self._told)
         self._ui.language_changed.connect(self._refresh)
         application().focusWindowChanged.connect(self._window_focused)
 
@@ -101,18 +113,54 @@ class ChatPane(QStackedWidget):
         self.header.show_chat(row)
         self.request.setVisible(row.request)
         self.request.show_name(row.title)
-        self.composer.setVisible(not row.request)
+        self.composer.setVisible(not row.request and not row.closed)
+        if row.closed:
+            way_out = "group.recreate" if row.closed == "group_forked" else ""
+            self.closed.tell(banner.BAD, self._ui.say("group.closed"), self._ui.translator.error(row.closed), way_out)
+        else:
+            self.closed.hide()
         if row.identity_changed:
             title = self._ui.say("identity.title", name=row.title)
-            action = "identity.accept" if row.verified else ""
-            self.identity.tell(banner.IDENTITY, title, self._ui.say("identity.text"), action)
+            self.identity.tell(banner.IDENTITY, title, self._ui.say("identity.text"), "info.verify", "identity.accept")
         else:
             self.identity.hide()
+
+        self._show_comparison(row)
+
+    def _show_comparison(self, row: ChatRow) -> None:
+        """Somebody wants to compare emoji, or a comparison waits here for the person."""
+        step = None if row.group else self._session.asks.comparison(row.handle)
+        if step is not None and step.phase in {"incoming", "comparing"}:
+            title = self._ui.say(f"verification.{step.phase}", name=row.title)
+            self.comparing.tell(banner.COMPARE, title, "", "verify.accept")
+        else:
+            self.comparing.hide()
+
+    def _verify(self) -> None:
+        row = self._session.current_row
+        if row is not None and row.handle:
+            self.verify_wanted.emit(row.handle)
 
     def _refresh(self) -> None:
         row = self._session.current_row
         if row is not None:
             self._show_row(row)
+
+    def _recreate(self) -> None:
+        if self._session.current:
+            self._session.asks.ask(RecreateGroup(self._session.current))
+
+    def _moved(self, answer: object) -> None:
+        """The group that takes the place of the open one is there; or a comparison has moved."""
+        row = self._session.current_row
+        if isinstance(answer, Comparison) and row is not None:
+            self._show_comparison(row)
+        if isinstance(answer, GroupMade) and row is not None and row.closed:
+            self._session.open_chat(answer.chat_id)
+
+    def _told(self, request: object, error: ErrorNotice | None) -> None:
+        if error is not None and isinstance(request, RecreateGroup):
+            self._session.notify(error)
 
     def _send(self, text: str) -> None:
         self._session.send_text(text)

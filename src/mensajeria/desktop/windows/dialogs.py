@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QEvent, QObject, Qt
+from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts
-from mensajeria.desktop.widgets.buttons import Button, Kind
+from mensajeria.desktop.widgets.buttons import Button, Kind, LinkButton
 from mensajeria.desktop.widgets.dialog import Dialog
 from mensajeria.desktop.widgets.empty import KeyCap
 from mensajeria.desktop.widgets.fields import Field, SearchBox
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SHORTCUTS = (
     ("shortcuts.jump", ("Ctrl", "K")),
     ("shortcuts.new_chat", ("Ctrl", "N")),
+    ("shortcuts.new_group", ("Ctrl", "Shift", "N")),
     ("shortcuts.search", ("Ctrl", "Shift", "F")),
     ("shortcuts.previous", ("Alt", "↑")),
     ("shortcuts.next", ("Alt", "↓")),
@@ -31,6 +32,7 @@ SHORTCUTS = (
     ("shortcuts.new_line", ("Shift", "keys.enter")),
     ("shortcuts.copy", ("Ctrl", "C")),
     ("shortcuts.message_menu", ("Shift", "F10")),
+    ("shortcuts.info", ("Ctrl", "Shift", "I")),
     ("shortcuts.latest", ("Ctrl", "keys.end")),
     ("shortcuts.cycle", ("F6",)),
     ("shortcuts.larger", ("Ctrl", "+")),
@@ -46,6 +48,8 @@ SHORTCUTS = (
 class NewChatDialog(Dialog):
     """Asks for a user name and opens the chat with that person."""
 
+    group_wanted = pyqtSignal()
+
     def __init__(self, ui: UiContext, session: SessionModel, host: QWidget) -> None:
         super().__init__(ui, host, "new_chat.title")
         self._session = session
@@ -56,6 +60,9 @@ class NewChatDialog(Dialog):
         cancel = Button(ui, "action.cancel", Kind.SECONDARY)
         row = QHBoxLayout()
         row.setSpacing(10)
+        self.group = LinkButton(ui, "new_chat.group", icon="users-three")
+        self.group.clicked.connect(self._want_group)
+        row.addWidget(self.group)
         row.addStretch()
         row.addWidget(cancel)
         row.addWidget(self.go)
@@ -75,6 +82,10 @@ class NewChatDialog(Dialog):
             return
         self.go.setEnabled(False)
         self._session.new_direct_chat(handle)
+
+    def _want_group(self) -> None:
+        self.dismiss()
+        self.group_wanted.emit()
 
     def _edited(self) -> None:
         self.field.calm()

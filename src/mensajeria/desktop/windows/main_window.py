@@ -6,24 +6,31 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QPoint, QSize, Qt
 from PyQt6.QtGui import QKeyEvent, QKeySequence, QResizeEvent, QShortcut
-from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QWidget
+from PyQt6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QWidget
 
-from mensajeria.desktop.widgets.dialog import Dialog
+from mensajeria.desktop.viewmodels.asking import ChangeRole, Comparison, LeaveGroup, LookAtChat, RemoveMember
+from mensajeria.desktop.widgets.dialog import Dialog, Scrim
 from mensajeria.desktop.widgets.menu import Menu
 from mensajeria.desktop.widgets.toast import Toast
 from mensajeria.desktop.windows.chat_pane import ChatPane
 from mensajeria.desktop.windows.dialogs import JumpDialog, NewChatDialog, ShortcutsDialog
+from mensajeria.desktop.windows.group_dialogs import AddMembersDialog, ConfirmDialog, NewGroupDialog, RenameGroupDialog
+from mensajeria.desktop.windows.info_panel import InfoPanel
 from mensajeria.desktop.windows.settings import SettingsDialog
 from mensajeria.desktop.windows.sidebar import NARROWEST, WIDEST, WIDTH, Sidebar
+from mensajeria.desktop.windows.verify import VerifyDialog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.asking import Request
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import ErrorNotice
 
 NARROW_BELOW = 720
+OVERLAY_BELOW = 1100
+"""Below this width the panel lies over the chat."""
 
 
 class MainWindow(QWidget):
@@ -35,6 +42,8 @@ class MainWindow(QWidget):
         self._narrow = False
         self.sidebar = Sidebar(ui, session)
         self.pane = ChatPane(ui, session)
+        self.info = InfoPanel(ui, session)
+        self.info.hide()
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setHandleWidth(1)
         self._paint_handle()
@@ -45,7 +54,11 @@ class MainWindow(QWidget):
         self._splitter.setSizes([WIDTH, 832])
         whole = QHBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(self._splitter)
+        whole.setSpacing(0)
+        whole.addWidget(self._splitter, 1)
+        whole.addWidget(self.info)
+        self._whole = whole
+        self._scrim = Scrim(ui, self)
         self.toast = Toast(ui, self, 84, self.pane)
         self.dialog: Dialog | None = None
         self._wire()
@@ -64,8 +77,21 @@ class MainWindow(QWidget):
         self.sidebar.new_chat_wanted.connect(self.new_chat)
         self.sidebar.menu_wanted.connect(self._show_menu)
         self.pane.empty.card.new_chat_wanted.connect(self.new_chat)
+        self.pane.empty.card.new_group_wanted.connect(self.new_group)
         self.pane.told.connect(self.toast.tell)
         self.pane.back.connect(self._session.leave_chat)
+        self.pane.verify_wanted.connect(self.verify)
+        self.pane.header.info_wanted.connect(self.toggle_info)
+        self._scrim.pressed.connect(self.close_info)
+        self.info.closed.connect(self.close_info)
+        self.info.verify_wanted.connect(self.verify)
+        self.info.add_wanted.connect(self._add_members)
+        self.info.rename_wanted.connect(self._rename_group)
+        self.info.leave_wanted.connect(self._leave_group)
+        self.info.remove_wanted.connect(self._remove_member)
+        self.info.role_wanted.connect(self._change_role)
+        self._session.asks.finished.connect(self._ended)
+        self._session.asks.answered.connect(self._answered)
         self._session.current_changed.connect(self._arrange)
         self._session.noticed.connect(self._tell)
 
@@ -74,6 +100,8 @@ class MainWindow(QWidget):
         bindings: list[tuple[str, Callable[[], object]]] = [
             ("Ctrl+K", self.jump),
             ("Ctrl+N", self.new_chat),
+            ("Ctrl+Shift+N", self.new_group),
+            ("Ctrl+Shift+I", self.toggle_info),
             ("Ctrl+Shift+F", self.sidebar.search.line.setFocus),
             ("Alt+Up", lambda: self._step_chat(-1)),
             ("Alt+Down", lambda: self._step_chat(1)),
@@ -100,7 +128,14 @@ class MainWindow(QWidget):
         """Ask for a name and open a chat."""
         if self.dialog is None:
             dialog = NewChatDialog(self._ui, self._session, self)
+            dialog.group_wanted.connect(self.new_group)
             self._present(dialog, dialog.field.line)
+
+    def new_group(self) -> None:
+        """Ask for a name and people, and make a group."""
+        if self.dialog is None:
+            dialog = NewGroupDialog(self._ui, self._session, self)
+            self._present(dialog, dialog.name.line)
 
     def jump(self) -> None:
         """Go to a chat by a few letters."""
@@ -108,15 +143,95 @@ class MainWindow(QWidget):
             dialog = JumpDialog(self._ui, self._session, self)
             self._present(dialog, dialog.search.line)
 
-    def settings(self) -> None:
-        """Show the settings."""
+    def settings(self, page: str = "appearance") -> None:
+        """Show a page of the settings."""
         if self.dialog is None:
-            self._present(SettingsDialog(self._ui, self))
+            self._present(SettingsDialog(self._ui, self._session, self, page))
 
     def shortcuts(self) -> None:
         """Show the keys."""
         if self.dialog is None:
             self._present(ShortcutsDialog(self._ui, self))
+
+    # ---- the panel beside the chat ---------------------------------------------------------------------------
+
+    def toggle_info(self) -> None:
+        """Show or hide what there is to know about the open chat."""
+        if self.info.isVisible():
+            self.close_info()
+        elif self._session.current and self.dialog is None:
+            self.pane.header.show_info_open(True)
+            self._place_info()
+            self.info.open()
+            self._arrange()
+            self.info.close_button.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def close_info(self) -> None:
+        """Hide the panel."""
+        had = self.info.isAncestorOf(QApplication.focusWidget() or self)
+        self.info.hide()
+        self._scrim.hide()
+        self.pane.header.show_info_open(False)
+        if had and self.pane.header.info.isVisible():
+            self.pane.header.info.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _place_info(self) -> None:
+        """Beside the chat where there is room, else over it."""
+        over = self.width() < OVERLAY_BELOW
+        if over and self._whole.indexOf(self.info) >= 0:
+            self._whole.removeWidget(self.info)
+        elif not over and self._whole.indexOf(self.info) < 0:
+            self._whole.addWidget(self.info)
+        if over:
+            self.info.setGeometry(self.width() - self.info.width(), 0, self.info.width(), self.height())
+            self._scrim.setGeometry(self.rect())
+            self._scrim.raise_()
+            self.info.raise_()
+
+    def verify(self, handle: str) -> None:
+        """Make sure of a person."""
+        if self.dialog is None:
+            self._present(VerifyDialog(self._ui, self._session, self, handle))
+
+    def _add_members(self, chat_id: str) -> None:
+        if self.dialog is None:
+            dialog = AddMembersDialog(self._ui, self._session, self, chat_id)
+            self._present(dialog, dialog.people.field.line)
+
+    def _rename_group(self, chat_id: str) -> None:
+        row = self._session.chats.find(chat_id)
+        if self.dialog is None and row is not None:
+            dialog = RenameGroupDialog(self._ui, self._session, self, chat_id, row.title)
+            self._present(dialog, dialog.name.line)
+
+    def _leave_group(self, chat_id: str) -> None:
+        self._confirm("leave_group", LeaveGroup(chat_id))
+
+    def _remove_member(self, chat_id: str, handle: str) -> None:
+        self._confirm("remove_member", RemoveMember(chat_id, handle), name=handle)
+
+    def _change_role(self, chat_id: str, handle: str, role: str) -> None:
+        request = ChangeRole(chat_id, handle, role)
+        if role == "owner":
+            self._confirm("hand_over", request, name=handle)
+        else:
+            self._session.asks.ask(request)
+
+    def _confirm(self, key: str, request: Request, name: str = "") -> None:
+        if self.dialog is None:
+            dialog = ConfirmDialog(self._ui, self, key, name=name)
+            dialog.confirmed.connect(lambda: self._session.asks.ask(request))
+            self._present(dialog, dialog.cancel)
+
+    def _answered(self, answer: object) -> None:
+        """Somebody asks to compare emoji: said wherever one is; the banner of their chat leads to it."""
+        if isinstance(answer, Comparison) and answer.phase == "incoming" and self.dialog is None:
+            self.toast.tell(self._ui.say("verification.incoming", name=answer.person.shown_name))
+
+    def _ended(self, request: object, error: ErrorNotice | None) -> None:
+        """What no dialog waits for: a failure is a toast."""
+        if error is not None and isinstance(request, LeaveGroup | RemoveMember | ChangeRole | LookAtChat):
+            self._tell(error)
 
     def _present(self, dialog: Dialog, first: QWidget | None = None) -> None:
         self.dialog = dialog
@@ -142,6 +257,7 @@ class MainWindow(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """One pane or two."""
         super().resizeEvent(event)
+        self._place_info()
         self._arrange()
 
     def _arrange(self) -> None:
@@ -155,6 +271,7 @@ class MainWindow(QWidget):
         if self._narrow and not narrow:
             self._splitter.setSizes([WIDTH, self.width() - WIDTH - 1])
         self._narrow = narrow
+        self._scrim.setVisible(self.info.isVisible() and self.width() < OVERLAY_BELOW)
 
     # ---- keyboard --------------------------------------------------------------------------------------------
 
@@ -172,7 +289,9 @@ class MainWindow(QWidget):
         super().keyPressEvent(event)
 
     def _step_back(self) -> None:
-        if not self.sidebar.clear_search() and self._session.current:
+        if self.info.isVisible():
+            self.close_info()
+        elif not self.sidebar.clear_search() and self._session.current:
             self._session.leave_chat()
             self.sidebar.chats.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
@@ -189,6 +308,7 @@ class MainWindow(QWidget):
 
     def _cycle(self, step: int) -> None:
         stops: list[QWidget] = [self.sidebar.chats, self.pane.timeline, self.pane.composer.editor]
+        stops.append(self.info.close_button)
         stops = [stop for stop in stops if stop.isVisible()]
         at = next((place for place, stop in enumerate(stops) if stop.hasFocus()), -1 if step > 0 else 0)
         if stops:

@@ -1,134 +1,196 @@
-"""The settings that exist: theme, text size, language, motion, what Enter does. Everything applies at once."""
+"""The settings: a list of pages at the left, the chosen page at the right."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import QPointF, QRectF
-from PyQt6.QtGui import QPainter, QPainterPath, QPaintEvent
-from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QLayout, QVBoxLayout, QWidget
+from PyQt6.QtCore import QEvent, QObject, QRectF, QSize, Qt
+from PyQt6.QtGui import QKeyEvent, QPainter, QPaintEvent
+from PyQt6.QtWidgets import QBoxLayout, QButtonGroup, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from mensajeria.client.i18n import LANGUAGES
-from mensajeria.desktop.theme import fonts, wallpaper
-from mensajeria.desktop.viewmodels.timeline import Decor
-from mensajeria.desktop.viewmodels.types import TEXT_SIZES, MessageRow, MessageState, Person, Preferences, ThemeChoice
-from mensajeria.desktop.widgets import message_delegate
+from mensajeria.desktop.theme import fonts, icons
+from mensajeria.desktop.widgets.avatar import Avatar
+from mensajeria.desktop.widgets.buttons import PaintedButton
 from mensajeria.desktop.widgets.dialog import Dialog
-from mensajeria.desktop.widgets.labels import Label
-from mensajeria.desktop.widgets.message_layout import MessageLayout
-from mensajeria.desktop.widgets.toggles import Radio, Slider, Switch
+from mensajeria.desktop.widgets.labels import ElidedLabel, Label
+from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
+from mensajeria.desktop.windows.appearance import AppearancePage
+from mensajeria.desktop.windows.devices_page import DevicesPage
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.session import SessionModel
+    from mensajeria.desktop.windows.settings_page import SettingsPage
 
-T = TypeVar("T")
-_NOBODY = Person("", "", "", 0)
-_NOON_MS = 43_440_000
+PAGES: Final = {
+    "account": "user-circle",
+    "appearance": "palette",
+    "devices": "laptop",
+    "backup": "database",
+    "invites": "ticket",
+    "health": "info",
+}
+"""Name and icon of each page, in their order."""
+NARROW: Final = 640
+"""Below this width the list of pages shows icons only."""
 
 
-class Preview(QWidget):
-    """Two bubbles in the size that is chosen."""
+class NavItem(PaintedButton):
+    """A page of the list, 42 px high."""
+
+    ring_radius = 10.0
+
+    def __init__(self, ui: UiContext, page: str, icon: str) -> None:
+        self._icon, self.compact = icon, False
+        super().__init__(ui, f"settings.page.{page}")
+        self.setCheckable(True)
+        self.setFixedHeight(42)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def translate(self) -> None:
+        """The words are the tooltip, too: a narrow list shows icons only."""
+        super().translate()
+        self.setToolTip(self.text())
+
+    def sizeHint(self) -> QSize:
+        """Icon, or icon and word."""
+        return QSize(44 if self.compact else 180, 42)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
+        """Ground, icon, word."""
+        painter, theme, on = self.start(), self.ui.theme, self.isChecked()
+        if on or self.hovered:
+            painter.setBrush(theme["accent_soft" if on else "hover"])
+            painter.drawRoundedRect(QRectF(self.rect()), 10, 10)
+        ink = theme["accent_text" if on else "text2"]
+        icons.draw(painter, f"{self._icon}-fill" if on else self._icon, QRectF(12, 11, 20, 20), ink)
+        if not self.compact:
+            painter.setPen(theme["accent_text" if on else "text"])
+            painter.setFont(fonts.font(fonts.BODY_STRONG if on else fonts.BODY_MEDIUM))
+            box = QRectF(44, 0, self.width() - 48, self.height())
+            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, self.text())
+
+
+class Nav(QWidget):
+    """The sunken column of pages."""
 
     def __init__(self, ui: UiContext) -> None:
         super().__init__()
         self._ui = ui
-        self.setFixedHeight(112)
-        for change in (ui.theme_changed, ui.text_size_changed, ui.language_changed):
-            change.connect(self.update)
+        ui.theme_changed.connect(self.update)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
-        """Wallpaper and bubbles."""
-        painter, theme = QPainter(self), self._ui.theme
+        """Ground, rounded at the card's corners."""
+        painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        clip = QPainterPath()
-        clip.addRoundedRect(QRectF(self.rect()), 12, 12)
-        painter.setClipPath(clip)
-        wallpaper.draw(painter, QRectF(self.rect()), QPointF(0, 0), theme["bg_chat"], theme["bg_pattern"])
-        question = self._row("settings.preview_question", MessageState.NONE)
-        answer = self._row("settings.preview_answer", MessageState.READ)
-        top = 12
-        for row in (question, answer):
-            layout = MessageLayout(self._ui, row, Decor(), self.width())
-            painter.save()
-            painter.translate(0, top)
-            message_delegate.paint_message(painter, self._ui, layout)
-            painter.restore()
-            top += layout.height
-
-    def _row(self, key: str, state: MessageState) -> MessageRow:
-        outgoing = state is not MessageState.NONE
-        return MessageRow(key, 0, _NOBODY, outgoing, _NOON_MS, self._ui.say(key), state)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._ui.theme["surface_sunken"])
+        painter.drawRoundedRect(QRectF(self.rect()), 12, 12)
 
 
 class SettingsDialog(Dialog):
-    """One page; a section for each setting."""
+    """800 px wide, 660 high, or what the window has room for."""
 
-    def __init__(self, ui: UiContext, host: QWidget) -> None:
-        super().__init__(ui, host, "settings.title", width=520)
-        self.card.column.setSpacing(12)
-        self._themes = self._choices("settings.theme", [(choice, f"theme.{choice.value}") for choice in ThemeChoice])
-        self._size = self._slider()
-        self.card.column.addWidget(Preview(ui))
-        self._languages = self._choices("settings.language", [(name, f"language.{name}") for name in LANGUAGES])
-        self._motion = self._switch("settings.reduce_motion", "settings.reduce_motion_text")
-        self._enter = self._switch("settings.enter_sends", "settings.enter_sends_text")
-        self._fill(ui.preferences)
-        for choice, radio in self._themes.items():
-            radio.clicked.connect(lambda _on, wanted=choice: self._set(replace(ui.preferences, theme=wanted)))
-        for name, radio in self._languages.items():
-            radio.clicked.connect(lambda _on, wanted=name: self._set(replace(ui.preferences, language=wanted)))
-        self._size.valueChanged.connect(lambda at: self._set(replace(ui.preferences, text_size=TEXT_SIZES[at])))
-        self._motion.clicked.connect(lambda on: self._set(replace(ui.preferences, reduce_motion=on)))
-        self._enter.clicked.connect(lambda on: self._set(replace(ui.preferences, enter_sends=on)))
+    def __init__(self, ui: UiContext, session: SessionModel, host: QWidget, page: str = "appearance") -> None:
+        super().__init__(ui, host, "settings.title", width=800)
+        self.pages: dict[str, SettingsPage] = {
+            "account": AccountPage(ui, session),
+            "appearance": AppearancePage(ui),
+            "devices": DevicesPage(ui, session),
+            "backup": BackupPage(ui, session),
+            "invites": InvitesPage(ui, session),
+            "health": HealthPage(ui, session),
+        }
+        self.items = {name: NavItem(ui, name, icon) for name, icon in PAGES.items()}
+        self._stack = QStackedWidget()
+        self._page_title = Label(ui, role=fonts.HEADING)
+        self._nav = Nav(ui)
+        self._build(session)
+        self.choose(page)
 
-    def _set(self, wanted: Preferences) -> None:
-        self.ui.change(wanted)
-        self.refit()
+    @property
+    def page(self) -> SettingsPage:
+        """The page in front."""
+        return next(page for page in self.pages.values() if page is self._stack.currentWidget())
 
-    def _fill(self, now: Preferences) -> None:
-        self._themes[now.theme].setChecked(True)
-        self._languages[now.language].setChecked(True)
-        self._size.setValue(TEXT_SIZES.index(now.text_size))
-        self._motion.setChecked(now.reduce_motion)
-        self._enter.setChecked(now.enter_sends)
+    def choose(self, name: str) -> None:
+        """Bring a page to the front."""
+        page = self.pages[name]
+        self.items[name].setChecked(True)
+        self._page_title.say(f"settings.page.{name}")
+        self._stack.setCurrentWidget(page)
+        page.shown()
 
-    def _choices(self, title: str, options: list[tuple[T, str]]) -> dict[T, Radio]:
-        self.card.column.addWidget(Label(self.ui, title, fonts.LABEL, "text2"))
-        row = QHBoxLayout()
-        row.setSpacing(28)
+    def present(self, first: QWidget | None = None) -> None:
+        """Show with the focus on the chosen page's item."""
+        chosen = next(item for item in self.items.values() if item.isChecked())
+        super().present(first or chosen)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Up and down walk the list of pages."""
+        if isinstance(watched, NavItem) and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()), 0)
+            if step:
+                names = list(self.items)
+                at = next(place for place, name in enumerate(names) if self.items[name] is watched)
+                name = names[(at + step) % len(names)]
+                self.items[name].setFocus(Qt.FocusReason.TabFocusReason)
+                self.choose(name)
+                return True
+        return super().eventFilter(watched, event)
+
+    def _build(self, session: SessionModel) -> None:
+        column = QVBoxLayout(self._nav)
+        column.setContentsMargins(10, 12, 10, 12)
+        column.setSpacing(4)
         group = QButtonGroup(self)
-        made: dict[T, Radio] = {}
-        for value, key in options:
-            radio = Radio(self.ui, key)
-            group.addButton(radio)
-            row.addWidget(radio)
-            made[value] = radio
-        row.addStretch()
-        self.card.column.addLayout(row)
+        for name, item in self.items.items():
+            group.addButton(item)
+            item.clicked.connect(lambda _on, wanted=name: self.choose(wanted))
+            item.installEventFilter(self)
+            column.addWidget(item)
+        column.addStretch(1)
+        self._me = self._account(session)
+        column.addWidget(self._me)
+        for page in self.pages.values():
+            self._stack.addWidget(page)
+        right = QVBoxLayout()
+        right.setSpacing(12)
+        right.addWidget(self._page_title)
+        right.addWidget(self._stack, 1)
+        both = QHBoxLayout()
+        both.setSpacing(20)
+        both.addWidget(self._nav)
+        both.addLayout(right, 1)
+        self.card.column.addLayout(both, 1)
+
+    def _account(self, session: SessionModel) -> QWidget:
+        made = QWidget()
+        row = QHBoxLayout(made)
+        row.setContentsMargins(6, 6, 6, 0)
+        row.setSpacing(10)
+        account = session.account
+        picture, lines = Avatar(self.ui, 36), QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        lines.setSpacing(0)
+        name, server = ElidedLabel(self.ui, fonts.BODY_STRONG), ElidedLabel(self.ui, fonts.CAPTION, "text2")
+        if account is not None:
+            picture.show_person(account.shown_name, account.hue)
+            name.show_text(account.shown_name)
+        server.show_text(session.connection.server.removeprefix("https://"))
+        lines.addWidget(name)
+        lines.addWidget(server)
+        row.addWidget(picture)
+        row.addLayout(lines, 1)
         return made
 
-    def _slider(self) -> Slider:
-        self.card.column.addWidget(Label(self.ui, "settings.text_size", fonts.LABEL, "text2"))
-        row = QHBoxLayout()
-        row.setSpacing(12)
-        small, large = Label(self.ui, role=fonts.PREVIEW, ink="text2"), Label(self.ui, role=fonts.TITLE, ink="text2")
-        small.show_text("A")
-        large.show_text("A")
-        slider = Slider(self.ui, "settings.text_size", len(TEXT_SIZES) - 1)
-        for part in (small, slider, large):
-            row.addWidget(part)
-        self.card.column.addLayout(row)
-        return slider
-
-    def _switch(self, title: str, text: str) -> Switch:
-        words: QLayout = QVBoxLayout()
-        words.setSpacing(2)
-        words.addWidget(Label(self.ui, title, fonts.BODY_MEDIUM))
-        words.addWidget(Label(self.ui, text, fonts.CAPTION, "text2", wrap=True))
-        row = QHBoxLayout()
-        row.addLayout(words, 1)
-        switch = Switch(self.ui, title)
-        row.addWidget(switch)
-        self.card.column.addLayout(row)
-        return switch
+    def _place(self) -> None:
+        width = min(800, self.width() - 32)
+        height = min(660, self.height() - 32)
+        compact = width < NARROW
+        for item in self.items.values():
+            item.compact = compact
+            item.update()
+        self._nav.setFixedWidth(64 if compact else 224)
+        self._me.setVisible(not compact)
+        self.card.setGeometry((self.width() - width) // 2, (self.height() - height) // 2, width, height)
+        self.update()

@@ -95,6 +95,7 @@ class Sidebar(QWidget):
         self.search = SearchBox(ui, "sidebar.search")
         self.everything = Chip(ui, "sidebar.all")
         self.unread = Chip(ui, "sidebar.unread_none")
+        self.groups = Chip(ui, "sidebar.groups")
         self.connection = ConnectionBanner(ui, session)
         self.chats = ChatView(ui, session)
         self._build()
@@ -102,7 +103,8 @@ class Sidebar(QWidget):
         self.menu.clicked.connect(lambda: self.menu_wanted.emit(self.menu))
         self.search.edited.connect(self._filter)
         self.search.submitted.connect(self._open_first)
-        self.unread.toggled.connect(self._filter)
+        for chip in (self.unread, self.groups):
+            chip.toggled.connect(self._filter)
         self.chats.chosen.connect(session.open_chat)
         session.account_changed.connect(self._show_me)
         session.chats.counts_changed.connect(self._count)
@@ -129,7 +131,7 @@ class Sidebar(QWidget):
         chips.setContentsMargins(16, 8, 16, 9)
         chips.setSpacing(6)
         group = QButtonGroup(self)
-        for chip in (self.everything, self.unread):
+        for chip in (self.everything, self.unread, self.groups):
             group.addButton(chip)
             chips.addWidget(chip)
         chips.addStretch()
@@ -156,7 +158,12 @@ class Sidebar(QWidget):
 
     def _filter(self) -> None:
         text = self.search.line.text()
-        self._session.chats.set_filter(text, unread_only=self.unread.isChecked(), keep=self._session.current)
+        self._session.chats.set_filter(
+            text,
+            unread_only=self.unread.isChecked(),
+            groups_only=self.groups.isChecked(),
+            keep=self._session.current,
+        )
         self.chats.set_needle(text.strip())
 
     def _count(self) -> None:

@@ -1,0 +1,227 @@
+"""Requests about groups, people and the account, done with the client. On the client's thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from mensajeria.client import ClientError, qr_modules
+from mensajeria.client.api import ChatKind, GroupRole, Verification
+from mensajeria.desktop.bridge import told
+from mensajeria.desktop.bridge.mapping import person
+from mensajeria.desktop.bridge.updates import Answered, Finished
+from mensajeria.desktop.viewmodels import asking
+from mensajeria.desktop.viewmodels.types import ErrorNotice
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mensajeria.client import Chat, Client
+    from mensajeria.desktop.bridge.batch import Batcher
+
+
+class Answerer:
+    """Does one request after the other asks; every one ends with exactly one `Finished`.
+
+    `reload` puts the rows of all chats: a new group must be in the list before it is opened.
+    """
+
+    def __init__(self, client: Client, batcher: Batcher, reload: Callable[[], Awaitable[None]]) -> None:
+        self._client = client
+        self._batcher = batcher
+        self._reload = reload
+
+    async def answer(self, request: asking.Request) -> None:
+        """Do it, and tell how it ended."""
+        try:
+            await self._do(request)
+        except ClientError as error:
+            self._batcher.put(Finished(request, ErrorNotice(str(error.code), error.params)))
+        else:
+            self._batcher.put(Finished(request))
+
+    def tell(self, answer: asking.Answer) -> None:
+        """Something to show."""
+        self._batcher.put(Answered(answer))
+
+    async def _do(self, request: asking.Request) -> None:
+        match request:
+            case (
+                asking.FindPerson()
+                | asking.CreateGroup()
+                | asking.LookAtChat()
+                | asking.AddMembers()
+                | asking.RemoveMember()
+                | asking.ChangeRole()
+                | asking.RenameGroup()
+                | asking.LeaveGroup()
+                | asking.RecreateGroup()
+            ):
+                await self._group(request)
+            case (
+                asking.LookAtPerson()
+                | asking.StartComparing()
+                | asking.ConfirmEmoji()
+                | asking.CancelComparing()
+                | asking.CheckCode()
+                | asking.WithdrawTrust()
+            ):
+                await self._trust(request)
+            case _:
+                await self._account(request)
+
+    # ---- groups ------------------------------------------------------------------------------------------------------
+
+    async def _group(
+        self,
+        request: asking.FindPerson
+        | asking.CreateGroup
+        | asking.LookAtChat
+        | asking.AddMembers
+        | asking.RemoveMember
+        | asking.ChangeRole
+        | asking.RenameGroup
+        | asking.LeaveGroup
+        | asking.RecreateGroup,
+    ) -> None:
+        match request:
+            case asking.FindPerson(handle):
+                await self._find(handle)
+            case asking.CreateGroup(name, handles):
+                await self._made(await self._client.create_group(name, handles))
+            case asking.RecreateGroup(chat_id):
+                await self._made(await self._client.recreate_group(bytes.fromhex(chat_id)))
+            case asking.LookAtChat(chat_id):
+                await self._look_at(chat_id)
+            case asking.AddMembers(chat_id, handles):
+                await self._chat(chat_id).add(handles)
+            case asking.RemoveMember(chat_id, handle):
+                await self._chat(chat_id).remove(handle)
+            case asking.ChangeRole(chat_id, handle, role):
+                await self._chat(chat_id).set_role(handle, GroupRole(role))
+            case asking.RenameGroup(chat_id, name):
+                await self._chat(chat_id).rename(name)
+            case asking.LeaveGroup(chat_id):
+                await self._chat(chat_id).leave()
+            case _:
+                assert_never(request)
+
+    def _chat(self, chat_id: str) -> Chat:
+        return self._client.chat(bytes.fromhex(chat_id))
+
+    async def _find(self, handle: str) -> None:
+        try:
+            found = await self._client.find_person(handle)
+        except ClientError as error:
+            if error.code != "unknown_user":
+                raise
+            self.tell(asking.Found(handle, None))
+        else:
+            self.tell(asking.Found(handle, person(found)))
+
+    async def _made(self, chat: Chat) -> None:
+        await self._reload()
+        self.tell(asking.GroupMade(chat.chat_id.hex()))
+
+    async def _look_at(self, chat_id: str) -> None:
+        chat = self._chat(chat_id)
+        view = await chat.view()
+        members, timeline = await chat.members(), await chat.security_timeline()
+        info = None
+        if view.kind is ChatKind.DIRECT and view.peer is not None:
+            info = told.person_info(await self._client.security.of(view.peer.handle))
+        self.tell(told.chat_info(view, members, timeline, info, self._client.me))
+
+    # ---- people ------------------------------------------------------------------------------------------------------
+
+    async def _trust(
+        self,
+        request: asking.LookAtPerson
+        | asking.StartComparing
+        | asking.ConfirmEmoji
+        | asking.CancelComparing
+        | asking.CheckCode
+        | asking.WithdrawTrust,
+    ) -> None:
+        security = self._client.security
+        match request:
+            case asking.LookAtPerson(handle):
+                await self._look_at_person(handle)
+            case asking.StartComparing(handle):
+                self._compare(await security.start(handle))
+            case asking.ConfirmEmoji(handle):
+                self._compare(await security.confirm(handle))
+            case asking.CancelComparing(handle, mismatch):
+                self._compare(await security.cancel(handle, mismatch=mismatch))
+            case asking.CheckCode(handle, text):
+                await security.check(handle, text)
+                await self._look_at_person(handle)
+            case asking.WithdrawTrust(handle):
+                await security.withdraw(handle)
+                await self._look_at_person(handle)
+            case _:
+                assert_never(request)
+
+    def _compare(self, verification: Verification) -> None:
+        self.tell(told.comparison(verification))
+
+    async def _look_at_person(self, handle: str) -> None:
+        security = self._client.security
+        known = await security.of(handle)
+        self.tell(told.person_info(known, qr_modules(await security.code())))
+        if (running := await security.state(handle)) is not None:
+            self._compare(running)
+
+    # ---- the account -------------------------------------------------------------------------------------------------
+
+    async def _account(  # noqa: C901 - one line for each kind
+        self,
+        request: asking.LoadDevices
+        | asking.RenameDevice
+        | asking.RemoveDevice
+        | asking.ConfirmDevice
+        | asking.ChangePassword
+        | asking.LoadBackup
+        | asking.MakeBackup
+        | asking.LoadInvites
+        | asking.MakeInvite
+        | asking.RevokeInvite
+        | asking.LoadHealth,
+    ) -> None:
+        client = self._client
+        match request:
+            case asking.LoadDevices():
+                await self._devices()
+            case asking.RenameDevice(did, name):
+                await client.rename_device(bytes.fromhex(did), name)
+                await self._devices()
+            case asking.RemoveDevice(did, password, code):
+                await client.revoke_device(bytes.fromhex(did), password, recovery_code=code)
+                await self._devices()
+            case asking.ConfirmDevice(did):
+                await client.confirm_device(bytes.fromhex(did))
+                await self._devices()
+            case asking.ChangePassword(old, new, code):
+                await client.change_password(old, new, recovery_code=code)
+            case asking.LoadBackup():
+                self.tell(told.backup_info(await client.backup_status()))
+            case asking.MakeBackup(path, passphrase):
+                made = await client.create_backup(path, passphrase=passphrase)
+                self.tell(asking.BackupMade(path.name, made.messages))
+            case asking.LoadInvites():
+                await self._invites()
+            case asking.MakeInvite(uses, days):
+                self.tell(asking.InviteMade((await client.create_invite(uses=uses, days=days)).link))
+                await self._invites()
+            case asking.RevokeInvite(number):
+                await client.revoke_invite(number)
+                await self._invites()
+            case asking.LoadHealth():
+                self.tell(told.health_info(await client.health()))
+            case _:
+                assert_never(request)
+
+    async def _devices(self) -> None:
+        self.tell(told.devices(await self._client.devices()))
+
+    async def _invites(self) -> None:
+        self.tell(told.invites(await self._client.invites()))
