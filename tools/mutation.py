@@ -49,7 +49,13 @@ AREAS = {
     ),
     "keys": Area(
         ("protocol/devices.py", "protocol/prekeys.py", "protocol/signing.py", "protocol/succession.py"),
-        ("tests/protocol/test_devices.py", "tests/protocol/test_bounds.py", "tests/crypto/test_account.py"),
+        (
+            "tests/protocol/test_devices.py",
+            "tests/protocol/test_bounds.py",
+            "tests/protocol/test_key_owners.py",
+            "tests/crypto/test_account.py",
+            "tests/crypto/test_account_bounds.py",
+        ),
     ),
     "tree": Area(
         ("kit/merkle.py", "protocol/transparency.py", "protocol/approval.py"),
@@ -233,7 +239,8 @@ def mutants_of(folder: Path, file: str) -> Iterator[Mutant]:
 
 def changed_lines(diff: str) -> str:
     """What distinguishes a mutant in the list of the known ones."""
-    return "\n".join(line.replace("    ", "") for line in diff.splitlines() if line[:1] in {"-", "+"})
+    changed = (line for line in diff.splitlines() if line[:1] in {"-", "+"})
+    return "\n".join(f"{line[0]} {line[1:].strip()}" for line in changed)
 
 
 def known_survivors() -> set[tuple[str, str]]:
