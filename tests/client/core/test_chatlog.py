@@ -154,3 +154,9 @@ def test_a_log_that_ends_before_what_was_announced_is_not_asked_for_without_end(
         effects = log.fetched((), 2)
     assert effects == [Violation(CHAT, "log_gap")]
     assert log.level
+
+
+def test_a_log_that_ends_where_this_device_stands_is_level() -> None:
+    log = ChatLog(CHAT, position=4, last_seq=4)
+    assert log.head(4) == []
+    assert log.level
