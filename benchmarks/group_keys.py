@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mensajeria.client.engine.letters import Keys, Letter, PostOffice
+from mensajeria.client.engine.mailer import SEAL_SLICE
 from mensajeria.client.engine.people import verified_list
 from mensajeria.client.store import Tx
 from mensajeria.protocol.encoding import encode
@@ -23,7 +24,6 @@ from tests.client.engine.world import NOW, Somebody
 COLUMNS: Final = ["devices", "ms", "bar_ms", "longest_step_ms", "ok"]
 DEVICES: Final = 300
 BAR_MS: Final = 250.0
-SLICE: Final = 16
 ROUNDS: Final = 3
 
 
@@ -64,9 +64,9 @@ async def _share(desk: GroupDesk, log: Log, keys: dict[Did, Keys]) -> tuple[floa
     _, letters = await desk.store.run(lambda tx: desk.sealer.introduce(tx, log.chat_id))
     assert len(letters) == DEVICES
     longest = time.perf_counter() - start
-    for at in range(0, len(letters), SLICE):
+    for at in range(0, len(letters), SEAL_SLICE):
         began = time.perf_counter()
-        part: tuple[Letter, ...] = letters[at : at + SLICE]
+        part: tuple[Letter, ...] = letters[at : at + SEAL_SLICE]
         assert await desk.store.run(lambda tx: post.seal(tx, part, keys)) == len(part)  # noqa: B023 - run at once
         longest = max(longest, time.perf_counter() - began)
     total = time.perf_counter() - start

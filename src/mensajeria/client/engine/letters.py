@@ -78,10 +78,15 @@ class PostOffice:
         device, now = self._me.device(tx), self._me.clock.now_ms()
         sender = self._me.sender(tx)
         taken = letters[: self._allowance(tx)]
+        sealed = 0
         for letter in taken:
             keys = claimed.get(letter.did) or self._cached(tx, letter, now)
             if keys is None or not self._seal_one(tx, device, sender, letter, keys, now):
                 _note_share(tx, letter.session_id, letter.uid, letter.did, letter.idx, ShareOutcome.STALE, now)
+            else:
+                sealed += 1
+        if sealed:
+            tx.own.count_gen(sealed)
         return len(taken)
 
     def verify_claimed(self, tx: Tx, letters: Iterable[Letter], answers: Iterable[ClaimedKeys]) -> dict[Did, Keys]:
@@ -104,8 +109,7 @@ class PostOffice:
         if outcome is PutOutcome.STALE:
             tx.meta.remove(_pq_name(envelope.did))
         if envelope.session_id is not None:
-            known = tx.outbound.shares(envelope.session_id).get(envelope.did)
-            idx = known.idx if known is not None else 0
+            idx = tx.outbound.shared_from(envelope.session_id, envelope.did)
             _note_share(tx, envelope.session_id, envelope.uid, envelope.did, idx, OUTCOMES[outcome], now)
 
     def _seal_one(
@@ -138,7 +142,6 @@ class PostOffice:
     def _keep(self, tx: Tx, letter: Letter, peer: OlmPeer, prekey_id: int, blob: bytes) -> None:
         now = self._me.clock.now_ms()
         tx.olm.put(letter.did, letter.uid, peer.dump())
-        tx.own.count_gen()
         tx.envelopes.queue(
             uid=letter.uid,
             did=letter.did,

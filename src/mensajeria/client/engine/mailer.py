@@ -16,7 +16,8 @@ from mensajeria.protocol.frames import PutOutcome
 from mensajeria.protocol.ids import Did
 
 _MAX_PUT_BYTES: Final = limits.MAX_FRAME // 2
-_SEAL_SLICE: Final = 16
+SEAL_SLICE: Final = 32
+"""Letters of one transaction: some tens of milliseconds in the store's thread."""
 
 
 class Mailer:
@@ -50,7 +51,7 @@ class Mailer:
         claimed = await self._claim(letters, dids)
         done = 0
         while done < len(letters):
-            part = letters[done : done + _SEAL_SLICE]
+            part = letters[done : done + SEAL_SLICE]
             sealed = await self._context.store.run(lambda tx: self._context.post.seal(tx, part, claimed))  # noqa: B023
             done += sealed
             if sealed < len(part):

@@ -90,6 +90,11 @@ class Outbounds:
             share.at_ms,
         )
 
+    def shared_from(self, session_id: SessionId, did: Did) -> int:
+        """The index from which on a device was given the key; 0 when nothing is noted."""
+        idx: int | None = self._db.value("SELECT idx FROM shares WHERE session_id = ? AND did = ?", session_id, did)
+        return idx or 0
+
     def shares(self, session_id: SessionId) -> dict[Did, Share]:
         """What became of the key for each device it was meant for."""
         sql = "SELECT uid, did, idx, outcome, at_ms FROM shares WHERE session_id = ?"

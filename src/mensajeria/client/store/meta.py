@@ -10,9 +10,7 @@ from mensajeria.client.store.db import Db
 from mensajeria.client.store.values import WarningRow
 from mensajeria.protocol.ids import ChatId
 
-_COUNT: Final = (
-    "INSERT INTO meta VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value RETURNING value"
-)
+_COUNT: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value"
 
 
 class Meta:
@@ -43,8 +41,8 @@ class Meta:
 
     def count(self, name: str, step: int = 1) -> int:
         """Raise the counter `name` by `step` (>= 1); its new value."""
-        value: int = self._db.value(_COUNT, name, step)
-        return value
+        self._db.execute(_COUNT, name, step)
+        return self.number(name)
 
     def raise_to(self, name: str, least: int) -> int:
         """Bring the counter `name` to at least `least`; its value after that."""

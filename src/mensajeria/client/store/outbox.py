@@ -39,9 +39,8 @@ class Outbox:
         expire_s: int = 0,
     ) -> int:
         """Queue a message at the end; its position. `refs` are the messages that it is about: (author, mid)."""
-        position: int = self._db.value(
-            "INSERT INTO outbox(chat, mid, type, body, created_ms, refs, expire_s) VALUES(?, ?, ?, ?, ?, ?, ?) "
-            "RETURNING position",
+        return self._db.inserted(
+            "INSERT INTO outbox(chat, mid, type, body, created_ms, refs, expire_s) VALUES(?, ?, ?, ?, ?, ?, ?)",
             chat_key(self._db, chat_id),
             mid,
             message_type,
@@ -50,7 +49,6 @@ class Outbox:
             b"".join(uid + about for uid, about in refs) or None,
             expire_s,
         )
-        return position
 
     def get(self, chat_id: ChatId, mid: Mid) -> OutboxItem | None:
         """The item, None when it was acked or discarded."""

@@ -131,9 +131,9 @@ class Envelopes:
         now_ms: int,
     ) -> int:
         """Keep a sealed envelope until the server confirms it; in the transaction that stores its ratchet. Its id."""
-        envelope_id: int = self._db.value(
+        return self._db.inserted(
             "INSERT INTO device_outbox(uid, did, prekey_id, blob, type, session_id, created_ms) "
-            "VALUES(?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            "VALUES(?, ?, ?, ?, ?, ?, ?)",
             uid,
             did,
             prekey_id,
@@ -142,7 +142,6 @@ class Envelopes:
             session_id,
             now_ms,
         )
-        return envelope_id
 
     def outgoing(self, after: int = 0, limit: int = limits.MAX_PUT_TARGETS) -> tuple[OutgoingEnvelope, ...]:
         """Envelopes with id > after that are not confirmed, in the order in which they were made."""
