@@ -37,6 +37,7 @@ from mensajeria.server.realtime.gateway import Gateway
 from mensajeria.server.reference import describe
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
+from mensajeria.server.tracing import Traces, traces_for
 from mensajeria.server.transparency import rest as transparency_rest
 from mensajeria.server.version import VERSION
 
@@ -60,12 +61,12 @@ DESCRIPTION: Final = (
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """The application. Its start opens (for SQLite also migrates) the database.
+    """The application. Its start opens (for SQLite also migrates) the database. Raises as `traces_for`.
 
     `state.server` holds the services, `state.gateway` the real-time part, to which WebSocket upgrades go (see `serve`).
     """
     clock = clock or SystemClock()
-    numbers = Numbers()
+    numbers, traces = Numbers(), traces_for(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,7 +76,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             app.state.start_failure = failure  # uvicorn would only log it: `serve` tells the operator
             raise
         app.state.server = server
-        app.state.gateway = gateway = Gateway(server, broker=broker_for(settings, server.facts), numbers=numbers)
+        app.state.gateway = gateway = Gateway(
+            server, broker=broker_for(settings, server.facts), numbers=numbers, traces=traces
+        )
         app.state.readiness = Readiness(server, lambda: gateway.draining)
         try:
             await gateway.start()
@@ -91,6 +94,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             raise
         finally:
             await server.close()
+            if traces is not None:
+                await traces.close()
 
     app = FastAPI(
         title="MensajeriaApp",
@@ -107,7 +112,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     if settings.api_docs:
         app.include_router(docs_router())
     install_problem_handlers(app)
-    _add_middleware(app, settings, clock, numbers)
+    _add_middleware(app, settings, clock, numbers, traces)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 
@@ -121,7 +126,7 @@ def broker_for(settings: Settings, facts: Facts) -> Broker:
     return RedisBroker(settings.redis_url.get_secret_value(), facts.redis_prefix)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Numbers) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Numbers, traces: Traces | None) -> None:
     """The last one added is the outermost."""
     app.add_middleware(BodyLimit)
     if settings.allowed_origins:
@@ -133,4 +138,4 @@ def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Num
             expose_headers=["Upload-Offset", "ETag", "Content-Range", "Retry-After", "X-Request-Id"],
             max_age=600,
         )
-    app.add_middleware(RequestContext, clock=clock, observe=numbers.request)
+    app.add_middleware(RequestContext, clock=clock, observe=numbers.request, traces=traces)

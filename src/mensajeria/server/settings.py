@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field("127.0.0.1", description="Address of /metrics; another than loopback needs a token.")
     metrics_token: SecretStr | None = Field(None, min_length=16, description="Bearer token that /metrics asks for.")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Send traces to this OpenTelemetry collector, http://host:4318; unset: none.",
+        pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$",
+    )
     api_docs: bool = Field(default=False, description="Serve the API's description for people at /docs.")
     retention_days: int | None = Field(
         None, ge=1, le=36_500, description="Erase messages after this many days; unset: keep them."

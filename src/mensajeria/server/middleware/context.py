@@ -14,6 +14,7 @@ from mensajeria.kit.ids import uuid7_str
 from mensajeria.protocol.errors import Code
 from mensajeria.server.logs import failure
 from mensajeria.server.problems import MEDIA_TYPE, problem_body, problem_headers
+from mensajeria.server.tracing import Traces
 
 HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -32,8 +33,9 @@ _log = structlog.get_logger("mensajeria.server.http")
 class RequestContext:
     """ASGI middleware. The request id is ours: one that a caller sends would end up in the log."""
 
-    def __init__(self, app: ASGIApp, clock: Clock, observe: Observe) -> None:
+    def __init__(self, app: ASGIApp, clock: Clock, observe: Observe, traces: Traces | None = None) -> None:
         """`observe` gets method, route, status and seconds of each request."""
+        self._traces = traces
         self._app = app
         self._clock = clock
         self._observe = observe
@@ -45,6 +47,14 @@ class RequestContext:
             return
         request = _Request(uuid7_str(), send)
         scope.setdefault("state", {})["request_id"] = request.id
+        if self._traces is None:
+            await self._answer(scope, receive, request)
+            return
+        with self._traces.span("request") as span:
+            await self._answer(scope, receive, request)
+            self._traces.request(span, _method(scope), _route(scope), request.status)
+
+    async def _answer(self, scope: Scope, receive: Receive, request: _Request) -> None:
         started = self._clock.monotonic()
         try:
             await self._app(scope, receive, request.send)
@@ -56,8 +66,7 @@ class RequestContext:
 
     def _log_line(self, scope: Scope, request: _Request, started: float) -> None:
         seconds = self._clock.monotonic() - started
-        method = scope["method"] if scope["method"] in METHODS else "-"
-        route, status = _route(scope), request.status
+        method, route, status = _method(scope), _route(scope), request.status
         self._observe(method, route, status, seconds)
         _log.info(
             "request", request_id=request.id, method=method, route=route, status=status, ms=round(seconds * 1000, 1)
@@ -91,6 +100,10 @@ class _Request:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": 500, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
+
+
+def _method(scope: Scope) -> str:
+    return str(scope["method"]) if scope["method"] in METHODS else "-"
 
 
 def _route(scope: Scope) -> str:

@@ -24,10 +24,11 @@ from mensajeria.server.chats.repository import Viewer
 from mensajeria.server.db.engine import Database
 from mensajeria.server.mailbox.service import Mailboxes
 from mensajeria.server.ratelimit.limits import Limit
-from mensajeria.server.realtime.connection import Connection
+from mensajeria.server.realtime.connection import Connection, Request
 from mensajeria.server.realtime.fanout import RETRY_MS, TICKS_UP_TO, settle
 from mensajeria.server.realtime.items import encode_item
 from mensajeria.server.realtime.presence import Presence, contacts_to_tell
+from mensajeria.server.tracing import Traces
 
 MAX_WAITING: Final = 50_000
 """Messages of all connections that wait for their commit; over it they are told to come back."""
@@ -50,6 +51,7 @@ class Dispatcher:
         cursors: GroupCommit[Step],
         mailboxes: Mailboxes,
         presence: Presence,
+        traces: Traces | None = None,
     ) -> None:
         self._db = db
         self._now_ms = clock.now_ms
@@ -59,6 +61,7 @@ class Dispatcher:
         self._cursors = cursors
         self._mailboxes = mailboxes
         self._presence = presence
+        self._traces = traces
         self.draining = False
         self.table: Final[dict[type, Callable[[Connection, Any, bytes], None]]] = {
             MessageOuter: self._message,
@@ -81,6 +84,9 @@ class Dispatcher:
         kind = type(frame)
         self.frames[kind] += 1
         self.table[kind](connection, frame, body)
+
+    def _request(self, connection: Connection, frame: msgspec.Struct, rid: int, answer: Request) -> None:
+        connection.request(rid, answer if self._traces is None else self._traces.frame(type(frame), answer))
 
     # --- messages
 
@@ -129,7 +135,7 @@ class Dispatcher:
             )
             return frames.SyncPage(frame.rid, tuple(heads), more)
 
-        connection.request(frame.rid, answer)
+        self._request(connection, frame, frame.rid, answer)
 
     def _fetch(self, connection: Connection, frame: frames.Fetch, _body: bytes) -> None:
         account = _viewer(connection).account_id
@@ -141,7 +147,7 @@ class Dispatcher:
             )
             return frames.Events(frame.rid, info.chat_id, last_seq, events)
 
-        connection.request(frame.rid, answer)
+        self._request(connection, frame, frame.rid, answer)
 
     def _cursor(self, connection: Connection, frame: frames.Cursor, _body: bytes) -> None:
         viewer = _viewer(connection)
@@ -184,7 +190,7 @@ class Dispatcher:
                 raise ProtocolError(Code.UNAVAILABLE, retry_after_ms=RETRY_MS)
             return frames.PutResult(frame.rid, await self._mailboxes.put(sender, frame.targets))
 
-        connection.request(frame.rid, answer)
+        self._request(connection, frame, frame.rid, answer)
 
     def _mail_fetch(self, connection: Connection, frame: frames.MailFetch, _body: bytes) -> None:
         device = connection.device_id
@@ -192,7 +198,7 @@ class Dispatcher:
         async def answer() -> msgspec.Struct:
             return frames.MailPage(frame.rid, await self._mailboxes.page(device, frame.after))
 
-        connection.request(frame.rid, answer)
+        self._request(connection, frame, frame.rid, answer)
 
     def _mail_ack(self, connection: Connection, frame: frames.MailAck, _body: bytes) -> None:
         if not self.draining:
@@ -218,7 +224,7 @@ class Dispatcher:
             else:
                 self._presence.hide(connection)
 
-        connection.request(0, obey)
+        self._request(connection, frame, 0, obey)
 
     def _relay_typing(self, connection: Connection, frame: frames.Typing, info: ChatInfo) -> None:
         """Only between people who have both accepted: before, neither learns that the other is there."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -43,6 +43,7 @@ from mensajeria.server.realtime.push import BrokerPush
 from mensajeria.server.realtime.throttle import DEFAULT_SHARE, Share
 from mensajeria.server.realtime.wire import Wire
 from mensajeria.server.state import Server
+from mensajeria.server.tracing import Traces
 
 TICK_S: Final = 1.0
 DRAIN_S: Final = 2.0
@@ -65,6 +66,14 @@ def event_log(db: Database) -> EventLog:
     return SqliteEventLog(db.writer) if db.writer is not None else PostgresEventLog(db.postgres_dsn)
 
 
+def _both(one: Callable[[float], None], other: Callable[[float], None]) -> Callable[[float], None]:
+    def observe(seconds: float) -> None:
+        one(seconds)
+        other(seconds)
+
+    return observe
+
+
 class Gateway:
     """Everything behind `/ws`. `start` it in the event loop before the first connection, `drain` it at the end."""
 
@@ -75,12 +84,13 @@ class Gateway:
         broker: Broker | None = None,
         share: Share = DEFAULT_SHARE,
         numbers: Numbers | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.server = server
         self.share = share
         self.closes: Counter[str] = Counter()
         numbers = numbers or Numbers()
-        server.db.observe_write = numbers.write
+        server.db.observe_write = numbers.write if traces is None else _both(numbers.write, traces.write)
         self.draining = False
         self.cache = ChatCache(server.db)
         self.hub = Hub(self._chat_changed, server.authenticator.forget_devices)
@@ -88,7 +98,10 @@ class Gateway:
         self.healing = Healing(self.hub, self.broker, server.db, self._forget_all)
         fanout = Fanout(self.hub, self.broker, self.cache)
         self._fanout = fanout
-        self.committer = EventCommitter(numbers.event_log(event_log(server.db)), numbers.fanout(fanout.events))
+        log, hand_out = numbers.event_log(event_log(server.db)), numbers.fanout(fanout.events)
+        if traces is not None:
+            log, hand_out = traces.event_log(log), traces.fanout(hand_out)
+        self.committer = EventCommitter(log, hand_out)
         self.mailboxes = Mailboxes(server.db, server.clock, fanout.envelopes)
         self.cursors: GroupCommit[Step] = GroupCommit(
             "cursors", self._store_cursors, max_items=cursors.MAX_STEPS, pause_s=cursors.FLUSH_PAUSE_S
@@ -100,6 +113,7 @@ class Gateway:
         )
         self.dispatcher = Dispatcher(
             presence=self.presence,
+            traces=traces,
             db=server.db,
             clock=server.clock,
             broker=self.broker,
