@@ -25,6 +25,8 @@ from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_devices import OwnDevices
+from mensajeria.client.engine.rewinding import REWIND_DUE
+from mensajeria.client.engine.rows import RESTORE_EPOCH
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
 from mensajeria.client.engine.transfers import Transfers
@@ -41,7 +43,6 @@ from mensajeria.protocol.connection import ClientConnection
 from mensajeria.protocol.errors import Close, Code
 
 _log = logging.getLogger(__name__)
-RESTORE_EPOCH: Final = "restore_epoch"
 STOP_AGAIN_S: Final = 0.5
 
 
@@ -315,6 +316,7 @@ class Engine:
             elif known and epoch > known:
                 out.warn(tx, "server_restored", self._context.me.clock.now_ms())
                 tx.backup.forget_server()
+                tx.meta.raise_to(REWIND_DUE, epoch)
             tx.meta.raise_to(RESTORE_EPOCH, epoch)
             return epoch >= known
 

@@ -21,6 +21,7 @@ from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.rewinding import Rewinding
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
 from mensajeria.client.errors import RefusedError
@@ -93,9 +94,11 @@ class Inbound:
 
     async def catch_up(self) -> None:
         """Bring mailbox and logs level with the server. Raises ConnectionLostError, RefusedError."""
+        heads = await self._heads()
+        if await Rewinding(self._context, self._session).run(heads):
+            heads = await self._heads()  # what was brought back is there now
         for chat in await self._context.store.read(lambda tx: tx.chats.all()):
             self._logs[chat.chat_id] = ChatLog(chat.chat_id, chat.cursor, chat.cursor)
-        heads = await self._heads()
         await self._take_heads(heads)
         await self._drain_mailbox()
         await self._before_logs()

@@ -83,6 +83,10 @@ class Chain:
             found = state.seq
         return found
 
+    def set_row(self, seq: int, row: int) -> None:
+        """The event `seq` stands in this row of the log."""
+        self.rows[seq - self.states[0].seq] = row
+
     def append(self, state: MembershipState, row: int) -> None:
         """One more event."""
         self.states.append(state)
@@ -137,6 +141,8 @@ class Memberships:
         chain = self.of(tx, chat_id)
         known = _known(chain, signed)
         if known is not None:
+            if row_seq and not chain.row_of(known.state.seq):
+                self._note_row(tx, chat_id, chain, known.state.seq, row_seq)
             return known
         lookup = self.lookup(tx)
         verdict = judge(chain.now, signed, lookup)
@@ -187,6 +193,12 @@ class Memberships:
         tx.chats.add_member_event(chat_id, MemberEventRow(state.seq, state.hash, signed.body, signed.sig, row_seq))
         chain.append(state, row_seq)
         self._note_state(tx, chat_id, state)
+
+    @staticmethod
+    def _note_row(tx: Tx, chat_id: ChatId, chain: Chain, seq: int, row_seq: int) -> None:
+        """An event that came beside the log, or that a restored server had lost, has its row."""
+        chain.set_row(seq, row_seq)
+        tx.chats.set_event_row(chat_id, seq, row_seq)
 
     def _note_state(self, tx: Tx, chat_id: ChatId, state: MembershipState) -> None:
         tx.chats.set_membership(

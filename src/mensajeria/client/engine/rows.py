@@ -57,6 +57,8 @@ from mensajeria.protocol.records import MemberEvent, MessageInner, MessageOuter,
 
 _log = logging.getLogger(__name__)
 _WAITS: Final = {MessageCause.UNKNOWN_INDEX: RowOutcome.WAITING, MessageCause.UNKNOWN_HEAD: RowOutcome.HELD}
+RESTORE_EPOCH: Final = "restore_epoch"
+"""Counter of the meta table: how often the server was declared restored, from 1."""
 LOST_ROWS: Final = "lost"
 """Counter of the meta table: rows that were ever given up."""
 LATE: Final = {"late": "1"}
@@ -82,6 +84,8 @@ class RowReader:
         """Told of a group's valid events, in the transaction that shows them."""
         self._expected: dict[InboundKey, int] = {}
         """The index that each author's next message should have; written once, at the end of a step."""
+        self._restored = False
+        """The server was restored some day: messages may wait for a new row."""
         self._seen: dict[ChatId, int] = {}
         """The highest row that somebody else has written, of each chat; looked at once, at the end of a step."""
 
@@ -89,7 +93,7 @@ class RowReader:
         """Decide the rows `events` (ascending) and move the cursor to `upto`; rows below the cursor are skipped."""
         chat = tx.chats.get(chat_id)
         assert chat is not None, "a chat is stored before its rows are asked for"
-        self._begin()
+        self._begin(tx)
         for event in events:
             if event.seq > chat.cursor:
                 self._decide(tx, out, chat_id, event)
@@ -99,7 +103,7 @@ class RowReader:
 
     def reopen(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> int:
         """A key has come: open what waited for it, or had been given up for lack of it. How many rows it opened."""
-        self._begin()
+        self._begin(tx)
         opened, after = 0, 0
         while rows := tx.rows.closed_for(chat_id, session_id, after):
             opened += sum(self._reopen_row(tx, out, row) for row in rows)
@@ -112,7 +116,7 @@ class RowReader:
 
     def reopen_held(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
         """A membership event or a device list has come: look again at what had needed it."""
-        self._begin()
+        self._begin(tx)
         self._look_again(tx, out, chat_id)
         self._finish(tx)
 
@@ -134,7 +138,8 @@ class RowReader:
         tx.requests.remove(chat_id, session_id)
         tx.sources.forget(chat_id, session_id)
 
-    def _begin(self) -> None:
+    def _begin(self, tx: Tx) -> None:
+        self._restored = tx.meta.number(RESTORE_EPOCH) > 1
         self._sessions.clear()
         self._expected.clear()
         self._seen.clear()
@@ -188,7 +193,7 @@ class RowReader:
         result = self._try(tx, row, outer)
         if isinstance(result, OpenedMessage):
             message = self._accept(tx, out, row, result)
-            if message is not None:
+            if message is not None and not self._came_again(tx, out, message):
                 out.events.append(MessageReceived(self.kinds.placed(tx, out, tx.messages.add(message))))
         elif result is None or result.cause in _WAITS:
             cause = MessageCause.UNKNOWN_INDEX if result is None else result.cause
@@ -407,6 +412,18 @@ class RowReader:
         tx.rows.put(_kept(row, why, session_id))
         out.events.append(MessageReceived(tx.messages.add(message)))
 
+    def _came_again(self, tx: Tx, out: Outcome, message: NewMessage) -> bool:
+        """A restored server had lost it and its author has sent it again: what is shown moves to its row."""
+        if not self._restored or not tx.restores.waits(message.chat_id, message.mid, message.sender):
+            return False
+        assert message.seq is not None
+        change = tx.restores.place(
+            message.chat_id, message.mid, message.sender, message.seq, message.server_ms or message.sent_ms
+        )
+        out.events.append(MessageChanged(change.message, change.previous_order))
+        out.touched.add(message.chat_id)
+        return True
+
     @staticmethod
     def _show_again(tx: Tx, out: Outcome, message: NewMessage) -> None:
         assert message.seq is not None
@@ -433,6 +450,9 @@ class RowReader:
             message = self._accept(tx, out, row, result)
             if message is None:
                 self._vanish(tx, out, row)
+            elif self._restored and tx.restores.waits(row.chat_id, message.mid, message.sender):
+                self._vanish(tx, out, row)
+                self._came_again(tx, out, message)
             else:
                 self._show_again(tx, out, message)
             tx.rows.remove(row.chat_id, row.seq)

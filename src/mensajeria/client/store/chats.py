@@ -139,6 +139,11 @@ class Chats:
             event.chat_seq,
         )
 
+    def set_event_row(self, chat_id: ChatId, seq: int, chat_seq: int) -> None:
+        """The row of a membership event that is known already."""
+        sql = "UPDATE member_events SET chat_seq = ? WHERE chat = ? AND seq = ?"
+        self._db.execute(sql, chat_seq, chat_key(self._db, chat_id), seq)
+
     def member_events(self, chat_id: ChatId) -> tuple[MemberEventRow, ...]:
         """The chat's valid membership events in order."""
         sql = "SELECT seq, hash, body, sig, chat_seq FROM member_events WHERE chat = ? ORDER BY seq"

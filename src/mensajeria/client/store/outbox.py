@@ -125,6 +125,11 @@ class Outbox:
         )
         return self._db.changed(sql, chat_id, mid) > 0
 
+    def to_end(self, chat_id: ChatId, mid: Mid) -> None:
+        """Let an item leave after all others."""
+        sql = f"UPDATE outbox SET position = (SELECT max(position) + 1 FROM outbox) {_ONE}"
+        self._db.execute(sql, chat_id, mid)
+
     def remove(self, chat_id: ChatId, mid: Mid) -> OutboxItem | None:
         """Acked or discarded: the item as it was. A discarded ciphertext is declared void by `unseal` before."""
         item = self.get(chat_id, mid)

@@ -17,6 +17,7 @@ from mensajeria.client.store.messages import Messages
 from mensajeria.client.store.meta import Meta
 from mensajeria.client.store.outbox import Outbox
 from mensajeria.client.store.own_keys import OwnKeys
+from mensajeria.client.store.restores import Restores
 from mensajeria.client.store.rows import Rows
 from mensajeria.client.store.timers import Timers
 from mensajeria.client.store.todevice import Envelopes, KeyRequests, OlmPeers
@@ -30,7 +31,7 @@ class Tx:
     __slots__ = (
         "attachments", "backup", "changes", "chats", "contacts", "envelopes", "erasures", "groups", "health",
         "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events",
-        "replays", "requests", "rows", "settings", "sources", "timers", "trust", "uploads", "views",
+        "replays", "requests", "restores", "rows", "settings", "sources", "timers", "trust", "uploads", "views",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -40,6 +41,7 @@ class Tx:
         self.chats = Chats(db)
         self.groups = Groups(db)
         self.rows = Rows(db)
+        self.restores = Restores(db)
         self.messages = Messages(db)
         self.views = Views(db)
         self.outbox = Outbox(db)
