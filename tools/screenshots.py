@@ -22,8 +22,24 @@ from PyQt6.QtCore import QEvent, QEventLoop, Qt, QTimer
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QApplication, QLineEdit, QMenu
 
+from mensajeria.client import qr_modules
 from mensajeria.client.i18n import Translator
 from mensajeria.desktop.theme.context import UiContext
+from mensajeria.desktop.viewmodels.asking import (
+    BackupInfo,
+    ChatInfo,
+    Comparison,
+    Device,
+    Devices,
+    Found,
+    HealthInfo,
+    Invite,
+    InviteMade,
+    Invites,
+    Member,
+    PersonInfo,
+    SecurityLine,
+)
 from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.viewmodels.types import (
     ChatRow,
@@ -48,6 +64,7 @@ from mensajeria.desktop.viewmodels.types import (
 from mensajeria.desktop.viewmodels.wording import Wording
 from mensajeria.desktop.windows.app_window import AppWindow
 from mensajeria.desktop.windows.dialogs import NewChatDialog
+from mensajeria.desktop.windows.group_dialogs import NewGroupDialog
 from mensajeria.kit.secrets import Secret
 
 if TYPE_CHECKING:
@@ -163,6 +180,16 @@ class Scene:
                 preview_outgoing=True,
                 time_ms=at(21, 9, 0),
                 note_to_self=True,
+            ),
+            ChatRow(
+                "g0",
+                "Ruta Picos de Europa",
+                0,
+                preview=text["way"],
+                time_ms=at(24, 18, 3),
+                group=True,
+                members=5,
+                author="Teo",
             ),
             ChatRow("c9", "Marcos Ibáñez", 1, "marcos", text["way"], time_ms=at(16, 9, 0), verified=True, online=True),
         ]
@@ -369,6 +396,127 @@ def menu(scene: Scene) -> None:
     scene.window.main.sidebar.menu.click()
 
 
+def new_group(scene: Scene) -> None:
+    """A group of two people so far."""
+    scene.sign_in()
+    scene.window.main.new_group()
+    dialog = scene.window.main.dialog
+    if isinstance(dialog, NewGroupDialog):
+        type_into(dialog.name.line, "Ruta Picos de Europa")
+        for person in (LUCIA, PABLO):
+            type_into(dialog.people.field.line, person.handle)
+            scene.session.asks.put(Found(person.handle, person))
+            dialog.people.take()
+
+
+def group_info(scene: Scene) -> None:
+    """The panel of a group."""
+    scene.sign_in()
+    teo, ines = Person("u4", "teo", "Teo Aranda", 4), Person("u5", "ines", "Inés Llorente", 0, verified=True)
+    rows = scene.rows(teo, [("go", at(24, 18, 1), MessageState.NONE), ("seat", at(24, 18, 2), MessageState.READ)])
+    scene.open("g0", rows)
+    scene.window.main.toggle_info()
+    members = (
+        Member(CARMEN, "owner", me=True),
+        Member(LUCIA, "admin"),
+        Member(teo, "member"),
+        Member(ines, "member"),
+        Member(PABLO, "member"),
+    )
+    lines = (SecurityLine(at(3, 10, 0), "membership", {"type": "create", "by": "carmen", "who": "lucia, teo"}),)
+    scene.session.asks.put(ChatInfo("g0", members, "owner", timeline=lines))
+
+
+def person_info() -> PersonInfo:
+    """What is known of Pablo."""
+    number = "30741 88256 90413 77268 19055 47230 91846 22703 56948 81732 50416 69352"
+    return PersonInfo(PABLO, number, devices=2, code=qr_modules("mensajeria-verify:1#" + "A7x0-" * 30))
+
+
+def contact_info(scene: Scene) -> None:
+    """The panel of a person."""
+    scene.sign_in()
+    scene.open("c5", scene.rows(PABLO, [("go", at(24, 8, 12), MessageState.NONE)]))
+    scene.window.main.toggle_info()
+    lines = (
+        SecurityLine(at(23, 20, 1), "device_added", {"name": "pablo", "device": "portátil"}),
+        SecurityLine(at(21, 9, 0), "identity_changed", {"name": "pablo"}),
+    )
+    scene.session.asks.put(ChatInfo("c5", person=person_info(), timeline=lines))
+
+
+def verify(scene: Scene) -> None:
+    """Number and code."""
+    scene.sign_in()
+    scene.open("c5", scene.rows(PABLO, [("go", at(24, 8, 12), MessageState.NONE)]))
+    scene.window.main.verify("pablo")
+    scene.session.asks.put(person_info())
+
+
+def compare_emoji(scene: Scene) -> None:
+    """Emoji to compare."""
+    verify(scene)
+    emoji = (
+        ("🐶", "dog"),
+        ("⚓", "anchor"),
+        ("🎧", "headphones"),
+        ("📁", "folder"),
+        ("📌", "pin"),
+        ("🐱", "cat"),
+        ("🦁", "lion"),
+    )
+    scene.session.asks.put(Comparison(PABLO, "comparing", emoji))
+
+
+def settings_devices(scene: Scene) -> None:
+    """The own devices, one of them new."""
+    main_direct(scene)
+    scene.window.main.settings("devices")
+    rows = (
+        Device("d1", "portátil", at(3, 9, 0), NOW, current=True, is_new=False),
+        Device("d2", "móvil", at(24, 17, 50), NOW, current=False, is_new=True),
+    )
+    scene.session.asks.put(Devices(rows))
+
+
+def settings_account(scene: Scene) -> None:
+    """Password and recovery."""
+    main_direct(scene)
+    scene.window.main.settings("account")
+
+
+def settings_backup(scene: Scene) -> None:
+    """Keys on the server, a file."""
+    main_direct(scene)
+    scene.window.main.settings("backup")
+    status = BackupInfo(1, current=True, saved=412, pending=0, restoring=False, used=2_400_000, quota=50_000_000)
+    scene.session.asks.put(status)
+
+
+def settings_invites(scene: Scene) -> None:
+    """A new link and former ones."""
+    main_direct(scene)
+    scene.window.main.settings("invites")
+    rows = (Invite(2, 1, at(28, 9, 0), "valid", ()), Invite(1, 0, at(20, 9, 0), "used", ("pablo",)))
+    scene.session.asks.put(InviteMade(Secret.from_text("https://chat.ruiz.es/i#AbCd" + "x7Q_" * 30)))
+    scene.session.asks.put(Invites(rows))
+
+
+def settings_health(scene: Scene) -> None:
+    """What does not work."""
+    main_direct(scene)
+    scene.window.main.settings("health")
+    scene.session.asks.put(
+        HealthInfo(well=False, counts=(("waiting", 3), ("sessions_missing", 1), ("healed_author", 8)))
+    )
+
+
+def narrow_info(scene: Scene) -> None:
+    """The panel over the chat."""
+    group_info(scene)
+    scene.window.resize(900, 700)
+
+
 def focus(scene: Scene) -> None:
     """The focus ring."""
     main_direct(scene)
@@ -396,6 +544,17 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "shortcuts": shortcuts,
     "menu": menu,
     "focus": focus,
+    "new-group": new_group,
+    "group-info": group_info,
+    "contact-info": contact_info,
+    "verify": verify,
+    "compare-emoji": compare_emoji,
+    "settings-account": settings_account,
+    "settings-devices": settings_devices,
+    "settings-backup": settings_backup,
+    "settings-invites": settings_invites,
+    "settings-health": settings_health,
+    "narrow-info": narrow_info,
 }
 
 

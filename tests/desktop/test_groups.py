@@ -9,12 +9,15 @@ from PyQt6.QtCore import Qt
 
 from mensajeria.desktop.viewmodels.asking import CreateGroup, FindPerson, Found, GroupMade, RecreateGroup, Request
 from mensajeria.desktop.viewmodels.types import ErrorNotice, Person
+from mensajeria.desktop.widgets.people import PersonRow
 from mensajeria.desktop.windows.dialogs import NewChatDialog
 from mensajeria.desktop.windows.group_dialogs import NewGroupDialog
 from tests.desktop.hands import press, write
 from tests.desktop.material import chat, incoming, opened
 
 if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.windows.app_window import AppWindow
     from mensajeria.desktop.windows.main_window import MainWindow
@@ -91,6 +94,17 @@ def test_an_answer_about_another_name_changes_nothing(dialog: NewGroupDialog, se
     session.asks.put(Found("bruno", BRUNO))
     assert dialog.people.handles == ()
     assert dialog.people.field.helper.isHidden()
+
+
+def test_the_dialog_makes_room_for_everybody_in_it(qtbot: QtBot, dialog: NewGroupDialog, session: SessionModel) -> None:
+    add_bruno(dialog, session)
+    write(dialog.people.field.line, "carla")
+    press(dialog.people.field.line, Qt.Key.Key_Return)
+    session.asks.put(Found("carla", Person("c3", "carla", "", 3)))
+    rows = dialog.people.findChildren(PersonRow)
+    assert len(rows) == 2
+    qtbot.waitUntil(lambda: all(row.height() >= 40 for row in rows))
+    qtbot.waitUntil(lambda: dialog.people.field.height() >= 60)
 
 
 def test_a_person_can_be_taken_away_again(dialog: NewGroupDialog, session: SessionModel) -> None:

@@ -14,6 +14,8 @@ from mensajeria.desktop.app.main import StartOptions, build
 from mensajeria.desktop.app.program import Program
 from mensajeria.desktop.viewmodels.types import ConnectionPhase, MessageRow, MessageState, Phase
 from mensajeria.desktop.windows.dialogs import NewChatDialog
+from mensajeria.desktop.windows.group_dialogs import NewGroupDialog
+from mensajeria.desktop.windows.verify import VerifyDialog
 from tests.cli.servers import RunningServer, running_server
 from tests.desktop.hands import press, write
 
@@ -188,6 +190,49 @@ def test_ana_writes_bruno_reads_and_everything_survives(
     ana.until(lambda: ana.program.session.connection.phase is ConnectionPhase.ONLINE)
     bruno.type_and_send("otra vez aqui")
     ana.reads("otra vez aqui")
+
+
+def test_ana_makes_a_group_and_both_verify_each_other(
+    qtbot: QtBot, server: RunningServer, people: tuple[Person, Person]
+) -> None:
+    ana, bruno = people
+    ana.register(server.url, "ana")
+    bruno.register(server.url, "bruno")
+
+    # A group by the keyboard: the name is looked up while it is typed.
+    ana.look_at_window()
+    main = ana.program.window.main
+    press(main, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    dialog = main.dialog
+    assert isinstance(dialog, NewGroupDialog)
+    write(dialog.name.line, "Ruta")
+    write(dialog.people.field.line, "nadie")
+    ana.until(lambda: dialog.people.field.frame.bad)
+    dialog.people.field.line.clear()
+    write(dialog.people.field.line, "bruno")
+    press(dialog.people.field.line, Qt.Key.Key_Return)
+    ana.until(lambda: dialog.people.handles == ("bruno",))
+    press(dialog.go, Qt.Key.Key_Return)
+    ana.until(lambda: ana.program.session.current)
+    row = ana.program.session.current_row
+    assert row is not None
+    assert (row.title, row.group, row.members) == ("Ruta", True, 2)
+    ana.type_and_send("hola a todos")
+    bruno.open_only_chat()
+    bruno.reads("hola a todos")
+    bruno.until(lambda: (seen := bruno.program.session.current_row) is not None and seen.title == "Ruta")
+
+    # The panel tells who is in it; from there Ana verifies Bruno by the number that both see.
+    main.toggle_info()
+    ana.until(lambda: main.info.info is not None and len(main.info.info.members) == 2)
+    main.verify("bruno")
+    check = main.dialog
+    assert isinstance(check, VerifyDialog)
+    ana.until(lambda: len(check.number.text) == 71)
+    check.same.click()
+    ana.until(lambda: check.pill.text == "Verificado")
+    check.dismiss()
+    ana.until(lambda: any(one.person.verified for one in main.info.info.members if not one.me))  # type: ignore[union-attr]
 
 
 def test_a_failed_registration_says_why_and_can_be_mended(

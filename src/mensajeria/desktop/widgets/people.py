@@ -87,6 +87,10 @@ class PeopleField(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(CHECK_MS)
         self._timer.timeout.connect(self._look_up)
+        self._later = QTimer(self)  # a child: it goes with the field
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.timeout.connect(self.resized)
         self.field.edited.connect(self._edited)
         self.field.submitted.connect(self.take)
         asks.answered.connect(self._answered)
@@ -155,8 +159,9 @@ class PeopleField(QWidget):
             row.row.addWidget(away)
             self._rows[person.handle] = row
             self._list.addWidget(row)
+            row.show()  # a row that is not shown has no height in the layout
         self.changed.emit()
-        self.resized.emit()
+        self._make_room()
 
     def _remove(self, handle: str) -> None:
         row = self._rows.pop(handle)
@@ -165,4 +170,9 @@ class PeopleField(QWidget):
         row.deleteLater()
         self.field.line.setFocus()
         self.changed.emit()
-        self.resized.emit()
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Tell that the rows are others; the layouts around know it only after the events that wait now."""
+        self.updateGeometry()
+        self._later.start()

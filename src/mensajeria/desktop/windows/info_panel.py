@@ -67,6 +67,12 @@ class InfoPanel(QWidget):
         column.setSpacing(0)
         column.addWidget(head)
         column.addWidget(self.area, 1)
+        self.leave = Button(ui, "info.leave", Kind.DANGER, icon="sign-out", wide=True)
+        self.leave.clicked.connect(lambda: self.leave_wanted.emit(session.current))
+        foot = QHBoxLayout()
+        foot.setContentsMargins(20, 8, 20, 20)
+        foot.addWidget(self.leave)
+        column.addLayout(foot)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SETTLE_MS)
@@ -129,10 +135,7 @@ class InfoPanel(QWidget):
                 self._person(column, self._info.person)
             self._events(column, self._info.timeline)
         column.addStretch(1)
-        if row.group and self._info is not None and self._info.role:
-            leave = Button(self._ui, "info.leave", Kind.DANGER, icon="sign-out", wide=True)
-            leave.clicked.connect(lambda: self.leave_wanted.emit(row.chat_id))
-            column.addWidget(leave)
+        self.leave.setVisible(row.group and self._info is not None and bool(self._info.role))
         at = self.area.verticalScrollBar()
         place = at.value() if at is not None else 0
         self.area.setWidget(inside)  # the former one is deleted by Qt

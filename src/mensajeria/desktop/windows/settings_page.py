@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from mensajeria.desktop.qt import present
 from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.widgets.fields import Helper
 from mensajeria.desktop.widgets.labels import Label
@@ -33,6 +34,9 @@ class SettingsPage(QScrollArea):
         self.column.setContentsMargins(4, 4, 12, 4)
         self.column.setSpacing(12)
         self.setWidget(inside)
+        # The card below shows through: its ground is another one than the window's.
+        for ground in (inside, present(self.viewport())):
+            ground.setAutoFillBackground(False)
 
     def shown(self) -> None:
         """The page comes to the front: ask for what it shows."""
