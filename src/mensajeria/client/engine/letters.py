@@ -96,9 +96,11 @@ class PostOffice:
         for answer in answers:
             did = Did(answer.did)
             listed = _listed(tx, owners[did], did) if did in owners else None
-            keys = None if listed is None else _verify(answer, owners[did], listed, self._me.clock.now_ms())
+            newest, now = tx.meta.number(_newest_name(did)), self._me.clock.now_ms()
+            keys = None if listed is None else _verify(answer, owners[did], listed, now, newest)
             if keys is not None and answer.pq is not None:
                 found[did] = keys
+                tx.meta.raise_to(_newest_name(did), keys.pq.prekey_id)
                 tx.meta.set(_pq_name(did), encode(_signed(answer.pq)))
         return found
 
@@ -199,12 +201,12 @@ def _peer(tx: Tx, listed: ListedDevice) -> OlmPeer:
     return OlmPeer.new(listed.did, listed.curve25519)
 
 
-def _verify(answer: ClaimedKeys, uid: Uid, listed: ListedDevice, now_ms: int) -> Keys | None:
+def _verify(answer: ClaimedKeys, uid: Uid, listed: ListedDevice, now_ms: int, newest_id: int) -> Keys | None:
     """The answer's keys if the device signed them; None when it has no valid hybrid prekey or a signature is false."""
     if answer.pq is None:
         return None
     try:
-        pq = verify_pq_prekey(_signed(answer.pq), uid=uid, device=listed, now_ms=now_ms)
+        pq = verify_pq_prekey(_signed(answer.pq), uid=uid, device=listed, now_ms=now_ms, newest_id=newest_id)
         one_time = None
         if answer.one_time is not None:
             one_time = verify_one_time_key(_signed(answer.one_time), uid=uid, device=listed).key
@@ -217,6 +219,11 @@ def _verify(answer: ClaimedKeys, uid: Uid, listed: ListedDevice, now_ms: int) ->
 
 def _signed(model: SignedModel) -> Signed:
     return Signed(model.body, model.sig)
+
+
+def _newest_name(did: Did) -> str:
+    """Counter of the meta table: the highest id of a hybrid prekey that this device has seen of another one."""
+    return f"pq_newest:{did.hex()}"
 
 
 def _pq_name(did: Did) -> str:
