@@ -286,3 +286,10 @@ def test_without_a_connection_a_page_says_so(
     finish(session, asked, "network")
     assert isinstance(settings.page, DevicesPage)
     assert settings.page.outcome.label.text() == session.wording.translator.error("network")
+
+
+def test_a_new_device_is_announced_wherever_one_is(signed_in: AppWindow, session: SessionModel) -> None:
+    session.asks.put(Devices((LAPTOP,)))
+    assert not signed_in.main.toast.isVisible()
+    session.asks.put(Devices((LAPTOP, PHONE)))
+    assert signed_in.main.toast.isVisible()
