@@ -26,7 +26,8 @@ async def test_a_hybrid_key_older_than_one_already_seen_is_not_used(tmp_path: Pa
         reader.clock.advance(WEEK_MS / 1000)
         post = PostOffice(reader.me, lambda _: 1000)
 
-        def claim(tx: Tx, pq: Signed) -> bool:
+        def claim(tx: Tx, pq: Signed | None) -> bool:
+            assert pq is not None
             answer = ClaimedKeys(did=did, pq=SignedModel(body=pq.body, sig=pq.sig), one_time=None, fallback=None)
             return did in post.verify_claimed(tx, [Letter(bruno.uid, did, ROOM_KEY, b"")], [answer])
 

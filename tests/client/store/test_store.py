@@ -81,10 +81,6 @@ async def test_a_cancelled_caller_does_not_stop_the_commit(store: Store) -> None
     assert await store.read(lambda tx: tx.meta.get("slow")) == b"1"
 
 
-def void(*_results: object) -> None:
-    """Drop results."""
-
-
 async def test_a_lost_transaction_is_reported_to_everyone_in_it_and_the_next_one_works(store: Store) -> None:
     """Stands for a full disk: SQLite gives the whole transaction up under the function's feet."""
 
@@ -93,7 +89,12 @@ async def test_a_lost_transaction_is_reported_to_everyone_in_it_and_the_next_one
         raise dbapi2.OperationalError("disk full")
 
     started, go_on = threading.Event(), threading.Event()
-    busy = asyncio.create_task(store.run(lambda _tx: void(started.set(), go_on.wait(10))))
+
+    def holds_up(_tx: Tx) -> None:
+        started.set()
+        go_on.wait(10)
+
+    busy = asyncio.create_task(store.run(holds_up))
     await asyncio.to_thread(started.wait, 10)
     asyncio.get_running_loop().call_soon(go_on.set)  # only then: the three wait together and become one transaction
     results = await asyncio.gather(
