@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,8 @@ from zoneinfo import ZoneInfo
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1.5")
 
-from PyQt6.QtCore import QEvent, QEventLoop, Qt, QTimer
-from PyQt6.QtGui import QKeyEvent
+from PyQt6.QtCore import QBuffer, QEvent, QEventLoop, QIODevice, QPoint, QPointF, Qt, QTimer
+from PyQt6.QtGui import QColor, QImage, QKeyEvent, QLinearGradient, QPainter, QPolygonF
 from PyQt6.QtWidgets import QApplication, QLineEdit, QMenu
 
 from mensajeria.client import qr_modules
@@ -39,6 +40,15 @@ from mensajeria.desktop.viewmodels.asking import (
     Member,
     PersonInfo,
     SecurityLine,
+)
+from mensajeria.desktop.viewmodels.parts import (
+    FilePhase,
+    FileRow,
+    QuoteKind,
+    QuoteRow,
+    ReactionRow,
+    TransferRow,
+    VersionRow,
 )
 from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.viewmodels.types import (
@@ -98,6 +108,12 @@ TEXTS = {
         "deploy": "Despliegue terminado sin errores, todo en verde",
         "photo": "Qué foto tan buena 😍",
         "book": "Para el mes que viene propongo «Nada», de Laforet",
+        "stove": "¿Quién trae el hornillo? 🔥",
+        "stove_reply": "Yo llevo hornillo y una bombona nueva. ¿Cabe también la tienda de tres plazas o la dejo?",
+        "pass": "Así estaba el collado el año pasado a estas horas",
+        "track": "El track completo, con las fuentes marcadas:",
+        "meet": "Cabe de sobra 🙌 Quedamos 7:10 en la gasolinera: https://osm.org/go/b0Kx9",
+        "first_aid": "¡Apuntadme! Llevo también el botiquín y",
         "hello": "Hola, soy Irene, la del curso de cerámica",
     },
     "en": {
@@ -121,6 +137,12 @@ TEXTS = {
         "deploy": "Deployment finished without errors, all green",
         "photo": "What a great photo 😍",
         "book": "For next month I propose “Nada” by Laforet",
+        "stove": "Who brings the stove? 🔥",
+        "stove_reply": "I bring the stove and a new cartridge. Is there room for the big tent or do I leave it?",
+        "pass": "This is what the pass looked like last year at this time",
+        "track": "The whole track, with the springs marked:",
+        "meet": "Plenty of room 🙌 We meet at 7:10 at the petrol station: https://osm.org/go/b0Kx9",
+        "first_aid": "Count me in! I also bring the first-aid kit and",
         "hello": "Hi, I am Irene from the pottery course",
     },
 }
@@ -245,6 +267,159 @@ def main_direct(scene: Scene) -> None:
     """A chat of two days with new messages."""
     scene.sign_in()
     scene.open("c1", scene.lucia(), "m5", 3)
+
+
+PEOPLE = {
+    "teo": Person("u4", "teo", "Teo Aranda", 4),
+    "ines": Person("u5", "ines", "Inés Leal", 0),
+    "lucia": LUCIA,
+}
+
+
+def landscape(width: int = 320, height: int = 200) -> bytes:
+    """A made-up photograph as a small JPEG."""
+    image = QImage(width, height, QImage.Format.Format_RGB32)
+    painter = QPainter(image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    sky = QLinearGradient(0, 0, 0, height)
+    for at_, colour in ((0.0, "#6C5B9E"), (0.45, "#E8A27C"), (0.6, "#F6CF9A"), (1.0, "#C98A9A")):
+        sky.setColorAt(at_, QColor(colour))
+    painter.fillRect(image.rect(), sky)
+    painter.setPen(Qt.PenStyle.NoPen)
+    for level, colour in ((0.55, "#A06C93"), (0.7, "#6B4C82"), (0.85, "#2E2348")):
+        hill = QPolygonF([QPointF(0, height)])
+        for step in range(9):
+            rise = 0.12 * height * ((step * 37 + round(level * 50)) % 5) / 5
+            hill.append(QPointF(step * width / 8, level * height - rise))
+        hill.append(QPointF(width, height))
+        painter.setBrush(QColor(colour))
+        painter.drawPolygon(hill)
+    painter.end()
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "JPEG", 80)
+    return buffer.data().data()
+
+
+def group_rows(scene: Scene) -> list[MessageRow]:
+    """A group with everything that a message can have."""
+    say, none, photo = scene.words, MessageState.NONE, landscape()
+
+    def row(number: int, person: Person, minute: int, text: str, **more: object) -> MessageRow:
+        mine = person is CARMEN
+        state = MessageState.DELIVERED if mine else none
+        base = MessageRow(f"m{number}", number, person, mine, at(24, 17 + minute // 60, minute % 60), text, state)
+        return replace(base, mid=f"{number:032x}", **more)  # type: ignore[arg-type]
+
+    teo, ines, lucia = PEOPLE["teo"], PEOPLE["ines"], PEOPLE["lucia"]
+    picture = FileRow("collado.jpg", "image/jpeg", 2_200_000, FilePhase.REMOTE, width=1600, height=900, thumb=photo)
+    track = FileRow("ruta-picos-collado-2026.gpx", "application/gpx+xml", 284_000, FilePhase.SAVED)
+    asked = QuoteRow("carmen", 2, outgoing=True, kind=QuoteKind.TEXT, text=say["stove"], position=0)
+    loved = (ReactionRow("😍", 5, mine=True), ReactionRow("❤️", 3, mine=False))
+    return [
+        row(1, CARMEN, 57, "", file=picture, reactions=loved),
+        row(2, ines, 58, "", file=replace(picture, name="b.jpg", phase=FilePhase.SAVED), reactions=loved),
+        row(3, ines, 58, say["pass"]),
+        row(4, teo, 63, say["track"], edited=True),
+        row(5, teo, 63, "", file=track),
+        row(6, lucia, 66, say["stove_reply"], quote=asked),
+        row(7, CARMEN, 67, say["meet"], reactions=(ReactionRow("✅", 3, mine=False),)),
+        row(8, teo, 67, "", unreadable=Unreadable.DELETED),
+    ]
+
+
+def main_group(scene: Scene) -> None:
+    """A group: answers, reactions, a picture, a file, something deleted; and an answer being written."""
+    scene.sign_in(1180, 900)
+    scene.session.open_chat("c2")
+    rows = group_rows(scene)
+    page = Page("c2", tuple(rows), at_start=True, at_end=True)
+    scene.session.put_opened_chat(OpenedChat(page, "m4", 5, group=True))
+    scene.window.main.pane.composer.answer(rows[5])
+    scene.window.main.pane.composer.editor.insertPlainText(scene.words["first_aid"])
+
+
+def attachments(scene: Scene) -> None:
+    """Files in every state, and two that wait to be sent."""
+    scene.sign_in(1012, 900)
+    photo = landscape()
+    failed, none = MessageState.FAILED, MessageState.NONE
+    picture = FileRow("a.jpg", "image/jpeg", 4_600_000, FilePhase.REMOTE, width=1600, height=1000, thumb=photo)
+    plain = FileRow("", "application/octet-stream", 820_000, FilePhase.REMOTE)
+    script = [
+        (replace(picture, thumb=b"", blurhash="LEHV6nWB2yk8pyo0adR*.7kCMdnj"), none),
+        (replace(plain, name="copia-servidor-2026-11-24.tar.zst", size=1_400_000_000), none),
+        (replace(plain, name="acta-reunion-noviembre.pdf"), none),
+        (replace(plain, name="inventario.xlsx", size=96_000, phase=FilePhase.SAVED), none),
+        (replace(picture, size=2_200_000, phase=FilePhase.UPLOADING), MessageState.SENDING),
+        (
+            replace(plain, name="planos-oficina-v3.dwg", size=18_300_000, phase=FilePhase.UPLOADING),
+            MessageState.SENDING,
+        ),
+        (replace(plain, name="video-montaje.mp4", phase=FilePhase.FAILED), failed),
+    ]
+    rows = [
+        MessageRow(
+            f"m{number}",
+            number,
+            CARMEN if state is not none else LUCIA,
+            state is not none,
+            at(24, 10, 2 + number),
+            state=state,
+            mid=f"{number:032x}",
+            file=file,
+        )
+        for number, (file, state) in enumerate(script)
+    ]
+    scene.open("c1", rows)
+    for number, done in ((2, 508_400), (4, 1_600_000), (5, 4_400_000)):
+        file = script[number][0]
+        moving = TransferRow(upload=script[number][1] is not none, done=done, total=file.size)
+        scene.session.put_transfer("c1", f"{number:032x}", moving)
+    folder = Path(tempfile.mkdtemp())
+    (folder / "collado.jpg").write_bytes(photo)
+    (folder / "presupuesto-2027.pdf").write_bytes(b"%PDF" * 5000)
+    scene.window.main.pane.take_files([str(path) for path in sorted(folder.iterdir())])
+
+
+def message_menu(scene: Scene) -> None:
+    """The menu of an own message."""
+    main_group(scene)
+    wait(60)
+    pane = scene.window.main.pane
+    place = scene.session.timeline.find("m7")
+    box = pane.timeline.visualRect(scene.session.timeline.index(place))
+    pane.acts.show_menu(scene.session.timeline.rows[place], pane.timeline.mapToGlobal(QPoint(420, box.top() - 360)))
+
+
+def message_hover(scene: Scene) -> None:
+    """The bar beside the message under the pointer."""
+    main_group(scene)
+    wait(60)
+    timeline = scene.window.main.pane.timeline
+    timeline._hover_over(scene.session.timeline.find("m6"))  # noqa: SLF001 - there is no pointer here
+
+
+def delete_message(scene: Scene) -> None:
+    """For whom is it to go?"""
+    main_group(scene)
+    scene.window.main.pane.acts.delete(scene.session.timeline.rows[-2])
+
+
+def message_info(scene: Scene) -> None:
+    """What is known of a message."""
+    main_group(scene)
+    acts = scene.window.main.pane.acts
+    acts.show_info(replace(scene.session.timeline.rows[-2], edited=True, expire_s=86_400))
+    versions = (VersionRow(scene.words["track"], at(24, 18, 1)), VersionRow("", at(24, 18, 7)))
+    scene.session.messages.put_versions(f"{7:032x}", versions)
+
+
+def timer(scene: Scene) -> None:
+    """Disappearing messages."""
+    main_direct(scene)
+    scene.session.messages.put_timer("c1", 3600)
+    scene.window.main.pane.choose_timer()
 
 
 def login(scene: Scene) -> None:
@@ -527,6 +702,13 @@ def focus(scene: Scene) -> None:
 
 SCENES: dict[str, Callable[[Scene], None]] = {
     "main": main_direct,
+    "main-group": main_group,
+    "attachments": attachments,
+    "message-menu": message_menu,
+    "message-hover": message_hover,
+    "message-delete": delete_message,
+    "message-info": message_info,
+    "timer": timer,
     "login": login,
     "login-wrong": login_wrong,
     "recover": recover,

@@ -7,6 +7,7 @@ import pytest
 from mensajeria.client import api
 from mensajeria.desktop.bridge import mapping
 from mensajeria.desktop.viewmodels import types as vm
+from mensajeria.desktop.viewmodels.parts import FilePhase, QuoteKind, TransferRow
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Mid, Uid
 
@@ -147,3 +148,42 @@ def test_every_phase_of_the_connection_has_a_picture(phase: api.ConnectionPhase)
 
 def test_the_hue_is_the_first_byte_of_the_hash() -> None:
     assert {mapping.hue_of(bytes([n])) for n in range(200)} == set(range(mapping.HUES))
+
+
+def test_an_answer_names_what_it_answers_as_it_stands_here() -> None:
+    quote = api.Quote(Mid(b"q" * 16), ANA, api.MessageKind.TEXT, "¿Vienes?", 3)
+    row = mapping.message_row(replace(TEXT, reply=quote), ANA.uid)
+    assert row.quote is not None
+    assert (row.quote.outgoing, row.quote.text, row.quote.position) == (True, "¿Vienes?", 3)
+    gone = mapping.quote_row(replace(quote, kind=None, text="", order=None), ANA.uid)
+    assert (gone.kind, gone.position) == (QuoteKind.MISSING, None)
+
+
+def test_reactions_are_gathered_by_emoji() -> None:
+    given = (api.Reaction(BRUNO, "👍"), api.Reaction(BRUNO, "🙏"), api.Reaction(ANA, "👍"))
+    rows = mapping.message_row(replace(TEXT, reactions=given), ANA.uid).reactions
+    assert [(row.emoji, row.count, row.mine, row.names) for row in rows] == [
+        ("👍", 2, True, ("bruno",)),
+        ("🙏", 1, False, ("bruno",)),
+    ]
+
+
+@pytest.mark.parametrize("state", list(api.AttachmentState))
+def test_a_file_and_where_it_is(state: api.AttachmentState) -> None:
+    file = api.Attachment("a.pdf", "application/pdf", 9, state, risky=False, width=5, height=5)
+    row = mapping.message_row(replace(OWN, kind=api.MessageKind.FILE, text="mira", attachment=file))
+    assert row.file is not None
+    assert (row.text, row.file.phase.name, row.file.is_picture) == ("mira", state.name, False)
+    failed = mapping.message_row(replace(OWN, state=api.MessageState.FAILED, attachment=file))
+    assert failed.file is not None
+    assert failed.file.phase is FilePhase.FAILED
+
+
+def test_a_transfer_that_has_arrived_is_no_longer_on_its_way() -> None:
+    moving = api.Transfer(CHAT, TEXT.mid, api.Direction.DOWNLOAD, 5, 10)
+    assert mapping.transfer_put(moving).transfer == TransferRow(upload=False, done=5, total=10)
+    assert mapping.transfer_put(replace(moving, done=10)).transfer is None
+
+
+def test_a_notice_takes_no_actions() -> None:
+    assert mapping.message_row(notice(api.Cause.NEW_DEVICE)).mid == ""

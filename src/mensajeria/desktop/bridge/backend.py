@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mensajeria.client import ClientError
 from mensajeria.client.api import EventsLost
 from mensajeria.desktop.bridge import mapping
 from mensajeria.desktop.bridge.answers import Answerer
 from mensajeria.desktop.bridge.events import EventMapper
+from mensajeria.desktop.bridge.message_desk import CONTEXT_ROWS, MessageDesk, notice_of
 from mensajeria.desktop.bridge.updates import (
     AccountIs,
     ChatOpened,
@@ -21,7 +22,7 @@ from mensajeria.desktop.bridge.updates import (
     PhaseIs,
 )
 from mensajeria.desktop.viewmodels.timeline import WINDOW_ROWS
-from mensajeria.desktop.viewmodels.types import ErrorNotice, OpenedChat, Phase
+from mensajeria.desktop.viewmodels.types import OpenedChat, Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
     from mensajeria.client import Client
     from mensajeria.desktop.bridge.batch import Batcher
 
-CONTEXT_ROWS: Final = 20
-"""Rows shown above the first unread one when a chat is opened far from its end."""
-
-
-def notice_of(error: ClientError) -> ErrorNotice:
-    """A client's error as the windows tell it."""
-    return ErrorNotice(str(error.code), error.params)
+__all__ = ["CONTEXT_ROWS", "SignedIn", "notice_of"]
 
 
 class SignedIn:
@@ -44,10 +39,11 @@ class SignedIn:
     def __init__(self, client: Client, batcher: Batcher, own_title: str) -> None:
         self._client = client
         self._batcher = batcher
-        self._events = EventMapper(client.server_url, own_title)
+        self._events = EventMapper(client.server_url, own_title, client.me.uid)
         self._open_chat = ""
         self.answers = Answerer(client, batcher, self._put_chats)
         self._sending: dict[str, asyncio.Lock] = {}
+        self.messages = MessageDesk(client, batcher, self._events, self._sending)
 
     async def run(self) -> None:
         """Show what is stored, then follow the client until it is closed."""
@@ -79,27 +75,34 @@ class SignedIn:
             first = await chat.first_unread() if unread else None
             if first is not None and page.messages and first.order < page.messages[0].order:
                 page = await chat.page(after=first.order - 1, limit=WINDOW_ROWS - CONTEXT_ROWS)
+            group = self._events.is_group(bytes.fromhex(chat_id))
             key = mapping.key_of(first) if first is not None else ""
-            self._batcher.put(ChatOpened(OpenedChat(mapping.page(chat_id, page), key, unread if key else 0)))
+            self._batcher.put(
+                ChatOpened(
+                    OpenedChat(mapping.page(chat_id, page, self._client.me.uid), key, unread if key else 0, group)
+                )
+            )
             self._batcher.flush()
 
     async def latest(self, chat_id: str) -> None:
         """The end of a chat, again."""
         async with self._reading(chat_id):
             page = await self._client.chat(bytes.fromhex(chat_id)).page(limit=WINDOW_ROWS)
-            self._batcher.put(ChatOpened(OpenedChat(mapping.page(chat_id, page))))
+            shown = mapping.page(chat_id, page, self._client.me.uid)
+            group = self._events.is_group(bytes.fromhex(chat_id))
+            self._batcher.put(ChatOpened(OpenedChat(shown, group=group)))
 
     async def older(self, chat_id: str, before: int, limit: int) -> None:
         """The page before a place."""
         async with self._reading(chat_id):
             page = await self._client.chat(bytes.fromhex(chat_id)).page(before=before, limit=limit)
-            self._batcher.put(OlderPut(mapping.page(chat_id, page)))
+            self._batcher.put(OlderPut(mapping.page(chat_id, page, self._client.me.uid)))
 
     async def newer(self, chat_id: str, after: int, limit: int) -> None:
         """The page after a place."""
         async with self._reading(chat_id):
             page = await self._client.chat(bytes.fromhex(chat_id)).page(after=after, limit=limit)
-            self._batcher.put(NewerPut(mapping.page(chat_id, page)))
+            self._batcher.put(NewerPut(mapping.page(chat_id, page, self._client.me.uid)))
 
     async def close_chat(self, chat_id: str) -> None:
         """The window shows another chat or none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.desktop.bridge.updates import ChatsPut, MessagesPut, Update
+from mensajeria.desktop.bridge.updates import ChatsPut, MessagesPut, TransferPut, Update
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,6 +78,9 @@ def _merge(last: Update | None, update: Update) -> Update | None:
     if isinstance(last, MessagesPut) and isinstance(update, MessagesPut) and last.chat_id == update.chat_id:
         rows: dict[str, MessageRow] = {row.key: row for row in (*last.rows, *update.rows) if row.key not in update.gone}
         return MessagesPut(last.chat_id, tuple(rows.values()), (*last.gone, *update.gone))
+    if isinstance(last, TransferPut) and isinstance(update, TransferPut):
+        same = (last.chat_id, last.mid) == (update.chat_id, update.mid)
+        return update if same else None
     if isinstance(last, ChatsPut) and isinstance(update, ChatsPut):
         chats: dict[str, ChatRow] = {row.chat_id: row for row in (*last.rows, *update.rows)}
         kept = tuple(row for row in chats.values() if row.chat_id not in update.gone)

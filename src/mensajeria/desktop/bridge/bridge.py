@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from mensajeria.desktop.bridge.backend import SignedIn
     from mensajeria.desktop.bridge.desk import Desk
+    from mensajeria.desktop.bridge.message_desk import MessageDesk
     from mensajeria.desktop.bridge.options import ProfileOptions
+    from mensajeria.desktop.viewmodels.message_actions import MessageActions
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.kit.secrets import Secret
 
@@ -102,6 +104,23 @@ class Bridge(QObject):
         session.direct_chat_requested.connect(lambda name: on_client(lambda client: client.new_direct_chat(name)))
         session.asks.asked.connect(lambda request: on_client(lambda client: client.answers.answer(request)))
         session.reconnect_requested.connect(lambda: on_client(lambda client: client.reconnect()))
+        self._connect_messages(session.messages)
+
+    def _connect_messages(self, asked: MessageActions) -> None:
+        on = self._on_messages
+        asked.reply_requested.connect(lambda chat, text, to: on(lambda desk: desk.reply(chat, text, to)))
+        asked.edit_requested.connect(lambda chat, mid, text: on(lambda desk: desk.edit(chat, mid, text)))
+        asked.react_requested.connect(lambda chat, mid, emoji: on(lambda desk: desk.react(chat, mid, emoji)))
+        asked.delete_requested.connect(lambda chat, mid, all_: on(lambda desk: desk.delete(chat, mid, for_all=all_)))
+        asked.files_requested.connect(lambda chat, files: on(lambda desk: desk.send_files(chat, files)))
+        asked.download_requested.connect(
+            lambda chat, mid, author, folder: on(lambda desk: desk.download(chat, mid, author, folder))
+        )
+        asked.cancel_requested.connect(lambda chat, mid, up: on(lambda desk: desk.cancel(chat, mid, upload=up)))
+        asked.timer_requested.connect(lambda chat, seconds: on(lambda desk: desk.set_timer(chat, seconds)))
+        asked.timer_asked.connect(lambda chat: on(lambda desk: desk.tell_timer(chat)))
+        asked.versions_requested.connect(lambda chat, mid: on(lambda desk: desk.versions(chat, mid)))
+        asked.jump_requested.connect(lambda chat, at: on(lambda desk: desk.jump(chat, at)))
 
     def _rename_own_chat(self) -> None:
         title = self._session.wording.translator.tr("chat.note_to_self")
@@ -114,6 +133,9 @@ class Bridge(QObject):
 
     def _on_client(self, act: Callable[[SignedIn], Coroutine[Any, Any, None]]) -> None:
         self._thread.post(self._with_client(act))
+
+    def _on_messages(self, act: Callable[[MessageDesk], Coroutine[Any, Any, None]]) -> None:
+        self._on_client(lambda client: act(client.messages))
 
     # ---- on the client's thread --------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mensajeria.client import api
 from mensajeria.desktop.bridge import mapping, told
-from mensajeria.desktop.bridge.updates import Answered, ChatsPut, ConnectionIs, MessagesPut, Noticed
+from mensajeria.desktop.bridge.updates import Answered, ChatsPut, ConnectionIs, MessagesPut, Noticed, TimerIs
 from mensajeria.desktop.viewmodels.asking import TrustMoved
 from mensajeria.desktop.viewmodels.types import ErrorNotice
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class EventMapper:
     """Belongs to the client's thread. `own_title` names the note to self in the person's language."""
 
-    def __init__(self, server: str, own_title: str) -> None:
+    def __init__(self, server: str, own_title: str, own_uid: bytes = b"") -> None:
+        self._own_uid = own_uid
         self.server = server
         self.own_title = own_title
         self._views: dict[bytes, api.ChatView] = {}
@@ -42,15 +43,22 @@ class EventMapper:
         view = self._views.get(chat_id)
         return view.unread if view is not None else 0
 
-    def updates(self, event: api.Event) -> Iterator[Update]:  # noqa: C901 - one line for each kind
+    def is_group(self, chat_id: bytes) -> bool:
+        """Whether several people can write in a chat."""
+        view = self._views.get(chat_id)
+        return view is not None and view.kind is api.ChatKind.GROUP
+
+    def updates(self, event: api.Event) -> Iterator[Update]:  # noqa: C901, PLR0912 - one case for each kind
         """What an event changes on the screen."""
         match event:
             case api.MessageReceived(message):
                 self._typing.get(message.chat_id, {}).pop(message.sender.uid, None)
-                yield _rows(message)
+                yield self._rows(message)
                 yield from self._chat(message.chat_id)
+                if message.cause is api.Cause.TIMER_CHANGED:
+                    yield from self._timer(message)
             case api.MessageChanged(message):
-                yield _rows(message)
+                yield self._rows(message)
             case api.MessageRemoved(chat_id, mid, order):
                 yield MessagesPut(chat_id.hex(), (), mapping.keys_at(mid, order))
             case api.ChatChanged(view):
@@ -59,6 +67,10 @@ class EventMapper:
             case api.TypingChanged(chat_id, person, typing):
                 self._type(chat_id, person, typing=typing)
                 yield from self._chat(chat_id)
+            case api.TransferProgress(transfer):
+                yield mapping.transfer_put(transfer)
+            case api.ChangeFailed(_, _, code):
+                yield Noticed(ErrorNotice(code))
             case api.ConnectionChanged():
                 yield ConnectionIs(mapping.connection_state(event, self.server))
             case api.VerificationChanged(verification):
@@ -87,6 +99,10 @@ class EventMapper:
         typists = tuple(self._typing.get(view.chat_id, {}).values())
         return mapping.chat_row(view, own_title=self.own_title, typists=typists)
 
+    def _timer(self, message: api.Message) -> Iterator[Update]:
+        seconds = message.params.get("seconds", "")
+        if seconds.isascii() and seconds.isdigit():
+            yield TimerIs(message.chat_id.hex(), int(seconds))
 
-def _rows(message: api.Message) -> MessagesPut:
-    return MessagesPut(message.chat_id.hex(), (mapping.message_row(message),))
+    def _rows(self, message: api.Message) -> MessagesPut:
+        return MessagesPut(message.chat_id.hex(), (mapping.message_row(message, self._own_uid),))

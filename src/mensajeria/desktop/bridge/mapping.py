@@ -6,9 +6,11 @@ import hashlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.client.api import Cause, MessageKind
+from mensajeria.client.api import AttachmentState, Cause, Direction, MessageKind
 from mensajeria.client.api import ConnectionPhase as ClientPhase
 from mensajeria.client.api import MessageState as ClientState
+from mensajeria.desktop.bridge.updates import TransferPut
+from mensajeria.desktop.viewmodels.parts import FilePhase, FileRow, QuoteKind, QuoteRow, ReactionRow, TransferRow
 from mensajeria.desktop.viewmodels.types import (
     ChatRow,
     ConnectionPhase,
@@ -23,9 +25,9 @@ from mensajeria.desktop.viewmodels.types import (
 from mensajeria.protocol.ids import Mid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from mensajeria.client.api import ChatView, ConnectionChanged, Message
+    from mensajeria.client.api import ChatView, ConnectionChanged, Message, Quote, Reaction, Transfer
     from mensajeria.client.api import Page as ClientPage
     from mensajeria.client.api import Person as ClientPerson
 
@@ -68,6 +70,17 @@ _SERVICE: Final = {
     Cause.GROUP_SUPERSEDED: ServiceKind.GROUP_SUPERSEDED,
     Cause.GROUP_FORKED: ServiceKind.GROUP_FORKED,
     Cause.MEMBER_SKIPPED: ServiceKind.MEMBER_SKIPPED,
+}
+_WRITTEN: Final = frozenset({MessageKind.TEXT, MessageKind.FILE})
+_QUOTES: Final = {
+    MessageKind.TEXT: QuoteKind.TEXT,
+    MessageKind.FILE: QuoteKind.FILE,
+    MessageKind.DELETED: QuoteKind.DELETED,
+}
+_FILE_PHASES: Final = {
+    AttachmentState.UPLOADING: FilePhase.UPLOADING,
+    AttachmentState.REMOTE: FilePhase.REMOTE,
+    AttachmentState.SAVED: FilePhase.SAVED,
 }
 _PHASES: Final = {
     ClientPhase.OFFLINE: ConnectionPhase.OFFLINE,
@@ -125,15 +138,15 @@ def mid_of(key: str) -> Mid:
     return Mid(bytes.fromhex(key[1:]))
 
 
-def message_row(message: Message) -> MessageRow:
-    """One row of a timeline."""
+def message_row(message: Message, own_uid: bytes = b"") -> MessageRow:
+    """One row of a timeline. `own_uid` tells which reactions and answered messages are the person's own."""
     return MessageRow(
         key=key_of(message),
         position=message.order,
         sender=person(message.sender),
         outgoing=message.outgoing,
         time_ms=message.sent_ms,
-        text=_text_of(message),
+        text=message.text if message.kind in _WRITTEN else "",
         state=_STATES[message.state] if message.outgoing else MessageState.NONE,
         error=str(message.error or ""),
         unreadable=unreadable_of(message),
@@ -141,7 +154,71 @@ def message_row(message: Message) -> MessageRow:
         service_params=_service_params(message),
         clock_off=message.clock_off,
         edited=message.edited,
+        mid="" if message.kind is MessageKind.NOTICE else message.mid.hex(),
+        quote=None if message.reply is None else quote_row(message.reply, own_uid),
+        reactions=reaction_rows(message.reactions, own_uid),
+        file=file_row(message),
+        expire_s=message.expire_s,
     )
+
+
+def quote_row(quote: Quote, own_uid: bytes) -> QuoteRow:
+    """The answered message, as it stands here now."""
+    if quote.kind is None or quote.order is None:
+        kind = QuoteKind.MISSING
+    else:
+        kind = _QUOTES.get(quote.kind, QuoteKind.MISSING)
+    return QuoteRow(
+        author=quote.sender.handle,
+        hue=hue_of(quote.sender.uid),
+        outgoing=quote.sender.uid == own_uid,
+        kind=kind,
+        text=quote.text,
+        position=quote.order,
+    )
+
+
+def reaction_rows(reactions: Sequence[Reaction], own_uid: bytes) -> tuple[ReactionRow, ...]:
+    """Reactions by emoji, in the order in which the emoji first appeared."""
+    people: dict[str, list[Reaction]] = {}
+    for reaction in reactions:
+        people.setdefault(reaction.emoji, []).append(reaction)
+    return tuple(
+        ReactionRow(
+            emoji,
+            len(given),
+            mine=any(each.person.uid == own_uid for each in given),
+            names=tuple(each.person.handle for each in given if each.person.uid != own_uid),
+        )
+        for emoji, given in people.items()
+    )
+
+
+def file_row(message: Message) -> FileRow | None:
+    """A message's file and where it is."""
+    file = message.attachment
+    if file is None:
+        return None
+    failed = message.state is ClientState.FAILED
+    return FileRow(
+        name=file.name,
+        media=file.media,
+        size=file.size,
+        phase=FilePhase.FAILED if failed else _FILE_PHASES[file.state],
+        risky=file.risky,
+        width=file.width if file.is_picture else 0,
+        height=file.height if file.is_picture else 0,
+        blurhash=file.blurhash,
+        thumb=file.thumb,
+        saved_to=file.saved_to or "",
+    )
+
+
+def transfer_put(transfer: Transfer) -> TransferPut:
+    """How far a file has come; one that has arrived is no longer on its way."""
+    upload = transfer.direction is Direction.UPLOAD
+    at = None if transfer.finished else TransferRow(upload, transfer.done, transfer.total)
+    return TransferPut(transfer.chat_id.hex(), transfer.mid.hex(), at)
 
 
 def _text_of(message: Message) -> str:
@@ -169,9 +246,9 @@ def _service_params(message: Message) -> Mapping[str, str]:
     return MappingProxyType({"name": message.sender.handle, **message.params})
 
 
-def page(chat_id: str, value: ClientPage) -> Page:
+def page(chat_id: str, value: ClientPage, own_uid: bytes = b"") -> Page:
     """A stretch of a timeline; its very start carries the notice that the chat is encrypted."""
-    rows = tuple(message_row(message) for message in value.messages)
+    rows = tuple(message_row(message, own_uid) for message in value.messages)
     if value.at_start:
         rows = (_encrypted_row(rows[0].time_ms if rows else 0), *rows)
     return Page(chat_id, rows, at_start=value.at_start, at_end=value.at_end)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.asking import Answer, Request
+    from mensajeria.desktop.viewmodels.parts import TransferRow, VersionRow
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import (
         ChatRow,
@@ -135,6 +136,31 @@ class NewerPut:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferPut:
+    """A file has come further; `transfer` None: it is no longer on its way."""
+
+    chat_id: str
+    mid: str
+    transfer: TransferRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsAre:
+    """Answer about what a text has said so far."""
+
+    mid: str
+    versions: tuple[VersionRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerIs:
+    """After how many seconds what is written in a chat disappears."""
+
+    chat_id: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewChatDone:
     """Answer to a new chat: its id, or an error code."""
 
@@ -185,6 +211,9 @@ Update = (
     | ChatOpened
     | OlderPut
     | NewerPut
+    | TransferPut
+    | VersionsAre
+    | TimerIs
     | NewChatDone
     | Noticed
     | Answered
@@ -222,6 +251,12 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.put_older(page)
         case NewerPut(page):
             session.put_newer(page)
+        case TransferPut(chat_id, mid, transfer):
+            session.put_transfer(chat_id, mid, transfer)
+        case VersionsAre(mid, versions):
+            session.messages.put_versions(mid, versions)
+        case TimerIs(chat_id, seconds):
+            session.messages.put_timer(chat_id, seconds)
         case NewChatDone(chat_id, error):
             session.finish_new_chat(chat_id, error)
         case Noticed(notice):

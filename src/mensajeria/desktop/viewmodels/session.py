@@ -21,6 +21,7 @@ Sequences the bridge must keep:
    ``older_requested``/``newer_requested`` → ``put_older``/``put_newer``. ``jump_to_latest`` → ``latest_requested`` →
    ``put_opened_chat`` again.
 4. New and changed rows arrive as ONE ``put_messages`` per batch, chat rows as one ``put_chats`` per batch.
+   What is done with messages (answers, reactions, files) is asked for by ``messages`` (see MessageActions).
 5. ``new_direct_chat(handle)`` → ``finish_new_chat`` with the chat's id or an error code.
 6. Groups, people, verification and the account's pages: ``asks.ask(request)`` → ``asks.put`` for what there is to show,
    then exactly one ``asks.finish`` (see asking.py).
@@ -34,6 +35,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from mensajeria.desktop.viewmodels.asking import AskModel
 from mensajeria.desktop.viewmodels.chat_list import ChatListModel
+from mensajeria.desktop.viewmodels.message_actions import MessageActions
 from mensajeria.desktop.viewmodels.timeline import TimelineModel
 from mensajeria.desktop.viewmodels.types import (
     ChatRow,
@@ -58,6 +60,7 @@ from mensajeria.desktop.viewmodels.types import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mensajeria.desktop.viewmodels.parts import TransferRow
     from mensajeria.desktop.viewmodels.wording import Wording
     from mensajeria.kit.secrets import Secret
 
@@ -129,6 +132,7 @@ class SessionModel(QObject):
         self.chats = ChatListModel(wording, self)
         self.timeline = TimelineModel(wording, self)
         self.asks = AskModel(self)
+        self.messages = MessageActions(lambda: self._current, self)
         self._phase = Phase.SIGNED_OUT
         self._busy = False
         self._preferences = preferences or Preferences()
@@ -252,6 +256,7 @@ class SessionModel(QObject):
         self.timeline.clear(chat_id)
         self.current_changed.emit(chat_id)
         self.open_requested.emit(chat_id)
+        self.messages.ask_timer()
 
     def leave_chat(self) -> None:
         """Show no chat."""
@@ -403,6 +408,11 @@ class SessionModel(QObject):
         """First page of the open chat."""
         if opened.page.chat_id == self._current:
             self.timeline.open(opened)
+
+    def put_transfer(self, chat_id: str, mid: str, transfer: TransferRow | None) -> None:
+        """A file of a chat has come further, or (``None``) is no longer on its way; ignored unless the chat is open."""
+        if chat_id == self._current:
+            self.timeline.put_transfer(mid, transfer)
 
     def put_older(self, page: Page) -> None:
         """Rows before the oldest one held."""

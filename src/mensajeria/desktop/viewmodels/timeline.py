@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from mensajeria.desktop.viewmodels.parts import TransferRow
     from mensajeria.desktop.viewmodels.types import MessageRow, OpenedChat, Page
     from mensajeria.desktop.viewmodels.wording import Wording
 
@@ -39,6 +40,8 @@ class Decor(NamedTuple):
     last: bool = True
     day: date | None = None
     divider: int = 0
+    group: bool = False
+    """Several people write here: other people's bubbles say whose they are."""
 
 
 class TimelineModel(QAbstractListModel):
@@ -52,6 +55,8 @@ class TimelineModel(QAbstractListModel):
     """A first page is here."""
     page_staged = pyqtSignal()
     """A page waits in ``staged`` for ``commit`` (only with ``staging``)."""
+    transfer_moved = pyqtSignal(int)
+    """(place of the row whose file has come further)"""
     window_changed = pyqtSignal()
     """``at_start``, ``at_end`` or ``unseen`` changed."""
 
@@ -64,6 +69,11 @@ class TimelineModel(QAbstractListModel):
         self.rows: list[MessageRow] = []
         self.decor: list[Decor] = []
         self.at_start = self.at_end = True
+        self.transfers: dict[str, TransferRow] = {}
+        """Files on their way, by the message's id. Painted as they are at the moment, they change no layout."""
+        self.group = False
+        self.target = ""
+        """Key of the row that the last ``opened`` is about, or empty."""
         self.unseen = 0
         """Incoming rows that arrived behind the window's end since it was left."""
         self.staging = False
@@ -100,6 +110,21 @@ class TimelineModel(QAbstractListModel):
         """Place of a row, -1 when it is not in the window."""
         return next((place for place, row in enumerate(self.rows) if row.key == key), -1)
 
+    def find_position(self, position: int) -> int:
+        """Place of the row at a position, -1 when it is not in the window."""
+        place = bisect_left(self.rows, position, key=_position)
+        return place if place < len(self.rows) and self.rows[place].position == position else -1
+
+    def last_own(self) -> MessageRow | None:
+        """The newest row that the person may word anew."""
+        return next((row for row in reversed(self.rows) if row.is_editable), None)
+
+    def message_beside(self, key: str, step: int) -> MessageRow | None:
+        """The next message that can be answered: above (-1) or below (+1) the row ``key``; empty starts at the end."""
+        at = self.find(key) if key else len(self.rows)
+        places = range(at - 1, -1, -1) if step < 0 else range(at + 1, len(self.rows))
+        return next((self.rows[place] for place in places if self.rows[place].is_message), None)
+
     def day_of(self, place: int) -> date:
         """Local day of a row."""
         return self._wording.day(self.rows[place].time_ms)
@@ -114,6 +139,8 @@ class TimelineModel(QAbstractListModel):
         self._asked_older = self._asked_newer = False
         self._staged.clear()
         self._divider, self._divider_count, self.unseen, self.following = "", 0, 0, True
+        self.transfers.clear()
+        self.target = ""
         self.endResetModel()
         self.window_changed.emit()
 
@@ -124,7 +151,7 @@ class TimelineModel(QAbstractListModel):
         self.at_start, self.at_end = opened.page.at_start, opened.page.at_end
         self._asked_older = self._asked_newer = False
         self._staged.clear()
-        self.unseen = 0
+        self.unseen, self.target, self.group = 0, opened.target, opened.group
         if opened.first_unread:
             self._divider, self._divider_count = opened.first_unread, opened.unread
         self.decor = [self._decor(place) for place in range(len(self.rows))]
@@ -201,6 +228,16 @@ class TimelineModel(QAbstractListModel):
         self._insert(len(self.rows), fitting)
         self._drop_oldest()
         self.window_changed.emit()
+
+    def put_transfer(self, mid: str, transfer: TransferRow | None) -> None:
+        """A file has come further, or is no longer on its way: only its row is painted anew."""
+        if transfer is None:
+            self.transfers.pop(mid, None)
+        else:
+            self.transfers[mid] = transfer
+        place = next((place for place, row in enumerate(self.rows) if row.mid == mid and row.file is not None), -1)
+        if place >= 0:
+            self.transfer_moved.emit(place)
 
     def put(self, rows: Sequence[MessageRow], gone: Sequence[str] = ()) -> None:
         """New and changed rows, and keys that are no more, in one batch."""
@@ -296,7 +333,7 @@ class TimelineModel(QAbstractListModel):
         divider = self._divider_count if row.key == self._divider else 0
         first = place == 0 or not self._joined(rows[place - 1], row)
         last = place + 1 == len(rows) or not self._joined(row, rows[place + 1])
-        return Decor(first, last, day if new_day else None, divider)
+        return Decor(first, last, day if new_day else None, divider, self.group)
 
     def _joined(self, upper: MessageRow, lower: MessageRow) -> bool:
         """Whether two neighbours belong to the same group."""

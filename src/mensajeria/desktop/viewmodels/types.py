@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mensajeria.desktop.viewmodels.parts import FileRow, QuoteRow, ReactionRow
     from mensajeria.kit.secrets import Secret
 
 PENDING_BASE = 1 << 62
@@ -184,6 +185,30 @@ class MessageRow:
     service_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMS)
     clock_off: bool = False
     edited: bool = False
+    mid: str = ""
+    """The message's id, for what is done with it; empty for rows that nobody wrote."""
+    quote: QuoteRow | None = None
+    reactions: tuple[ReactionRow, ...] = ()
+    file: FileRow | None = None
+    """``text`` is its caption then."""
+    expire_s: int = 0
+    """How long it stays once it was read; 0 = for ever."""
+
+    @property
+    def position_is_final(self) -> bool:
+        """Whether the row has its place in the log: before that, nothing can refer to it."""
+        return self.position < PENDING_BASE
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is a readable message that can be answered, reacted to and deleted."""
+        return bool(self.mid) and self.service is None and self.unreadable is None
+
+    @property
+    def is_editable(self) -> bool:
+        """Whether it is an own text that can be worded anew."""
+        failed = self.state is MessageState.FAILED
+        return self.outgoing and self.is_message and self.file is None and bool(self.text) and not failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +231,10 @@ class OpenedChat:
     page: Page
     first_unread: str = ""
     unread: int = 0
+    group: bool = False
+    """Several people write here."""
+    target: str = ""
+    """The row (its key) that was asked for: it is shown and flashes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
+from mensajeria.desktop.viewmodels.parts import QuoteKind
 from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind, Unreadable
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from datetime import date
 
     from mensajeria.client.i18n import Translator
+    from mensajeria.desktop.viewmodels.parts import FileRow, QuoteRow
     from mensajeria.desktop.viewmodels.types import ChatRow, MessageRow
 
 _LATEST_MS = 253_402_300_799_000
 """End of the year 9999: later (hostile) times are shown as this one instead of failing."""
 _DAYS_KEPT = 4096
+_SIZES = ("B", "KB", "MB", "GB", "TB")
 
 
 class Wording:
@@ -104,6 +107,40 @@ class Wording:
             params["role"] = self.translator.tr(f"group.role.{params['role']}")
         return self.translator.tr(f"service.{kind.name.lower()}", **params)
 
+    def size(self, count: int) -> str:
+        """A file's size in decimal units, with at most one digit behind the mark: "284 KB", "1,2 MB"."""
+        value, unit = float(max(0, count)), 0
+        while value >= 1000 and unit < len(_SIZES) - 1:
+            value, unit = value / 1000, unit + 1
+        digits = 1 if unit > 1 and value < 100 else 0
+        number = f"{value:.{digits}f}"
+        return f"{number.replace('.', self.translator.tr('number.decimal_mark'))} {_SIZES[unit]}"
+
+    def progress(self, done: int, total: int) -> str:
+        """How much of a file is there, both in the unit of the whole: "1,6 de 2,2 MB"."""
+        whole = self.size(total)
+        exponent = _SIZES.index(whole.rpartition(" ")[2])
+        number = f"{max(0, done) / 1000**exponent:.{1 if exponent > 1 else 0}f}"
+        mark = self.translator.tr("number.decimal_mark")
+        return self.translator.tr("message.part_of", done=number.replace(".", mark), total=whole)
+
+    def quote(self, quote: QuoteRow) -> str:
+        """One line for the answered message, as it stands here."""
+        if quote.kind is QuoteKind.TEXT and quote.text:
+            return quote.text
+        key = {QuoteKind.DELETED: "message.quote_deleted", QuoteKind.MISSING: "message.missing"}.get(
+            quote.kind, "message.file"
+        )
+        return self.translator.tr(key)
+
+    def quote_author(self, quote: QuoteRow) -> str:
+        """Who wrote the answered message."""
+        return self.translator.tr("timeline.you") if quote.outgoing else quote.author
+
+    def file_line(self, file: FileRow) -> str:
+        """Size and kind of a file, as under its name."""
+        return f"{self.size(file.size)} · {file.extension}" if file.extension else self.size(file.size)
+
     def body(self, row: MessageRow) -> str:
         """What is painted as the text of a row."""
         if row.service is not None:
@@ -117,12 +154,29 @@ class Wording:
         if row.service is not None:
             return self.service(row)
         who = self.translator.tr("timeline.you") if row.outgoing else row.sender.shown_name
-        parts = [who, self.clock(row.time_ms), self.body(row), self.state(row.state)]
+        parts = [who, self.clock(row.time_ms), *self._accessible_parts(row), self.body(row), self.state(row.state)]
+        if row.reactions:
+            count = sum(each.count for each in row.reactions)
+            emoji = " ".join(each.emoji for each in row.reactions)
+            parts.append(self.translator.tr("message_access.reactions", count=count, emoji=emoji))
+        if row.expire_s:
+            parts.append(self.translator.tr("message_access.timer"))
         if row.edited:
             parts.append(self.translator.tr("timeline.edited"))
         if row.clock_off:
             parts.append(self.translator.tr("timeline.clock_off"))
         return ", ".join(part for part in parts if part)
+
+    def _accessible_parts(self, row: MessageRow) -> list[str]:
+        """What stands above the text: the answered message, the file."""
+        parts = []
+        if row.quote is not None:
+            name, text = self.quote_author(row.quote), self.quote(row.quote)
+            parts.append(self.translator.tr("message_access.reply", name=name, text=text))
+        if row.file is not None:
+            key = "picture" if row.file.is_picture else "file"
+            parts.append(self.translator.tr(f"message_access.{key}", name=row.file.name, size=self.size(row.file.size)))
+        return parts
 
     def accessible_chat(self, row: ChatRow) -> str:
         """The whole chat row as one sentence for a screen reader."""

@@ -5,99 +5,41 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QMimeData, QRectF, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QFocusEvent, QKeyEvent, QPainter, QPaintEvent, QResizeEvent, QTextOption
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QWidget
+from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtGui import QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from mensajeria.desktop.qt import present
 from mensajeria.desktop.theme import fonts
-from mensajeria.desktop.widgets.buttons import SendButton
+from mensajeria.desktop.viewmodels.parts import Outgoing
+from mensajeria.desktop.widgets.buttons import IconButton, SendButton
+from mensajeria.desktop.widgets.context_strip import ContextStrip
+from mensajeria.desktop.widgets.editor import MAX_CHARACTERS, Box, Editor
+from mensajeria.desktop.widgets.files_strip import FilesStrip
+from mensajeria.desktop.widgets.pasted import PastedPictures
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.types import MessageRow
 
 MAX_LINES = 8
-MAX_CHARACTERS = 16_000
 TYPING_REPEAT_S, TYPING_STOP_MS, DRAFT_MS = 4.0, 5000, 600
-_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-
-
-class Editor(QPlainTextEdit):
-    """The text itself."""
-
-    sent = pyqtSignal()
-    focus_changed = pyqtSignal(bool)
-
-    def __init__(self, ui: UiContext) -> None:
-        super().__init__()
-        self._ui = ui
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setTabChangesFocus(True)
-        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        present(self.document()).setDocumentMargin(0)
-        present(self.viewport()).setAutoFillBackground(False)
-
-    def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Enter sends and Shift+Enter breaks the line, or Ctrl+Enter sends, as the setting says."""
-        if event is None:
-            return
-        if event.key() in _ENTER:
-            held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-            sends = Qt.KeyboardModifier.NoModifier if self._ui.enter_sends else Qt.KeyboardModifier.ControlModifier
-            if held == sends:
-                self.sent.emit()
-                return
-            if held in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier):
-                self.insertPlainText("\n")
-                return
-        if event.key() == Qt.Key.Key_Escape:
-            event.ignore()
-            return
-        super().keyPressEvent(event)
-
-    def insertFromMimeData(self, source: QMimeData | None) -> None:
-        """Paste text only, and never more than fits."""
-        if source is not None and source.hasText():
-            room = MAX_CHARACTERS - len(self.toPlainText())
-            self.insertPlainText(source.text()[: max(0, room)])
-
-    def focusInEvent(self, event: QFocusEvent | None) -> None:
-        """Tell the box."""
-        super().focusInEvent(event)
-        self.focus_changed.emit(True)
-
-    def focusOutEvent(self, event: QFocusEvent | None) -> None:
-        """Tell the box."""
-        super().focusOutEvent(event)
-        self.focus_changed.emit(False)
-
-
-class Box(QWidget):
-    """The sunken rounded ground of the editor."""
-
-    def __init__(self, ui: UiContext, editor: Editor) -> None:
-        super().__init__()
-        self._ui = ui
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 10, 12, 10)
-        row.addWidget(editor)
-        ui.theme_changed.connect(self.update)
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
-        """The ground."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._ui.theme["surface_sunken"])
-        painter.drawRoundedRect(QRectF(self.rect()), 20, 20)
 
 
 class Composer(QWidget):
-    """Editor and send button. ``submitted`` carries the text; ``typing`` is thinned out to one signal per 4 s."""
+    """Editor, buttons, and above them what is answered or worded anew and the chosen files.
+
+    ``submitted`` carries a plain text; ``typing`` is thinned out to one signal per 4 s.
+    """
 
     submitted = pyqtSignal(str)
+    replied = pyqtSignal(str, str)
+    """(text, id of the answered message)"""
+    reworded = pyqtSignal(str, str)
+    """(message id, text)"""
+    files_sent = pyqtSignal(Outgoing)
+    attach_wanted = pyqtSignal()
+    timer_wanted = pyqtSignal()
     typing = pyqtSignal(bool)
     draft_changed = pyqtSignal(str, str)
     """(chat id, text)"""
@@ -105,14 +47,30 @@ class Composer(QWidget):
     def __init__(self, ui: UiContext) -> None:
         super().__init__()
         self._ui, self._chat, self._told_at, self._filling = ui, "", 0.0, False
+        self._answered: MessageRow | None = None
+        self._reworded: MessageRow | None = None
+        self._put_aside = ""
         self.editor = Editor(ui)
-        self._box = Box(ui, self.editor)
+        self.timer = IconButton(ui, "disappearing.title", "hourglass", side=34, glyph=20)
+        self.clip = IconButton(ui, "composer.attach", "paperclip", side=40)
+        self._box = Box(ui, self.editor, self.timer)
         self._send = SendButton(ui)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(12, 10, 12, 12)
+        self.strip, self.files = ContextStrip(ui), FilesStrip(ui)
+        self._pasted = PastedPictures(self)
+        self._written: set[str] = set()
+        """Pasted pictures that wait in the strip."""
+        row = QHBoxLayout()
         row.setSpacing(10)
+        row.addWidget(self.clip, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._box, 1)
         row.addWidget(self._send, 0, Qt.AlignmentFlag.AlignBottom)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 10, 12, 12)
+        column.setSpacing(8)
+        column.addWidget(self.strip)
+        column.addWidget(self.files)
+        column.addLayout(row)
+        self._wire_parts()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setFocusProxy(self.editor)
         self._stop, self._save = QTimer(self), QTimer(self)
@@ -129,17 +87,103 @@ class Composer(QWidget):
         self._translate()
         self._resize_text()
 
+    def _wire_parts(self) -> None:
+        self.clip.clicked.connect(self.attach_wanted)
+        self.timer.clicked.connect(self.timer_wanted)
+        self.strip.closed.connect(self.give_up)
+        self.files.changed.connect(self._files_changed)
+        self.editor.escaped.connect(self.give_up)
+        self.editor.files_given.connect(self.files.add)
+        self.editor.picture_given.connect(self._pasted.save)
+        self._pasted.saved.connect(self._take_pasted)
+
+    def _take_pasted(self, path: str) -> None:
+        self._written.add(path)
+        self.files.add([path])
+
     def open(self, chat_id: str, draft: str) -> None:
         """Write to another chat, beginning with its draft; what was written to the last one is kept as its draft."""
+        self.give_up()
         self.flush()
         self._tell_stop()
+        self.files.clear()
         self._chat = chat_id
+        self._fill(draft)
+
+    def answer(self, row: MessageRow) -> None:
+        """What is sent next answers this message."""
+        self._leave_rewording()
+        self._answered = row
+        self.strip.show_reply(row)
+        self._context_changed()
+
+    def reword(self, row: MessageRow) -> None:
+        """Put an own text into the editor; sending it changes the message. The draft waits meanwhile."""
+        if self._reworded is None:
+            self.flush()
+            self._put_aside = self.text
+        self._answered, self._reworded = None, row
+        self.strip.show_edit(row)
+        self._fill(row.text)
+        self._context_changed()
+
+    def give_up(self) -> None:
+        """Answer nothing, word nothing anew: the draft comes back."""
+        self._leave_rewording()
+        self._answered = None
+        self.strip.hide()
+        self._context_changed()
+
+    @property
+    def answered(self) -> MessageRow | None:
+        """The message that is being answered."""
+        return self._answered
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether Esc gives something up here."""
+        return self._answered is not None or self._reworded is not None
+
+    def show_timer(self, seconds: int) -> None:
+        """Whether what is written disappears."""
+        self.timer.set_icon("hourglass-fill" if seconds else "hourglass")
+        self.timer.set_ink("accent_text" if seconds else "text2")
+        words = self._ui.say("disappearing.title")
+        if seconds:
+            words = f"{words}: {self._ui.translator.span(seconds)}"
+        self.timer.setToolTip(words)
+        self.timer.setAccessibleName(words)
+
+    def _leave_rewording(self) -> None:
+        if self._reworded is not None:
+            self._reworded = None
+            self._fill(self._put_aside)
+            self._put_aside = ""
+
+    def _fill(self, text: str) -> None:
         self._filling = True
-        self.editor.setPlainText(draft)
+        self.editor.setPlainText(text)
         self._filling = False
         cursor = self.editor.textCursor()
         cursor.movePosition(cursor.MoveOperation.End)
         self.editor.setTextCursor(cursor)
+
+    def _context_changed(self) -> None:
+        self.editor.holds_escape = self.is_busy
+        if self.is_busy:
+            self.editor.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.updateGeometry()
+
+    def _files_changed(self) -> None:
+        for path in self._written - set(self.files.paths):
+            self._written.discard(path)
+            self._pasted.drop(path)
+        self._translate()
+        self._enable()
+        self.updateGeometry()
+
+    def _enable(self) -> None:
+        self._send.setEnabled(bool(self.text.strip()) or bool(self.files.chips))
 
     @property
     def text(self) -> str:
@@ -147,17 +191,35 @@ class Composer(QWidget):
         return self.editor.toPlainText()
 
     def submit(self) -> None:
-        """Send what stands in the editor, if there is anything but blanks."""
-        text = self.text
-        if not text.strip():
+        """Send what stands in the editor and the chosen files, if there is anything but blanks."""
+        text, answered, reworded = self.text, self._answered, self._reworded
+        if not text.strip() and not self.files.chips:
             return
-        self._filling = True
-        self.editor.setPlainText("")
-        self._filling = False
+        if reworded is not None:
+            if text.strip():
+                self.give_up()
+                self.reworded.emit(reworded.mid, text)
+            return
+        self._fill("")
         self._save.stop()
         self._tell_stop()
         self.draft_changed.emit(self._chat, "")
-        self.submitted.emit(text)
+        self.give_up()
+        if self.files.chips:
+            # A file cannot be an answer: its text goes as one of its own then.
+            self._send_files("" if answered is not None else text)
+            text = text if answered is not None else ""
+        if answered is not None and text.strip():
+            self.replied.emit(text, answered.mid)
+        elif text.strip():
+            self.submitted.emit(text)
+
+    def _send_files(self, caption: str) -> None:
+        paths = self.files.paths
+        temporary = frozenset(self._written.intersection(paths))
+        self._written -= temporary
+        self.files.clear()
+        self.files_sent.emit(Outgoing(tuple(paths), caption, temporary))
 
     def type_into(self, event: QKeyEvent) -> None:
         """A letter typed elsewhere in the window."""
@@ -166,7 +228,7 @@ class Composer(QWidget):
 
     def flush(self) -> None:
         """Keep the draft now."""
-        if self._save.isActive():
+        if self._save.isActive() and self._reworded is None:
             self._save.stop()
             self.draft_changed.emit(self._chat, self.text)
 
@@ -176,9 +238,9 @@ class Composer(QWidget):
             self.editor.setPlainText(text[:MAX_CHARACTERS])
             self.editor.moveCursor(self.editor.textCursor().MoveOperation.End)
             return
-        self._send.setEnabled(bool(text.strip()))
+        self._enable()
         self._fit()
-        if self._filling:
+        if self._filling or self._reworded is not None:
             return
         self._save.start()
         if not text.strip():
@@ -207,8 +269,8 @@ class Composer(QWidget):
         overflow = document.size().height() > MAX_LINES
         policy = Qt.ScrollBarPolicy.ScrollBarAsNeeded if overflow else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         self.editor.setVerticalScrollBarPolicy(policy)
-        spare = (height - lines * line) // 2
-        present(self._box.layout()).setContentsMargins(16, spare, 12, height - lines * line - spare)
+        present(self._box.layout()).setContentsMargins(16, 0, 4, 3)
+        self.editor.setFixedHeight(lines * line)
         self._box.setFixedHeight(height)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
@@ -227,6 +289,6 @@ class Composer(QWidget):
         self._fit()
 
     def _translate(self) -> None:
-        words = self._ui.say("composer.placeholder")
+        words = self._ui.say("composer.caption" if self.files.chips else "composer.placeholder")
         self.editor.setPlaceholderText(words)
         self.editor.setAccessibleName(words)

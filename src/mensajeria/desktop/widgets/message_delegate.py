@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import lru_cache
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from PyQt6.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter, QPen, QPixmap
 from PyQt6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from mensajeria.desktop.theme import fonts, icons
-from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind
-from mensajeria.desktop.widgets import ticks
-from mensajeria.desktop.widgets.message_layout import EMOJI_LINE, EMOJI_SIZE, MessageLayout
+from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind, Unreadable
+from mensajeria.desktop.widgets import avatar, ticks
+from mensajeria.desktop.widgets.file_block import paint_overlay_pill
+from mensajeria.desktop.widgets.message_layout import EMOJI_LINE, EMOJI_SIZE, TIMER_ICON, MessageLayout
+from mensajeria.desktop.widgets.pictures import Pictures
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.parts import TransferRow
     from mensajeria.desktop.viewmodels.timeline import Decor, TimelineModel
     from mensajeria.desktop.viewmodels.types import MessageRow
 
@@ -43,6 +46,22 @@ _SERVICE_ICONS = {
 }
 
 
+_UNREADABLE_ICONS: dict[Unreadable | None, str] = {
+    Unreadable.DELETED: "prohibit",
+    Unreadable.UNKNOWN: "question-fill",
+}
+
+
+class Moving(NamedTuple):
+    """What is painted as it is at the moment, without a new layout."""
+
+    transfer: TransferRow | None = None
+    picture: QPixmap | None = None
+
+
+NOTHING_MOVES = Moving()
+
+
 class MessageDelegate(QStyledItemDelegate):
     """One ``MessageLayout`` per row, width and text size; at most ``CACHE_ROWS`` are kept, the least used go first."""
 
@@ -57,6 +76,9 @@ class MessageDelegate(QStyledItemDelegate):
         """Empty room above the first row, so that short chats stand at the bottom."""
         self.focused_row = -1
         """Row that has the keyboard, -1 for none."""
+        self.pictures = Pictures(self)
+        self.flashing, self.flash = "", 0.0
+        """Key of the row that was jumped to, and how bright it still is, 0 to 1."""
 
     def set_width(self, width: int) -> None:
         """Lay out for another width of the view."""
@@ -115,12 +137,35 @@ class MessageDelegate(QStyledItemDelegate):
         if layout.row.service is not None:
             self._paint_notice(painter, layout)
         else:
-            paint_message(painter, self._ui, layout)
+            self._paint_flash(painter, layout)
+            paint_message(painter, self._ui, layout, self._moving(painter, layout))
         if place == self.focused_row:
             painter.setPen(QPen(self._ui.theme["focus"], 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(layout.bubble_box.adjusted(-3, -3, 3, 3), 18, 18)
         painter.restore()
+
+    def _moving(self, painter: QPainter, layout: MessageLayout) -> Moving:
+        """What of a row changes without a new layout."""
+        row = layout.row
+        if row.file is None:
+            return NOTHING_MOVES
+        picture, block = None, layout.picture
+        if block is not None:
+            picture = self.pictures.get(row.mid, row.file, block.width, block.height, ratio_of(painter))
+        return Moving(self._model.transfers.get(row.mid), picture)
+
+    def _paint_flash(self, painter: QPainter, layout: MessageLayout) -> None:
+        if self.flash <= 0 or layout.row.key != self.flashing:
+            return
+        colour = QColor(self._ui.theme["accent"])
+        colour.setAlphaF(0.28 * self.flash)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        box = layout.bubble_box
+        wide = QRectF(layout.column.left - 8, box.top() - 3, layout.column.right - layout.column.left + 16, 6)
+        wide.setBottom(box.bottom() + 3)
+        painter.drawRoundedRect(wide, 12, 12)
 
     def _paint_above(self, painter: QPainter, layout: MessageLayout) -> None:
         theme = self._ui.theme
@@ -163,48 +208,86 @@ def paint_date(painter: QPainter, ui: UiContext, box: QRectF, text: str) -> None
     painter.drawText(box, _CENTRE, text)
 
 
-def paint_message(painter: QPainter, ui: UiContext, layout: MessageLayout) -> None:
-    """A bubble with its text and state, or large emoji, at the painter's origin."""
+def paint_message(painter: QPainter, ui: UiContext, layout: MessageLayout, moving: Moving = NOTHING_MOVES) -> None:
+    """A bubble with all that is in it, or large emoji, at the painter's origin."""
     theme, row = ui.theme, layout.row
-    side = "out" if row.outgoing else "in"
-    ink = theme[f"bubble_{side}_text2"]
+    ink = theme[f"bubble_{layout.side}_text2"]
     if layout.bubble is not None:
         if not theme.dark:
             painter.fillPath(layout.bubble.translated(0, 1), theme.mixed("shadow", "bg_chat", 0.10))
-        painter.fillPath(layout.bubble, theme[f"bubble_{side}"])
+        painter.fillPath(layout.bubble, theme[f"bubble_{layout.side}"])
+        _paint_parts(painter, ui, layout, moving)
         if not layout.icon_box.isNull():
-            icons.draw(painter, "lock-key-fill", layout.icon_box, ink)
+            icons.draw(painter, _UNREADABLE_ICONS.get(row.unreadable, "lock-key-fill"), layout.icon_box, ink)
         if layout.text is not None:
             layout.text.draw(painter, layout.text_at)
+        if layout.meta_on_picture:
+            ink = theme["on_overlay"]
+            paint_overlay_pill(painter, ui, layout.meta_pill)
     else:
         ink = theme["text2"]
-        device = painter.device()
-        ratio = device.devicePixelRatioF() if device is not None else 1.0
-        painter.drawPixmap(layout.bubble_box.topLeft(), _large_emoji(layout.emoji, ratio))
+        painter.drawPixmap(layout.bubble_box.topLeft(), _large_emoji(layout.emoji, ratio_of(painter)))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme["surface_raised"])
         painter.drawRoundedRect(layout.meta_pill, 10, 10)
     _paint_meta(painter, ui, layout, ink)
+    if layout.reactions is not None:
+        layout.reactions.paint(painter, ui)
+
+
+def _paint_parts(painter: QPainter, ui: UiContext, layout: MessageLayout, moving: Moving) -> None:
+    """Sender, answered message, file."""
+    if layout.name is not None:
+        painter.setPen(ui.theme[f"hue{layout.row.sender.hue % avatar.HUES}_name"])
+        painter.setFont(fonts.font(fonts.LABEL))
+        painter.drawStaticText(layout.name_at, layout.name)
+        if not layout.shield_box.isNull():
+            icons.draw(painter, "shield-check-fill", layout.shield_box, ui.theme["accent_text"])
+    if not layout.avatar_box.isNull():
+        person = layout.row.sender
+        avatar.draw(painter, ui.theme, layout.avatar_box, person.shown_name, person.hue)
+    if layout.quote is not None:
+        layout.quote.paint(painter, ui, layout.side)
+    if layout.card is not None:
+        layout.card.paint(painter, ui, layout.side, moving.transfer)
+    if layout.picture is not None:
+        layout.picture.paint(painter, ui, moving.picture, moving.transfer)
+
+
+def ratio_of(painter: QPainter) -> float:
+    """Device pixels for each px of what is painted on."""
+    device = painter.device()
+    return device.devicePixelRatioF() if device is not None else 1.0
 
 
 def _paint_meta(painter: QPainter, ui: UiContext, layout: MessageLayout, ink: QColor) -> None:
     row, theme = layout.row, ui.theme
     painter.setPen(ink)
     painter.setFont(fonts.tabular(fonts.MICRO))
-    painter.drawStaticText(layout.meta_at - QPointF(0, fonts.tabular_metrics(fonts.MICRO).ascent()), layout.meta_text)
+    at = layout.meta_at - QPointF(0, fonts.tabular_metrics(fonts.MICRO).ascent())
+    if row.expire_s:
+        clock = QRectF(at.x(), layout.meta_at.y() - 10, TIMER_ICON, TIMER_ICON)
+        icons.draw(painter, "hourglass-fill", clock, ink)
+        at += QPointF(TIMER_ICON + 3, 0)
+    painter.drawStaticText(at, layout.meta_text)
     if row.outgoing:
-        right = layout.meta_pill.right() - 7 if layout.bubble is None else layout.bubble_box.right() - 12
-        ticks.draw(painter, theme, QPointF(right - ticks.WIDTH, layout.meta_at.y() - 10), row.state, ink)
+        pill = layout.bubble is None or layout.meta_on_picture
+        right = layout.meta_pill.right() - 7 if pill else layout.bubble_box.right() - 12
+        at = QPointF(right - ticks.WIDTH, layout.meta_at.y() - 10)
+        ticks.draw(painter, theme, at, row.state, ink, plain=layout.meta_on_picture)
     if row.state is MessageState.FAILED:
-        painter.setPen(theme["danger"])
-        painter.setFont(fonts.font(fonts.CAPTION_STRONG))
-        words = layout.failed_text
-        left = QRectF(0, layout.retry_box.y(), layout.retry_box.x(), layout.retry_box.height())
-        painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words)
-        between = QRectF(layout.retry_box.topRight(), layout.discard_box.bottomLeft())
-        painter.drawText(layout.retry_box, _CENTRE, ui.say("action.retry"))
-        painter.drawText(between, _CENTRE, "·")
-        painter.drawText(layout.discard_box, _CENTRE, layout.discard_text)
+        _paint_failed(painter, ui, layout)
+
+
+def _paint_failed(painter: QPainter, ui: UiContext, layout: MessageLayout) -> None:
+    painter.setPen(ui.theme["danger"])
+    painter.setFont(fonts.font(fonts.CAPTION_STRONG))
+    left = QRectF(0, layout.retry_box.y(), layout.retry_box.x(), layout.retry_box.height())
+    painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, layout.failed_text)
+    between = QRectF(layout.retry_box.topRight(), layout.discard_box.bottomLeft())
+    painter.drawText(layout.retry_box, _CENTRE, ui.say("action.retry"))
+    painter.drawText(between, _CENTRE, "·")
+    painter.drawText(layout.discard_box, _CENTRE, layout.discard_text)
 
 
 @lru_cache(maxsize=96)

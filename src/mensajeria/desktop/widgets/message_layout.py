@@ -14,8 +14,11 @@ from PyQt6.QtGui import QPainterPath, QStaticText, QTransform
 
 from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.viewmodels.types import MessageState, ServiceKind
-from mensajeria.desktop.widgets import markup, ticks
-from mensajeria.desktop.widgets.text_block import Inks, TextBlock
+from mensajeria.desktop.widgets import markup, quote_block, reaction_pills, ticks
+from mensajeria.desktop.widgets.file_block import FileCard, PictureBlock
+from mensajeria.desktop.widgets.quote_block import QuoteBlock, static
+from mensajeria.desktop.widgets.reaction_pills import ReactionPills
+from mensajeria.desktop.widgets.text_block import Inks, TextBlock, elide
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -32,6 +35,9 @@ META_GAP, META_LINE = 12.0, 15.0
 NOTICE_MAX, NOTICE_ICON = 460.0, 16.0
 EMOJI_SIZE, EMOJI_LINE, EMOJI_META = 40, 46.0, 20.0
 FAILED_LINE = 22.0
+AVATAR, SHIELD = 34.0, 14.0
+PICTURE_INSET, CAPTION_MIN = 4.0, 180.0
+TIMER_ICON = 11.0
 
 
 class Column(NamedTuple):
@@ -60,6 +66,7 @@ class MessageLayout:
         self.bubble_box = self.icon_box = QRectF()
         self.text_at, self.meta_at = QPointF(), QPointF()
         self.text: TextBlock | None = None
+        self._indent, self._meta_below = 0.0, False
         self.emoji = ""
         self.failed_text = self.discard_text = ""
         self.discard_box = QRectF()
@@ -69,13 +76,21 @@ class MessageLayout:
         if row.clock_off:
             self.meta = f"{ui.say('timeline.clock_off_short')}  {self.meta}"
         self.meta_text, self._meta_text_width = shaped(self.meta)
+        self.quote: QuoteBlock | None = None
+        self.card: FileCard | None = None
+        self.picture: PictureBlock | None = None
+        self.reactions: ReactionPills | None = None
+        self.name: QStaticText | None = None
+        self.name_at, self.avatar_box, self.shield_box = QPointF(), QRectF(), QRectF()
         top = self._above(ui)
         if row.service is not None:
             bottom = self._notice(ui, top)
-        elif row.unreadable is None and markup.emoji_only(row.text):
+        elif self._is_large_emoji():
             bottom = self._emoji(row, top)
         else:
             bottom = self._bubble(ui, top)
+        if row.reactions:
+            bottom = self._reactions(row, bottom)
         if row.state is MessageState.FAILED:
             bottom = self._failed(ui, bottom)
         self.height = ceil(bottom + (GAP_BETWEEN if decor.last else GAP_INSIDE))
@@ -113,7 +128,7 @@ class MessageLayout:
         """One to three emoji: large, without a bubble, the time in a pill under them."""
         self.emoji = markup.clean(row.text.strip())
         width = ceil(fonts.emoji_width(self.emoji, EMOJI_SIZE)) + 2
-        left = self.column.right - width if row.outgoing else self.column.left
+        left = self.column.right - width if row.outgoing else self._left()
         self.bubble_box = QRectF(left, top, width, EMOJI_LINE)
         pill = 14 + self._meta_width()
         pill_left = self.column.right - pill if row.outgoing else max(left + 4, left + width - pill)
@@ -121,31 +136,126 @@ class MessageLayout:
         self.meta_at = QPointF(pill_left + 7, self.meta_pill.bottom() - 6)
         return self.meta_pill.bottom()
 
+    def _is_large_emoji(self) -> bool:
+        row = self.row
+        plain = row.unreadable is None and row.quote is None and row.file is None
+        return plain and markup.emoji_only(row.text)
+
     def _bubble(self, ui: UiContext, top: float) -> float:
-        row, theme = self.row, ui.theme
-        side = "out" if row.outgoing else "in"
-        role = fonts.message_role(ui.text_size)
-        room = min(BUBBLE_MAX, self.column.right - self.column.left - min(BUBBLE_MARGIN, 60)) - 2 * PAD_X
-        if row.unreadable is None:
-            inks = Inks(theme["text"], theme[f"link_{side}"], theme[f"quote_{side}"])
-            self.text = TextBlock(markup.parse(row.text), role, room, inks)
-            indent = 0.0
-        else:
-            ink = theme[f"bubble_{side}_text2"]
-            indent = 24.0
-            self.text = TextBlock(markup.Marked(ui.wording.body(row), ()), role, room - indent, Inks(ink, ink, ink))
+        """Sender, answered message, file, text, from the top down; the widest decides the width."""
+        row = self.row
+        room = min(BUBBLE_MAX, self.column.right - self._left() - min(BUBBLE_MARGIN, 60)) - 2 * PAD_X
         meta = self._meta_width()
-        inline = indent + self.text.last_width + META_GAP + meta
-        content = max(indent + self.text.widest, inline if inline <= room else meta)
-        extra = 0.0 if inline <= room else META_LINE
-        width, height = content + 2 * PAD_X, self.text.height + extra + 2 * PAD_Y
-        left = self.column.right - width if row.outgoing else self.column.left
-        self.bubble_box = QRectF(left, top, width, height)
+        content = max(self._measure(ui, room, meta), 24.0)
+        self.bubble_box = QRectF(0, top, content + 2 * PAD_X, 0)
+        left = self.column.right - self.bubble_box.width() if row.outgoing else self._left()
+        self.bubble_box.moveLeft(left)
+        bottom = self._stack(ui, left, top, content, meta)
+        self.bubble_box.setBottom(bottom)
         self.bubble = bubble_path(self.bubble_box, outgoing=row.outgoing, first=self.decor.first)
-        self.icon_box = QRectF(left + PAD_X, top + PAD_Y + (role.line - 17) / 2, 17, 17) if indent else QRectF()
-        self.text_at = QPointF(left + PAD_X + indent, top + PAD_Y)
-        self.meta_at = QPointF(self.bubble_box.right() - PAD_X - meta, self.bubble_box.bottom() - PAD_Y)
-        return self.bubble_box.bottom()
+        if self.decor.group and not row.outgoing and self.decor.last:
+            self.avatar_box = QRectF(self.column.left, bottom - AVATAR, AVATAR, AVATAR)
+        return bottom
+
+    def _left(self) -> float:
+        """Left edge of bubbles: in a group, other people's make room for the avatar."""
+        indented = self.decor.group and not self.row.outgoing
+        return self.column.left + (AVATAR + 8 if indented else 0.0)
+
+    def _measure(self, ui: UiContext, room: float, meta: float) -> float:
+        """Make the parts; the width that the widest of them wants, px."""
+        row, wanted = self.row, 0.0
+        if self.decor.group and self.decor.first and not row.outgoing:
+            name = elide(markup.one_line(row.sender.shown_name), fonts.LABEL, room - SHIELD - 6)
+            self.name = static(name, fonts.LABEL)
+            wanted = fonts.metrics(fonts.LABEL).horizontalAdvance(name) + (SHIELD + 6 if row.sender.verified else 0)
+        if row.unreadable is not None:
+            return max(wanted, self._measure_text(ui, room, meta, indent=24.0))
+        if row.quote is not None:
+            self.quote = QuoteBlock(ui, row.quote, room)
+            wanted = max(wanted, self.quote.wanted)
+        if row.file is not None and row.file.is_picture:
+            self.picture = PictureBlock(row.file, room + 2 * (PAD_X - PICTURE_INSET))
+            # A picture stands nearer to the edge than text does.
+            wanted = max(wanted, self.picture.width - 2 * (PAD_X - PICTURE_INSET))
+            room = min(room, wanted) if wanted >= CAPTION_MIN else min(room, CAPTION_MIN)
+        elif row.file is not None:
+            self.card = FileCard(ui, row.file, room, 0.0 if row.text else meta)
+            wanted = max(wanted, self.card.wanted)
+        if row.text or row.file is None:
+            wanted = max(wanted, self._measure_text(ui, room, meta))
+        return wanted
+
+    def _measure_text(self, ui: UiContext, room: float, meta: float, indent: float = 0.0) -> float:
+        """Lay the words out; ``indent`` leaves room for an icon before them."""
+        theme, side = ui.theme, self.side
+        role = fonts.message_role(ui.text_size)
+        if indent:
+            ink = theme[f"bubble_{side}_text2"]
+            words, inks = markup.Marked(ui.wording.body(self.row), ()), Inks(ink, ink, ink)
+        else:
+            words = markup.parse(self.row.text)
+            inks = Inks(theme["text"], theme[f"link_{side}"], theme[f"quote_{side}"])
+        self.text = TextBlock(words, role, room - indent, inks)
+        self._indent = indent
+        inline = indent + self.text.last_width + META_GAP + meta
+        self._meta_below = inline > room
+        return max(indent + self.text.widest, meta if self._meta_below else inline)
+
+    def _stack(self, ui: UiContext, left: float, top: float, content: float, meta: float) -> float:
+        """Place the parts under each other; the bubble's lower edge."""
+        at = top + PAD_Y
+        if self.name is not None:
+            self.name_at = QPointF(left + PAD_X, at - 1)
+            if self.row.sender.verified:
+                beside = self.name_at.x() + self.name.size().width() + 5
+                self.shield_box = QRectF(beside, at + 1, SHIELD, SHIELD)
+            at += 20
+        if self.quote is not None:
+            self.quote.place(left + PAD_X, at, content)
+            at += quote_block.HEIGHT + 6
+        if self.picture is not None:
+            at = self._stack_picture(left, at, content)
+        if self.card is not None:
+            self.card.place(left + PAD_X - 2, at + 1, content + 2)
+            at = self.card.box.bottom() + (6 if self.text is not None else 1)
+        right = left + content + PAD_X
+        if self.text is None:
+            return self._stack_meta_alone(right, at, meta)
+        line = fonts.message_role(ui.text_size).line
+        if self._indent:
+            self.icon_box = QRectF(left + PAD_X, at + (line - 17) / 2, 17, 17)
+        self.text_at = QPointF(left + PAD_X + self._indent, at)
+        bottom = at + self.text.height + (META_LINE if self._meta_below else 0) + PAD_Y
+        self.meta_at = QPointF(right - meta, bottom - PAD_Y)
+        return bottom
+
+    def _stack_picture(self, left: float, at: float, content: float) -> float:
+        picture = self.picture
+        assert picture is not None
+        first = self.name is None and self.quote is None
+        picture.width = content + 2 * (PAD_X - PICTURE_INSET)
+        picture.place(left + PICTURE_INSET, at - (PAD_Y - PICTURE_INSET if first else 0))
+        return picture.box.bottom() + 6
+
+    def _stack_meta_alone(self, right: float, at: float, meta: float) -> float:
+        """Time and ticks without words: on the picture, or on the card's line of the size."""
+        if self.picture is not None:
+            box = self.picture.box
+            self.meta_pill = QRectF(box.right() - meta - 22, box.bottom() - 28, meta + 14, 20)
+            self.meta_at = QPointF(self.meta_pill.left() + 7, self.meta_pill.bottom() - 6)
+            return box.bottom() + PICTURE_INSET
+        bottom = at + PAD_Y
+        self.meta_at = QPointF(right - meta, bottom - PAD_Y - 9)
+        return bottom
+
+    def _reactions(self, row: MessageRow, bottom: float) -> float:
+        """Pills over the lower edge, from the bubble's left on, pushed into the column."""
+        self.reactions = ReactionPills(row.reactions)
+        alone = self.bubble is None
+        left = min(self.bubble_box.left() + (0 if alone else 8), self.column.right - self.reactions.wanted)
+        top = bottom + 3 if alone else bottom - reaction_pills.OVERLAP
+        return self.reactions.place(max(left, self.column.left), top) + 2
 
     def _failed(self, ui: UiContext, top: float) -> float:
         """The line under a message that was not sent: what can be done about it."""
@@ -162,7 +272,29 @@ class MessageLayout:
 
     def _meta_width(self) -> float:
         tick = ticks.WIDTH + 4 if self.row.outgoing else 0.0
-        return self._meta_text_width + tick
+        return self._meta_text_width + tick + (TIMER_ICON + 3 if self.row.expire_s else 0.0)
+
+    @property
+    def side(self) -> str:
+        """Which bubbles' colours these are."""
+        return "out" if self.row.outgoing else "in"
+
+    @property
+    def file_circle(self) -> QRectF:
+        """The round button of the row's file; null without one."""
+        block = self.card or self.picture
+        return QRectF() if block is None else block.circle
+
+    @property
+    def file_box(self) -> QRectF:
+        """Card or picture; null without a file."""
+        block = self.card or self.picture
+        return QRectF() if block is None else block.box
+
+    @property
+    def meta_on_picture(self) -> bool:
+        """Time and ticks stand on the picture."""
+        return self.picture is not None and self.text is None
 
     @property
     def is_warning(self) -> bool:

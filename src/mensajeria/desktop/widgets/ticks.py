@@ -23,11 +23,18 @@ _MARGIN = 2.0
 """Room for line ends around the box, px."""
 
 
-def draw(painter: QPainter, theme: Theme, at: QPointF, state: MessageState, ink: QColor) -> None:
-    """Paint the sign of ``state`` into the 16 x 12 px box at ``at``; ``ink`` is the colour of the text beside it."""
+def draw(
+    painter: QPainter, theme: Theme, at: QPointF, state: MessageState, ink: QColor, *, plain: bool = False
+) -> None:
+    """Paint the sign of ``state`` into the 16 x 12 px box at ``at``; ``ink`` is the colour of the text beside it.
+
+    ``plain``: always in that colour, because the ground is not a bubble's; the shape alone tells the state.
+    """
     if state is MessageState.NONE:
         return
-    if state is MessageState.FAILED:
+    if plain:
+        pass
+    elif state is MessageState.FAILED:
         ink = theme["danger"]
     elif state is MessageState.READ:
         ink = theme["read"]

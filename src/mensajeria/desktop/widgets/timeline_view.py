@@ -35,11 +35,15 @@ from PyQt6.QtWidgets import QAbstractItemView, QFrame, QListView, QToolTip, QWid
 from mensajeria.desktop.qt import application, present
 from mensajeria.desktop.theme import fonts, shadow, wallpaper
 from mensajeria.desktop.viewmodels.types import MessageState
+from mensajeria.desktop.widgets.hits import Hit, Target, hit
+from mensajeria.desktop.widgets.hover_bar import MARGIN, HoverBar
 from mensajeria.desktop.widgets.message_delegate import MessageDelegate, paint_date
 from mensajeria.desktop.widgets.message_layout import DATE_HEIGHT, centred, column
 from mensajeria.desktop.widgets.scrollbar import OverlayScrollBar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.timeline import Decor, TimelineModel
     from mensajeria.desktop.viewmodels.types import MessageRow
@@ -49,6 +53,9 @@ DATE_REST_MS = 1000
 WHEEL_MS = 160
 IDLE_SLICE_S = 0.004
 """Longest stretch of layout work between two frames."""
+FLASH_MS = 250
+_CHORDS = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier
+_STEP = QEasingCurve.Type.InExpo
 WHEEL_STEP = 110
 """Pixels for one notch of a wheel (120 units)."""
 
@@ -64,6 +71,17 @@ class TimelineView(QListView):
     """(MessageRow, global position)"""
     copy_wanted = pyqtSignal(object)
     """(MessageRow)"""
+    reply_wanted = pyqtSignal(object)
+    edit_wanted = pyqtSignal(object)
+    delete_wanted = pyqtSignal(object)
+    file_wanted = pyqtSignal(object, bool)
+    """(MessageRow, on its round button): its file was pressed."""
+    react_wanted = pyqtSignal(object, QPoint)
+    """(MessageRow, global position): an emoji is to be chosen."""
+    reaction_wanted = pyqtSignal(object, str)
+    """(MessageRow, emoji): a pill was pressed."""
+    quote_wanted = pyqtSignal(object)
+    """(MessageRow): the message that it answers was pressed."""
     distance_changed = pyqtSignal(int)
     """Pixels between the lower edge and the end of the window."""
 
@@ -90,6 +108,26 @@ class TimelineView(QListView):
         OverlayScrollBar(self)
         self._bar = present(self.verticalScrollBar())
         self._bar.setSingleStep(40)
+        self._make_timers()
+        self._waiting: list[tuple[MessageRow, Decor]] = []
+        self._hovered = ""
+        self.hover = HoverBar(ui, self._viewport())
+        self._wire_hover()
+        self._delegate.pictures.ready.connect(self._viewport().update)
+        model.transfer_moved.connect(self._repaint_row)
+        model.staging = True
+        model.page_staged.connect(self._stage)
+        self._bar.valueChanged.connect(self._scrolled)
+        model.opened.connect(self._opened)
+        model.modelReset.connect(self._cleared)
+        model.window_changed.connect(self._seen_timer.start)
+        for change in (ui.theme_changed, ui.language_changed, ui.text_size_changed):
+            change.connect(self._dress)
+        ui.language_changed.connect(self._rename)
+        self._rename()
+        self._settling = False
+
+    def _make_timers(self) -> None:
         self._wheel = QVariantAnimation(self)
         self._wheel.setEasingCurve(QEasingCurve.Type.OutCubic)
         self._wheel.valueChanged.connect(self._bar.setValue)
@@ -104,18 +142,11 @@ class TimelineView(QListView):
         self._idle = QTimer(self)
         self._idle.setInterval(0)
         self._idle.timeout.connect(self._prepare_some)
-        self._waiting: list[tuple[MessageRow, Decor]] = []
-        model.staging = True
-        model.page_staged.connect(self._stage)
-        self._bar.valueChanged.connect(self._scrolled)
-        model.opened.connect(self._opened)
-        model.modelReset.connect(self._cleared)
-        model.window_changed.connect(self._seen_timer.start)
-        for change in (ui.theme_changed, ui.language_changed, ui.text_size_changed):
-            change.connect(self._dress)
-        ui.language_changed.connect(self._rename)
-        self._rename()
-        self._settling = False
+        self._flash = QVariantAnimation(self)
+        self._flash.setStartValue(1.0)
+        self._flash.setEndValue(0.0)
+        self._flash.setLoopCount(2)
+        self._flash.valueChanged.connect(self._dim)
 
     # ---- placing ---------------------------------------------------------------------------------------------
 
@@ -189,9 +220,40 @@ class TimelineView(QListView):
         self._anchor, self._at_end = None, True
         self.scheduleDelayedItemsLayout()
         self.executeDelayedItemsLayout()
-        if self._timeline.divider_row >= 0:
+        if self._timeline.target:
+            self.show_row(self._timeline.find(self._timeline.target))
+        elif self._timeline.divider_row >= 0:
             self.scroll_to_divider()
         self._seen_timer.start()
+
+    def show_row(self, place: int) -> None:
+        """Bring a row into the upper part of the view and let it flash."""
+        if place < 0:
+            return
+        self._wheel.stop()
+        self.executeDelayedItemsLayout()
+        top = self.visualRect(self._timeline.index(place)).top()
+        self._bar.setValue(self._bar.value() + top - self._viewport().height() // 3)
+        self._delegate.flashing, self._delegate.flash = self._timeline.rows[place].key, 1.0
+        self._flash.stop()
+        still = not self._ui.duration(FLASH_MS)
+        # With less motion it stays lit for as long and goes out at once.
+        self._flash.setEasingCurve(_STEP if still else QEasingCurve.Type.Linear)
+        self._flash.setDuration(FLASH_MS)
+        self._flash.start()
+
+    def reveal(self, key: str) -> None:
+        """Scroll no further than a row needs to be seen."""
+        place = self._timeline.find(key)
+        if place >= 0:
+            self.scrollTo(self._timeline.index(place))
+
+    def _dim(self, brightness: float) -> None:
+        self._delegate.flash = brightness
+        self._viewport().update()
+
+    def _repaint_row(self, place: int) -> None:
+        self._viewport().update(self.visualRect(self._timeline.index(place)))
 
     def _cleared(self) -> None:
         self._wheel.stop()
@@ -233,6 +295,7 @@ class TimelineView(QListView):
     # ---- scrolling -------------------------------------------------------------------------------------------
 
     def _scrolled(self) -> None:
+        self.hover.hide()
         if self._settling:
             return
         self._remember()
@@ -340,25 +403,69 @@ class TimelineView(QListView):
         place, at = self._hit(event.pos())
         if place < 0:
             return
-        layout = self._delegate.layout(place)
-        if layout.retry_box.contains(at):
-            self.retry_wanted.emit(layout.row.key)
-        elif layout.discard_box.contains(at):
-            self.discard_wanted.emit(layout.row.key)
-        elif url := layout.link_at(at):
-            QDesktopServices.openUrl(QUrl(url, QUrl.ParsingMode.StrictMode))
+        self._act(self._timeline.rows[place], hit(self._delegate.layout(place), at))
+
+    def _act(self, row: MessageRow, found: Hit) -> None:
+        """Do what a press on a part of a row means."""
+        match found.target:
+            case Target.RETRY:
+                self.retry_wanted.emit(row.key)
+            case Target.DISCARD:
+                self.discard_wanted.emit(row.key)
+            case Target.QUOTE:
+                self.quote_wanted.emit(row)
+            case Target.REACTION:
+                self.reaction_wanted.emit(row, found.value)
+            case Target.FILE:
+                self.file_wanted.emit(row, bool(found.value))
+            case Target.LINK:
+                QDesktopServices.openUrl(QUrl(found.value, QUrl.ParsingMode.StrictMode))
+            case Target.NOTHING:
+                pass
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        """A hand over what can be pressed."""
+        """A hand over what can be pressed, and the bar beside the message."""
         super().mouseMoveEvent(event)
         if event is None:
             return
         place, at = self._hit(event.pos())
-        hot = False
-        if place >= 0:
-            layout = self._delegate.layout(place)
-            hot = layout.retry_box.contains(at) or layout.discard_box.contains(at) or bool(layout.link_at(at))
+        hot = place >= 0 and hit(self._delegate.layout(place), at).target is not Target.NOTHING
         self._viewport().setCursor(Qt.CursorShape.PointingHandCursor if hot else Qt.CursorShape.ArrowCursor)
+        self._hover_over(place)
+
+    def leaveEvent(self, event: QEvent | None) -> None:
+        """The bar goes with the pointer."""
+        super().leaveEvent(event)
+        self.hover.hide()
+
+    def _hover_over(self, place: int) -> None:
+        """Put the bar beside a message; notices have none."""
+        row = self._timeline.rows[place] if place >= 0 else None
+        if row is None or not row.is_message or not row.position_is_final:
+            self.hover.hide()
+            return
+        if row.key != self._hovered or not self.hover.isVisible():
+            self._hovered = row.key
+            self.hover.place(self._bubble_on_screen(place), outgoing=row.outgoing)
+
+    def _bubble_on_screen(self, place: int) -> QRectF:
+        """A row's bubble in the viewport's coordinates."""
+        origin = QPointF(self.visualRect(self._timeline.index(place)).topLeft())
+        slack = self._delegate.slack if place == 0 else 0.0
+        return self._delegate.layout(place).bubble_box.translated(origin + QPointF(0, slack))
+
+    def _wire_hover(self) -> None:
+        self.hover.reply.connect(lambda: self._with_hovered(self.reply_wanted.emit))
+        self.hover.react.connect(lambda: self._with_hovered(lambda row: self.react_wanted.emit(row, self._beside())))
+        self.hover.more.connect(lambda: self._with_hovered(lambda row: self.menu_wanted.emit(row, self._beside())))
+
+    def _beside(self) -> QPoint:
+        return self.hover.mapToGlobal(QPoint(MARGIN, self.hover.height() - MARGIN + 4))
+
+    def _with_hovered(self, act: Callable[[MessageRow], object]) -> None:
+        place = self._timeline.find(self._hovered)
+        if place >= 0:
+            act(self._timeline.rows[place])
 
     def contextMenuEvent(self, event: object) -> None:
         """The menu of the row under the pointer, or of the focused one (Shift+F10)."""
@@ -383,6 +490,8 @@ class TimelineView(QListView):
             at = self._delegate.focused_row
             step = -1 if key == Qt.Key.Key_Up else 1
             self._focus_row(rows - 1 if at < 0 else min(max(at + step, 0), rows - 1))
+        elif not event.modifiers() & _CHORDS and self._press_letter(event):
+            pass
         elif event.matches(QKeySequence.StandardKey.Copy) and self.focused_message is not None:
             self.copy_wanted.emit(self.focused_message)
         elif key == Qt.Key.Key_End:
@@ -394,6 +503,34 @@ class TimelineView(QListView):
             self._glide(0)
         else:
             event.ignore()
+
+    def _press_letter(self, event: QKeyEvent) -> bool:
+        """Keys that act on the focused message only (WCAG 2.1.4); whether it was one of them."""
+        row = self.focused_message
+        if row is None:
+            return False
+        below = self._viewport().mapToGlobal(self._bubble_on_screen(self._delegate.focused_row).bottomLeft().toPoint())
+        acts: dict[int, Callable[[], object]] = {
+            Qt.Key.Key_R: lambda: self.reply_wanted.emit(row),
+            Qt.Key.Key_E: lambda: self.edit_wanted.emit(row),
+            Qt.Key.Key_C: lambda: self.copy_wanted.emit(row),
+            Qt.Key.Key_Delete: lambda: self.delete_wanted.emit(row),
+            Qt.Key.Key_Plus: lambda: self.react_wanted.emit(row, below),
+            Qt.Key.Key_Return: lambda: self._open_row(row, below),
+            Qt.Key.Key_Enter: lambda: self._open_row(row, below),
+        }
+        act = acts.get(event.key())
+        if act is None or row.service is not None:
+            return False
+        act()
+        return True
+
+    def _open_row(self, row: MessageRow, at: QPoint) -> None:
+        """Enter: the file if there is one, else the menu."""
+        if row.file is not None:
+            self.file_wanted.emit(row, False)
+        else:
+            self.menu_wanted.emit(row, at)
 
     @property
     def focused_message(self) -> MessageRow | None:

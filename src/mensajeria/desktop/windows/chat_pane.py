@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QEvent, QObject, QPoint, pyqtSignal
-from PyQt6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QKeySequence, QShortcut
+from PyQt6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from mensajeria.desktop.qt import application, present
 from mensajeria.desktop.viewmodels.asking import Comparison, GroupMade, RecreateGroup
-from mensajeria.desktop.viewmodels.types import MessageRow, MessageState
 from mensajeria.desktop.widgets import banner
 from mensajeria.desktop.widgets.banner import Banner
 from mensajeria.desktop.widgets.composer import Composer
+from mensajeria.desktop.widgets.drop_cover import DropCover
+from mensajeria.desktop.widgets.editor import local_files
 from mensajeria.desktop.widgets.empty import EmptyPane
 from mensajeria.desktop.widgets.header import ChatHeader
 from mensajeria.desktop.widgets.jump_button import MARGIN, JumpButton
-from mensajeria.desktop.widgets.menu import Menu
 from mensajeria.desktop.widgets.request_bar import RequestBar
 from mensajeria.desktop.widgets.timeline_view import TimelineView
+from mensajeria.desktop.windows.message_dialogs import TimerDialog
+from mensajeria.desktop.windows.row_actions import RowActions
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
+    from mensajeria.desktop.viewmodels.parts import Outgoing
     from mensajeria.desktop.viewmodels.session import SessionModel
-    from mensajeria.desktop.viewmodels.types import ChatRow, ErrorNotice
+    from mensajeria.desktop.viewmodels.types import ChatRow, ErrorNotice, MessageRow
 
 
 class ChatPane(QStackedWidget):
@@ -31,6 +35,8 @@ class ChatPane(QStackedWidget):
 
     told = pyqtSignal(str)
     """A sentence for a toast."""
+    dialog_wanted = pyqtSignal(object)
+    """(function from the host to a dialog and the widget that gets the focus, or ``None``)"""
     back = pyqtSignal()
     verify_wanted = pyqtSignal(str)
     """(user name)"""
@@ -66,7 +72,12 @@ class ChatPane(QStackedWidget):
         self.addWidget(self.empty)
         self.addWidget(chat)
         self.timeline.installEventFilter(self)
+        self.acts = RowActions(ui, session, self)
+        self._cover = DropCover(ui, self)
+        self.setAcceptDrops(True)
+        self.composer.editor.setAcceptDrops(False)
         self._wire()
+        self._wire_messages()
 
     def _wire(self) -> None:
         session = self._session
@@ -77,8 +88,6 @@ class ChatPane(QStackedWidget):
         self.timeline.seen.connect(session.mark_read)
         self.timeline.retry_wanted.connect(session.retry)
         self.timeline.discard_wanted.connect(session.discard)
-        self.timeline.menu_wanted.connect(self._show_menu)
-        self.timeline.copy_wanted.connect(self.copy)
         self.timeline.distance_changed.connect(self._show_jump)
         self.jump.clicked.connect(self._jump)
         self.composer.submitted.connect(self._send)
@@ -164,6 +173,10 @@ class ChatPane(QStackedWidget):
 
     def _send(self, text: str) -> None:
         self._session.send_text(text)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Show what was just sent."""
         if self._session.timeline.at_end:
             self.timeline.scroll_to_end()
         else:
@@ -190,21 +203,133 @@ class ChatPane(QStackedWidget):
         if self._session.current:
             self.timeline.tell_seen()
 
-    def _show_menu(self, row: MessageRow, at: QPoint) -> None:
-        menu = Menu(self._ui, self)
-        if row.text:
-            menu.add("message.copy", "copy", lambda: self.copy(row), self._ui.say("keys.copy"))
-        if row.state is MessageState.FAILED:
-            menu.add("action.retry", "arrow-clockwise", lambda: self._session.retry(row.key))
-            menu.add("action.discard", "trash", lambda: self._session.discard(row.key))
-        if menu.actions():
-            menu.popup(at)
+    # ---- messages --------------------------------------------------------------------------------------------
 
-    def copy(self, row: MessageRow) -> None:
-        """Copy a message's text as it was written."""
-        if row.text:
-            present(application().clipboard()).setText(row.text)
-            self.told.emit(self._ui.say("message.copied"))
+    def _wire_messages(self) -> None:
+        timeline, acts, composer, asked = self.timeline, self.acts, self.composer, self._session.messages
+        timeline.menu_wanted.connect(acts.show_menu)
+        timeline.copy_wanted.connect(acts.copy)
+        timeline.delete_wanted.connect(acts.delete)
+        timeline.file_wanted.connect(acts.press_file)
+        timeline.react_wanted.connect(acts.choose_reaction)
+        timeline.reaction_wanted.connect(asked.toggle_reaction)
+        timeline.reply_wanted.connect(self._answer)
+        timeline.edit_wanted.connect(self._reword)
+        timeline.quote_wanted.connect(self._show_quoted)
+        acts.reply.connect(self._answer)
+        acts.edit.connect(self._reword)
+        acts.told.connect(self.told)
+        acts.dialog_wanted.connect(self.dialog_wanted)
+        composer.replied.connect(self._reply)
+        composer.reworded.connect(asked.edit)
+        composer.files_sent.connect(self._send_files)
+        composer.attach_wanted.connect(self.attach)
+        composer.timer_wanted.connect(self.choose_timer)
+        composer.editor.edit_last_wanted.connect(self._reword_last)
+        composer.editor.pick_wanted.connect(self._pick)
+        asked.timer_changed.connect(composer.show_timer)
+        self._ui.language_changed.connect(lambda: composer.show_timer(asked.timer_s))
+        QShortcut(QKeySequence("Ctrl+O"), self).activated.connect(self.attach)
+
+    def attach(self) -> None:
+        """Choose files to send."""
+        if not self.composer.isVisible():
+            return
+        dialog = QFileDialog(self, self._ui.say("message.choose_files"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.filesSelected.connect(self.take_files)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def take_files(self, paths: list[str]) -> None:
+        """Put files into the strip above the composer."""
+        self.composer.files.add(paths)
+        self.composer.editor.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def choose_timer(self) -> None:
+        """Ask after how long messages disappear."""
+        seconds = self._session.messages.timer_s
+
+        def make(host: QWidget) -> tuple[TimerDialog, QWidget]:
+            dialog = TimerDialog(self._ui, host, seconds)
+            dialog.chosen.connect(self._session.messages.set_timer)
+            return dialog, dialog.first()
+
+        self.dialog_wanted.emit(make)
+
+    def step_back(self) -> bool:
+        """Give up what the composer is about; whether there was anything."""
+        busy = self.composer.is_busy
+        if busy:
+            self.composer.give_up()
+        return busy
+
+    def _answer(self, row: MessageRow) -> None:
+        if row.is_message and row.position_is_final:
+            self.composer.answer(row)
+
+    def _reword(self, row: MessageRow) -> None:
+        if row.is_editable:
+            self.composer.reword(row)
+
+    def _reword_last(self) -> None:
+        row = self._session.timeline.last_own()
+        if row is not None:
+            self.composer.reword(row)
+            self.timeline.reveal(row.key)
+
+    def _pick(self, step: int) -> None:
+        """Walk through the messages that can be answered; below the last one nothing is answered."""
+        answered = self.composer.answered
+        if answered is None and step > 0:
+            return
+        row = self._session.timeline.message_beside(answered.key if answered is not None else "", step)
+        if row is not None and row.position_is_final:
+            self.composer.answer(row)
+            self.timeline.reveal(row.key)
+        elif step > 0:
+            self.composer.give_up()
+
+    def _reply(self, text: str, mid: str) -> None:
+        self._session.messages.reply(text, mid)
+        self._follow()
+
+    def _send_files(self, files: Outgoing) -> None:
+        self._session.messages.send_files(files)
+        self._follow()
+
+    def _show_quoted(self, row: MessageRow) -> None:
+        """Go to the answered message, in the window or beyond it."""
+        quote = row.quote
+        if quote is None or quote.position is None:
+            self.told.emit(self._ui.say("message.missing"))
+            return
+        place = self._session.timeline.find_position(quote.position)
+        if place >= 0:
+            self.timeline.show_row(place)
+        else:
+            self._session.messages.jump_to(quote.position)
+
+    # ---- dragged files ---------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Files may be dropped where a message could be written."""
+        source = event.mimeData() if event is not None else None
+        if event is not None and source is not None and self.composer.isVisible() and local_files(source):
+            event.acceptProposedAction()
+            self._cover.cover()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent | None) -> None:  # noqa: ARG002 - Qt's signature
+        """They went elsewhere."""
+        self._cover.hide()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Take them into the strip; they are sent when the person says so."""
+        self._cover.hide()
+        source = event.mimeData() if event is not None else None
+        if event is not None and source is not None:
+            self.take_files(local_files(source))
+            event.acceptProposedAction()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Keep the round button 20 px from the right and 24 px from the bottom."""

@@ -79,6 +79,7 @@ class MainWindow(QWidget):
         self.pane.empty.card.new_chat_wanted.connect(self.new_chat)
         self.pane.empty.card.new_group_wanted.connect(self.new_group)
         self.pane.told.connect(self.toast.tell)
+        self.pane.dialog_wanted.connect(self._present_made)
         self.pane.back.connect(self._session.leave_chat)
         self.pane.verify_wanted.connect(self.verify)
         self.pane.header.info_wanted.connect(self.toggle_info)
@@ -236,6 +237,11 @@ class MainWindow(QWidget):
         if error is not None and isinstance(request, LeaveGroup | RemoveMember | ChangeRole | LookAtChat):
             self._tell(error)
 
+    def _present_made(self, make: Callable[[QWidget], tuple[Dialog, QWidget | None]]) -> None:
+        """Show a dialog of the chat's, unless there is one already."""
+        if self.dialog is None:
+            self._present(*make(self))
+
     def _present(self, dialog: Dialog, first: QWidget | None = None) -> None:
         self.dialog = dialog
         dialog.closed.connect(self._forget_dialog)
@@ -292,6 +298,8 @@ class MainWindow(QWidget):
         super().keyPressEvent(event)
 
     def _step_back(self) -> None:
+        if self.pane.step_back():
+            return
         if self.info.isVisible():
             self.close_info()
         elif not self.sidebar.clear_search() and self._session.current:

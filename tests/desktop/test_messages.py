@@ -1,0 +1,489 @@
+"""What a person does with messages in the window: answers, edits, reactions, deletes, files, timers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from PyQt6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PyQt6.QtGui import QDesktopServices, QImage
+from PyQt6.QtWidgets import QApplication, QFileDialog, QMenu
+
+from mensajeria.desktop.viewmodels.parts import (
+    FilePhase,
+    FileRow,
+    Outgoing,
+    QuoteKind,
+    QuoteRow,
+    ReactionRow,
+    TransferRow,
+    VersionRow,
+)
+from mensajeria.desktop.viewmodels.types import PENDING_BASE, MessageRow, MessageState, Unreadable
+from mensajeria.desktop.widgets.labels import Label
+from mensajeria.desktop.widgets.quick_reactions import ReactionPopup
+from mensajeria.desktop.windows.message_dialogs import DeleteDialog, InfoDialog, RiskyFileDialog, TimerDialog
+from mensajeria.desktop.windows.row_actions import downloads_folder
+from tests.desktop.hands import click, press, write
+from tests.desktop.material import chat, incoming, opened, outgoing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+    from mensajeria.desktop.viewmodels.session import SessionModel
+    from mensajeria.desktop.windows.app_window import AppWindow
+    from mensajeria.desktop.windows.chat_pane import ChatPane
+
+FILE = FileRow("acta.pdf", "application/pdf", 820_000, FilePhase.REMOTE)
+
+
+def with_mid(row: MessageRow, **more: object) -> MessageRow:
+    return replace(row, mid=f"{row.position % 1000:032x}", **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def pane(signed_in: AppWindow, session: SessionModel) -> ChatPane:
+    """An open chat with a message of Bruno's and an own one."""
+    session.put_chats([chat("c", "Bruno")])
+    session.open_chat("c")
+    show(session, with_mid(incoming(1, "¿Vienes?")), with_mid(outgoing(2, "Voy")))
+    return signed_in.main.pane
+
+
+def show(session: SessionModel, *rows: MessageRow) -> None:
+    session.put_opened_chat(opened("c", list(rows)))
+
+
+def spot(pane: ChatPane, place: int, at: QPointF) -> QPoint:
+    """A point of a row in the viewport."""
+    view = pane.timeline
+    view.executeDelayedItemsLayout()
+    top = view.visualRect(pane._session.timeline.index(place)).topLeft()
+    slack = view._delegate.slack if place == 0 else 0.0
+    return (QPointF(top) + QPointF(0, slack) + at).toPoint()
+
+
+def focus_row(pane: ChatPane, key: str) -> None:
+    pane.timeline.setFocus(Qt.FocusReason.TabFocusReason)
+    pane.timeline._focus_row(pane._session.timeline.find(key))
+
+
+def test_r_answers_the_focused_message(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    focus_row(pane, "k1")
+    press(pane.timeline, Qt.Key.Key_R)
+    assert pane.composer.strip.isVisible()
+    assert "¿Vienes?" in pane.composer.strip.words
+    write(pane.composer.editor, "Si")
+    with qtbot.waitSignal(session.messages.reply_requested) as asked:
+        press(pane.composer.editor, Qt.Key.Key_Return)
+    assert asked.args == ["c", "Si", f"{1:032x}"]
+    assert not pane.composer.strip.isVisible()
+
+
+def test_escape_gives_the_answer_up_and_stays_in_the_chat(pane: ChatPane, session: SessionModel) -> None:
+    pane.composer.answer(session.timeline.rows[0])
+    press(pane.composer.editor, Qt.Key.Key_Escape)
+    assert (pane.composer.answered, session.current) == (None, "c")
+
+
+def test_ctrl_up_walks_through_what_can_be_answered(pane: ChatPane) -> None:
+    editor, held = pane.composer.editor, Qt.KeyboardModifier.ControlModifier
+    found = []
+    for key in (Qt.Key.Key_Up, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Down):
+        press(editor, key, held)
+        found.append(pane.composer.answered.key if pane.composer.answered is not None else "")
+    assert found == ["k2", "k1", "k2", ""]
+
+
+def test_up_in_the_empty_editor_rewords_the_last_own_text(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    press(pane.composer.editor, Qt.Key.Key_Up)
+    assert pane.composer.text == "Voy"
+    write(pane.composer.editor, " ya")
+    with qtbot.waitSignal(session.messages.edit_requested) as asked:
+        press(pane.composer.editor, Qt.Key.Key_Return)
+    assert asked.args == ["c", f"{2:032x}", "Voy ya"]
+    assert pane.composer.text == ""
+
+
+def test_a_draft_waits_while_a_text_is_reworded(pane: ChatPane, session: SessionModel) -> None:
+    write(pane.composer.editor, "borrador")
+    focus_row(pane, "k2")
+    press(pane.timeline, Qt.Key.Key_E)
+    assert pane.composer.text == "Voy"
+    press(pane.composer.editor, Qt.Key.Key_Escape)
+    assert pane.composer.text == "borrador"
+
+
+def test_what_others_wrote_cannot_be_reworded(pane: ChatPane) -> None:
+    focus_row(pane, "k1")
+    press(pane.timeline, Qt.Key.Key_E)
+    assert not pane.composer.is_busy
+
+
+def test_a_quote_is_shown_and_leads_to_the_original(pane: ChatPane, session: SessionModel) -> None:
+    quote = QuoteRow("bruno", 2, outgoing=False, kind=QuoteKind.TEXT, text="¿Vienes?", position=1)
+    show(session, with_mid(incoming(1)), with_mid(outgoing(2), quote=quote))
+    layout = pane.timeline._delegate.layout(1)
+    assert layout.quote is not None
+    assert layout.bubble_box.contains(layout.quote.box)
+    click(pane.timeline.viewport(), spot(pane, 1, layout.quote.box.center()))
+    assert pane.timeline._delegate.flashing == "k1"
+
+
+def test_an_original_outside_the_window_is_asked_for(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    quote = QuoteRow("bruno", 2, outgoing=False, kind=QuoteKind.TEXT, text="x", position=0)
+    row = with_mid(outgoing(500), quote=quote)
+    show(session, row)
+    with qtbot.waitSignal(session.messages.jump_requested) as asked:
+        pane.timeline.quote_wanted.emit(row)
+    assert asked.args == ["c", 0]
+    session.put_opened_chat(replace(opened("c", [with_mid(incoming(0)), row]), target="k0"))
+    assert pane.timeline._delegate.flashing == "k0"
+
+
+def test_an_original_that_is_not_here_is_told(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    quote = QuoteRow("bruno", 2, outgoing=False, kind=QuoteKind.MISSING, text="", position=None)
+    with qtbot.waitSignal(pane.told) as told:
+        pane.timeline.quote_wanted.emit(with_mid(outgoing(3), quote=quote))
+    assert told.args == ["El mensaje original no está aquí"]
+    assert session.wording.quote(quote) == "El mensaje original no está aquí"
+
+
+def test_a_pill_takes_the_own_reaction_away(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    show(session, with_mid(incoming(1), reactions=(ReactionRow("👍", 2, mine=True), ReactionRow("🙏", 1, mine=False))))
+    pills = pane.timeline._delegate.layout(0).reactions
+    assert pills is not None
+    with qtbot.waitSignal(session.messages.react_requested) as asked:
+        click(pane.timeline.viewport(), spot(pane, 0, pills.pills[0].box.center()))
+    assert asked.args == ["c", f"{1:032x}", ""]
+    with qtbot.waitSignal(session.messages.react_requested) as asked:
+        click(pane.timeline.viewport(), spot(pane, 0, pills.pills[1].box.center()))
+    assert asked.args == ["c", f"{1:032x}", "🙏"]
+
+
+def test_many_kinds_of_reactions_are_counted_and_stay_in_the_column(pane: ChatPane, session: SessionModel) -> None:
+    many = tuple(ReactionRow(chr(0x1F600 + at), at + 1, mine=False) for at in range(20))
+    show(session, with_mid(outgoing(1, "a"), reactions=many))
+    layout = pane.timeline._delegate.layout(0)
+    assert layout.reactions is not None
+    pills = layout.reactions.pills
+    assert (len(pills), pills[-1].words) == (7, "+14")
+    assert all(layout.column.left <= pill.box.left() and pill.box.right() <= layout.column.right for pill in pills)
+
+
+def test_plus_offers_emoji_to_the_keyboard(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    focus_row(pane, "k1")
+    press(pane.timeline, Qt.Key.Key_Plus)
+    popup = pane.findChild(ReactionPopup)
+    assert popup is not None
+    first, second = popup.quick.buttons[:2]
+    first.setFocus()
+    press(first, Qt.Key.Key_Right)
+    with qtbot.waitSignal(session.messages.react_requested) as asked:
+        press(second, Qt.Key.Key_Return)
+    assert asked.args == ["c", f"{1:032x}", "❤️"]
+
+
+def test_a_message_without_a_place_takes_no_reaction(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    waiting = replace(with_mid(outgoing(3)), position=PENDING_BASE + 1, state=MessageState.SENDING)
+    with qtbot.assertNotEmitted(session.messages.react_requested):
+        session.messages.toggle_reaction(waiting, "👍")
+
+
+def test_deleting_asks_for_whom(qtbot: QtBot, signed_in: AppWindow, pane: ChatPane, session: SessionModel) -> None:
+    focus_row(pane, "k2")
+    press(pane.timeline, Qt.Key.Key_Delete)
+    dialog = signed_in.main.dialog
+    assert isinstance(dialog, DeleteDialog)
+    assert dialog.cancel.hasFocus()
+    with qtbot.waitSignal(session.messages.delete_requested) as asked:
+        dialog.for_all.click()
+    assert asked.args == ["c", f"{2:032x}", True]
+
+
+def test_what_others_wrote_goes_from_here_only(signed_in: AppWindow, pane: ChatPane, session: SessionModel) -> None:
+    pane.acts.delete(session.timeline.rows[0])
+    dialog = signed_in.main.dialog
+    assert isinstance(dialog, DeleteDialog)
+    assert (dialog.for_all.isVisible(), dialog.for_me.isVisible()) == (False, True)
+
+
+def menu_words(pane: ChatPane, row: MessageRow) -> list[str]:
+    pane.acts.show_menu(row, pane.mapToGlobal(QPoint(50, 50)))
+    [menu] = [each for each in pane.findChildren(QMenu) if each.isVisible()]
+    words = [each.text().split("\t")[0] for each in menu.actions() if each.text()]
+    menu.close()
+    return words
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "missing"),
+    [
+        ({}, {"Reaccionar", "Responder", "Copiar texto", "Editar", "Eliminar"}, {"Descargar"}),
+        ({"file": FILE, "text": ""}, {"Responder", "Descargar", "Guardar como…"}, {"Editar", "Copiar texto"}),
+        ({"unreadable": Unreadable.DELETED, "text": ""}, {"Eliminar"}, {"Responder", "Reaccionar", "Editar"}),
+        ({"state": MessageState.FAILED}, {"Reintentar", "Descartar"}, {"Editar"}),
+    ],
+)
+def test_the_menu_offers_what_a_row_allows(
+    pane: ChatPane, change: dict[str, object], expected: set[str], missing: set[str]
+) -> None:
+    words = set(menu_words(pane, with_mid(outgoing(2, "Voy"), **change)))
+    assert expected <= words
+    assert not missing & words
+
+
+def test_the_information_shows_earlier_wordings(
+    qtbot: QtBot, signed_in: AppWindow, pane: ChatPane, session: SessionModel
+) -> None:
+    row = with_mid(outgoing(2, "Voy ya"), edited=True, reactions=(ReactionRow("👍", 1, mine=False, names=("bruno",)),))
+    with qtbot.waitSignal(session.messages.versions_requested):
+        pane.acts.show_info(row)
+    session.messages.put_versions(row.mid, (VersionRow("Voy", 1), VersionRow("Voy ya", 2)))
+    dialog = signed_in.main.dialog
+    assert isinstance(dialog, InfoDialog)
+    words = " ".join(label.text() for label in dialog.findChildren(Label))
+    assert "Voy" in words
+    assert "👍  bruno" in words
+
+
+def test_the_bar_beside_the_message_answers_it(qtbot: QtBot, pane: ChatPane) -> None:
+    layout = pane.timeline._delegate.layout(0)
+    pane.timeline._hover_over(0)
+    assert pane.timeline.hover.isVisible()
+    assert pane.timeline.hover.x() > layout.bubble_box.right() - 14
+    pane.timeline.hover.reply.emit()
+    assert pane.composer.answered is not None
+
+
+# ---- files ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_fetched_into_the_usual_folder(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    show(session, with_mid(incoming(1), text="", file=FILE))
+    layout = pane.timeline._delegate.layout(0)
+    with qtbot.waitSignal(session.messages.download_requested) as asked:
+        click(pane.timeline.viewport(), spot(pane, 0, layout.file_circle.center()))
+    assert asked.args == ["c", f"{1:032x}", "b2", downloads_folder()]
+
+
+def test_a_folder_can_be_chosen(qtbot: QtBot, pane: ChatPane, session: SessionModel, tmp_path: Path) -> None:
+    pane.acts.save_as(with_mid(incoming(1), text="", file=FILE))
+    dialog = pane.findChild(QFileDialog)
+    assert dialog is not None
+    with qtbot.waitSignal(session.messages.download_requested) as asked:
+        dialog.fileSelected.emit(str(tmp_path))
+    assert asked.args[3] == str(tmp_path)
+    dialog.close()
+
+
+def test_only_the_button_itself_stops_a_transfer(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    show(
+        session,
+        with_mid(outgoing(1, state=MessageState.SENDING), text="", file=replace(FILE, phase=FilePhase.UPLOADING)),
+    )
+    session.put_transfer("c", f"{1:032x}", TransferRow(upload=True, done=5, total=10))
+    layout = pane.timeline._delegate.layout(0)
+    with qtbot.assertNotEmitted(session.messages.cancel_requested):
+        click(pane.timeline.viewport(), spot(pane, 0, layout.file_box.center() + QPointF(20, 0)))
+    with qtbot.waitSignal(session.messages.cancel_requested) as asked:
+        click(pane.timeline.viewport(), spot(pane, 0, layout.file_circle.center()))
+    assert asked.args == ["c", f"{1:032x}", True]
+
+
+def test_progress_changes_no_layout(pane: ChatPane, session: SessionModel) -> None:
+    show(session, with_mid(incoming(1), text="", file=FILE))
+    before = pane.timeline._delegate.layout(0)
+    session.put_transfer("c", f"{1:032x}", TransferRow(upload=False, done=5, total=10))
+    assert pane.timeline._delegate.layout(0) is before
+    session.put_transfer("c", f"{1:032x}", None)
+    assert session.timeline.transfers == {}
+
+
+class Opener:
+    """Stands for the system's programs."""
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> Opener:
+    made = Opener()
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: made.opened.append(url.toLocalFile()))
+    return made
+
+
+def saved(tmp_path: Path, name: str, *, risky: bool) -> MessageRow:
+    path = tmp_path / name
+    path.write_bytes(b"x")
+    file = replace(FILE, name=name, phase=FilePhase.SAVED, saved_to=str(path), risky=risky)
+    return with_mid(incoming(1), text="", file=file)
+
+
+def test_a_saved_file_is_opened(pane: ChatPane, system: Opener, tmp_path: Path) -> None:
+    row = saved(tmp_path, "acta.pdf", risky=False)
+    pane.acts.press_file(row, False)
+    assert system.opened == [str(tmp_path / "acta.pdf")]
+
+
+def test_a_file_that_can_run_something_is_opened_only_after_a_question(
+    signed_in: AppWindow, pane: ChatPane, system: Opener, tmp_path: Path
+) -> None:
+    pane.acts.press_file(saved(tmp_path, "juego.exe", risky=True), False)
+    dialog = signed_in.main.dialog
+    assert isinstance(dialog, RiskyFileDialog)
+    assert dialog.cancel.hasFocus()
+    assert system.opened == []
+    dialog.go.click()
+    assert system.opened == [str(tmp_path / "juego.exe")]
+
+
+def test_a_saved_file_that_is_gone_is_fetched_again(
+    qtbot: QtBot, pane: ChatPane, session: SessionModel, system: Opener, tmp_path: Path
+) -> None:
+    row = saved(tmp_path, "acta.pdf", risky=False)
+    (tmp_path / "acta.pdf").unlink()
+    with qtbot.waitSignal(session.messages.download_requested):
+        pane.acts.press_file(row, False)
+    assert system.opened == []
+
+
+def test_dropped_files_wait_until_they_are_sent(
+    qtbot: QtBot, pane: ChatPane, session: SessionModel, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for path in paths:
+        path.write_text("x")
+    pane.take_files([str(path) for path in paths])
+    assert [chip.path for chip in pane.composer.files.chips] == [str(path) for path in paths]
+    pane.composer.files.chips[0].stop.click()
+    write(pane.composer.editor, "mira")
+    with qtbot.waitSignal(session.messages.files_requested) as asked:
+        press(pane.composer.editor, Qt.Key.Key_Return)
+    assert asked.args == ["c", Outgoing((str(paths[1]),), "mira")]
+    assert not pane.composer.files.isVisible()
+
+
+def test_files_are_pasted_as_files_and_pictures_as_pictures(
+    qtbot: QtBot, pane: ChatPane, session: SessionModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("x")
+    files, picture = QMimeData(), QMimeData()
+    files.setUrls([QUrl.fromLocalFile(str(path)), QUrl("https://osm.org")])
+    picture.setImageData(QImage(40, 30, QImage.Format.Format_RGB32))
+    pane.composer.editor.insertFromMimeData(files)
+    pane.composer.editor.insertFromMimeData(picture)
+    qtbot.waitUntil(lambda: len(pane.composer.files.chips) == 2)
+    pasted = pane.composer.files.paths[1]
+    assert not QImage(pasted).isNull()
+    with qtbot.waitSignal(session.messages.files_requested) as asked:
+        press(pane.composer.editor, Qt.Key.Key_Return)
+    assert asked.args[1].temporary == {pasted}
+
+
+def test_a_picture_keeps_its_room_before_it_is_decoded(qtbot: QtBot, pane: ChatPane, session: SessionModel) -> None:
+    file = FileRow(
+        "a.jpg", "image/jpeg", 9, FilePhase.REMOTE, width=1600, height=900, blurhash="LEHV6nWB2yk8pyo0adR*.7kCMdnj"
+    )
+    show(session, with_mid(incoming(1), text="", file=file))
+    layout = pane.timeline._delegate.layout(0)
+    assert layout.picture is not None
+    before = layout.height
+    pictures = pane.timeline._delegate.pictures
+    with qtbot.waitSignal(pictures.ready):
+        pane.timeline.grab()
+    found = pictures.get(f"{1:032x}", file, layout.picture.width, layout.picture.height, 1.0)
+    assert found is not None
+    assert pane.timeline._delegate.layout(0).height == before
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 100_000), (100_000, 1), (1, 1), (65535, 65535)])
+def test_no_picture_is_larger_than_its_place(pane: ChatPane, session: SessionModel, width: int, height: int) -> None:
+    file = FileRow("a.jpg", "image/jpeg", 9, FilePhase.REMOTE, width=width, height=height, thumb=b"not a jpeg")
+    show(session, with_mid(incoming(1), text="", file=file))
+    layout = pane.timeline._delegate.layout(0)
+    assert 120 <= layout.file_box.width() <= 340
+    assert 120 <= layout.file_box.height() <= 340
+    assert not pane.timeline.grab().isNull()
+
+
+def test_hostile_names_stay_in_their_bubble(pane: ChatPane, session: SessionModel) -> None:
+    name = "\u202egpj." + "x" * 5000 + ".exe"
+    quote = QuoteRow("b" * 3000, 2, outgoing=False, kind=QuoteKind.TEXT, text="y" * 5000, position=1)
+    show(session, with_mid(incoming(1, "z"), file=replace(FILE, name=name), quote=quote))
+    layout = pane.timeline._delegate.layout(0)
+    assert layout.bubble_box.width() <= 500
+    assert layout.bubble_box.contains(layout.file_box)
+    assert not pane.timeline.grab().isNull()
+
+
+# ---- timer, groups, words ---------------------------------------------------------------------------------------
+
+
+def test_the_timer_is_asked_for_and_chosen(
+    qtbot: QtBot, signed_in: AppWindow, pane: ChatPane, session: SessionModel
+) -> None:
+    session.messages.put_timer("c", 3600)
+    assert "1 hora" in pane.composer.timer.accessibleName()
+    pane.composer.timer.click()
+    dialog = signed_in.main.dialog
+    assert isinstance(dialog, TimerDialog)
+    assert dialog.first().hasFocus()
+    [day] = [chip for chip in dialog.chips if chip.text() == "1 día"]
+    with qtbot.waitSignal(session.messages.timer_requested) as asked:
+        day.click()
+    assert asked.args == ["c", 86_400]
+
+
+def test_in_a_group_bubbles_say_whose_they_are(pane: ChatPane, session: SessionModel) -> None:
+    rows = [with_mid(incoming(1)), with_mid(incoming(2)), with_mid(outgoing(3))]
+    session.put_opened_chat(replace(opened("c", rows), group=True))
+    layouts = [pane.timeline._delegate.layout(place) for place in range(3)]
+    assert [layout.name is not None for layout in layouts] == [True, False, False]
+    assert [layout.avatar_box.isNull() for layout in layouts] == [True, False, True]
+
+
+def test_a_screen_reader_hears_everything(session: SessionModel) -> None:
+    quote = QuoteRow("bruno", 2, outgoing=False, kind=QuoteKind.TEXT, text="¿Vienes?", position=1)
+    row = with_mid(
+        outgoing(2, "Voy"),
+        quote=quote,
+        file=FILE,
+        reactions=(ReactionRow("👍", 3, mine=False),),
+        expire_s=60,
+        edited=True,
+    )
+    words = session.wording.accessible_message(row)
+    for part in (
+        "respondiendo a bruno: ¿Vienes?",
+        "archivo acta.pdf, 820 KB",
+        "3 reacciones: 👍",
+        "editado",
+        "desaparece",
+    ):
+        assert part in words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 B"), (999, "999 B"), (284_000, "284 KB"), (1_250_000, "1,2 MB"), (10**30, "1" + "0" * 18 + " TB")],
+)
+def test_sizes_in_words(session: SessionModel, size: int, words: str) -> None:
+    assert session.wording.size(size) == words
+
+
+def test_progress_in_words(session: SessionModel) -> None:
+    assert session.wording.progress(1_600_000, 2_200_000) == "1,6 de 2,2 MB"
+
+
+def test_the_clipboard_gets_the_text(pane: ChatPane) -> None:
+    focus_row(pane, "k1")
+    press(pane.timeline, Qt.Key.Key_C)
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    assert clipboard.text() == "¿Vienes?"
