@@ -12,6 +12,16 @@ from pytestqt.qtbot import QtBot
 
 from mensajeria.desktop.app.main import StartOptions, build
 from mensajeria.desktop.app.program import Program
+from mensajeria.desktop.viewmodels.asking import (
+    BackupInfo,
+    Devices,
+    HealthInfo,
+    Invites,
+    LoadBackup,
+    LoadDevices,
+    LoadHealth,
+    LoadInvites,
+)
 from mensajeria.desktop.viewmodels.types import ConnectionPhase, MessageRow, MessageState, Phase
 from mensajeria.desktop.windows.dialogs import NewChatDialog
 from mensajeria.desktop.windows.group_dialogs import NewGroupDialog
@@ -233,6 +243,25 @@ def test_ana_makes_a_group_and_both_verify_each_other(
     ana.until(lambda: check.pill.text == "Verificado")
     check.dismiss()
     ana.until(lambda: any(one.person.verified for one in main.info.info.members if not one.me))  # type: ignore[union-attr]
+
+
+def test_the_pages_of_the_account_show_what_the_server_and_the_store_have(
+    qtbot: QtBot, server: RunningServer, people: tuple[Person, Person]
+) -> None:
+    ana, _ = people
+    ana.register(server.url, "ana")
+    told: list[object] = []
+    asks = ana.program.session.asks
+    asks.answered.connect(told.append)
+    for request, answer in (
+        (LoadDevices(), Devices), (LoadBackup(), BackupInfo), (LoadInvites(), Invites), (LoadHealth(), HealthInfo),
+    ):  # fmt: skip
+        with qtbot.waitSignal(asks.finished, timeout=WAIT_MS) as done:
+            asks.ask(request)
+        assert done.args == [request, None]
+        assert isinstance(told[-1], answer)
+    [devices] = [one for one in told if isinstance(one, Devices)]
+    assert [device.current for device in devices.rows] == [True]
 
 
 def test_a_failed_registration_says_why_and_can_be_mended(
