@@ -14,9 +14,11 @@ import structlog
 
 from mensajeria.client import Client
 from mensajeria.client.store import Tx
+from mensajeria.crypto.linking import parse_code
 from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.crypto.root import AccountRoot
 from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.ids import ChatId
 from tests.attacks.canary import device_secrets, files_of, forms, leaks, session_secrets
 from tests.attacks.evil import EvilServer
 from tests.attacks.stage import Actor
@@ -131,6 +133,7 @@ async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
     await bruno.send(chat_id, TEXTS["bruno"])
     await ana.shows(chat_id, f"bruno: {TEXTS['bruno']}")
     await ana.client.chat(chat_id).save_draft("borrador canario 55012 Ñ")
+    secrets |= await _more(folder, ana, bruno, chat_id)
     secrets["draft"] = "borrador canario 55012 Ñ".encode()
     for name, actor in actors.items():
         secrets |= {f"{name}{what}": secret for what, secret in (await _private(actor)).items()}
@@ -143,6 +146,33 @@ async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
         await actor.close()
     await evil.stop()
     return secrets, evil
+
+
+async def _more(folder: Path, ana: Actor, bruno: Actor, chat_id: ChatId) -> dict[str, bytes]:
+    """An edit, a file, a group, a backup file, a code for a new device: what of all that is secret."""
+    told = {
+        "edited": "corregido canario Ñ 60231",
+        "group name": "Excursión canaria 77120 Ñ",
+        "group text": "grupo canario ☂ 31877",
+        "file content": "contenido canario ñandú 99314 " * 40,
+        "file name": "nómina canaria 40455.txt",
+        "caption": "leyenda canaria Ü 18273",
+    }
+    sent = await ana.client.chat(chat_id).send_text("antes de corregir 5511 Ñ")
+    await ana.client.wait_sent(sent.mid)
+    await ana.client.chat(chat_id).edit(sent.mid, told["edited"])
+    await bruno.shows(chat_id, f"ana: {told['edited']}")
+    original = folder / "original" / told["file name"]
+    original.parent.mkdir()
+    original.write_text(told["file content"], encoding="utf-8")
+    file = await ana.client.chat(chat_id).send_file(original, caption=told["caption"])
+    await asyncio.wait_for(ana.client.wait_sent(file.mid), 20)
+    group = await ana.client.create_group(told["group name"], ["bruno"])
+    await ana.send(group.chat_id, told["group text"])
+    told["backup passphrase"] = "zarzal ónice 6642 mandolina-turbia"
+    await ana.client.create_backup(folder / "profiles" / "copia", passphrase=told["backup passphrase"])
+    code = parse_code((await ana.client.link_code()).text.reveal_text())
+    return {"link secret": code.secret, **{name: text.encode() for name, text in told.items()}}
 
 
 @pytest.mark.parametrize(
