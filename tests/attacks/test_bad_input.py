@@ -32,11 +32,17 @@ from tests.attacks.stage import PASSWORDS, Actor, Stage
 GOOD = "molino ámbar 58 rendija"
 
 
+OWN_WORK = {"backup_row"}
+"""What connected clients write by themselves, whenever they get to it."""
+
+
 def counts(stage: Stage) -> dict[str, int]:
-    """Rows of every table of the server."""
+    """Rows of every table of the server that changes only when somebody asks for it."""
     with stage.evil.database() as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
+        return {
+            name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables if name not in OWN_WORK
+        }
 
 
 @asynccontextmanager
