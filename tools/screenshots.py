@@ -331,12 +331,13 @@ def group_rows(scene: Scene) -> list[MessageRow]:
 def main_group(scene: Scene) -> None:
     """A group: answers, reactions, a picture, a file, something deleted; and an answer being written."""
     scene.sign_in(1180, 900)
-    scene.session.open_chat("c2")
+    scene.session.open_chat("g0")
     rows = group_rows(scene)
-    page = Page("c2", tuple(rows), at_start=True, at_end=True)
+    page = Page("g0", tuple(rows), at_start=True, at_end=True)
     scene.session.put_opened_chat(OpenedChat(page, "m4", 5, group=True))
     scene.window.main.pane.composer.answer(rows[5])
     scene.window.main.pane.composer.editor.insertPlainText(scene.words["first_aid"])
+    wait(800)  # the picture is decoded beside the window
 
 
 def attachments(scene: Scene) -> None:
