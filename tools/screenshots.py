@@ -37,6 +37,7 @@ from mensajeria.desktop.viewmodels.asking import (
     Invite,
     InviteMade,
     Invites,
+    LinkMade,
     Member,
     PersonInfo,
     SecurityLine,
@@ -57,6 +58,7 @@ from mensajeria.desktop.viewmodels.types import (
     ConnectionPhase,
     ConnectionState,
     ErrorNotice,
+    LinkCheck,
     MessageRow,
     MessageState,
     NameCheck,
@@ -454,6 +456,18 @@ def recover(scene: Scene) -> None:
     type_into(page.chosen.repeat.line, "girasol tranvía 47 niebla")
 
 
+def link(scene: Scene) -> None:
+    """The page for a new device, filled in."""
+    scene.window.resize(960, 640)
+    scene.window.auth.show_link()
+    page = scene.window.auth.link
+    code = Secret.from_text("mensajeria-link:" + "hKN1cmy1aHR0cHM6Ly9jaGF0" * 14)
+    page.code.line.setText(code.reveal_text())
+    scene.session.check_link(code)
+    scene.session.set_link_check(code, LinkCheck(CheckState.OK, "https://chat.ruiz.es", "carmen"))
+    page.password.line.setText("girasol tranvía 47 niebla")
+
+
 def register(scene: Scene) -> None:
     """The registration page with a taken name."""
     scene.window.auth.show_register()
@@ -655,6 +669,13 @@ def settings_devices(scene: Scene) -> None:
     scene.session.asks.put(Devices(rows))
 
 
+def settings_link(scene: Scene) -> None:
+    """The code for a new device."""
+    settings_devices(scene)
+    text = "mensajeria-link:" + "hKN1cmy1aHR0cHM6Ly9jaGF0" * 14
+    scene.session.asks.put(LinkMade(Secret.from_text(text), qr_modules(text), NOW + 600_000))
+
+
 def settings_account(scene: Scene) -> None:
     """Password and recovery."""
     main_direct(scene)
@@ -714,6 +735,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "login-wrong": login_wrong,
     "recover": recover,
     "register": register,
+    "link": link,
     "recovery": recovery,
     "offline": offline,
     "empty": empty,
@@ -734,6 +756,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "compare-emoji": compare_emoji,
     "settings-account": settings_account,
     "settings-devices": settings_devices,
+    "settings-link": settings_link,
     "settings-backup": settings_backup,
     "settings-invites": settings_invites,
     "settings-health": settings_health,

@@ -59,6 +59,10 @@ def login(window: AppWindow, session: SessionModel) -> None:
     window.auth.show_login()
 
 
+def link(window: AppWindow, session: SessionModel) -> None:
+    window.auth.show_link()
+
+
 def register(window: AppWindow, session: SessionModel) -> None:
     window.auth.show_register()
     window.auth.register.server.show_address("a.example")
@@ -104,6 +108,7 @@ def panel(window: AppWindow, session: SessionModel) -> None:
 SCENES = {
     "login": login,
     "register": register,
+    "link": link,
     "recovery": recovery,
     "chat": open_chat,
     "request": request,

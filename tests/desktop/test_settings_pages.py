@@ -9,6 +9,7 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QApplication, QWidget
 
+from mensajeria.desktop.qt import present
 from mensajeria.desktop.viewmodels.asking import (
     BackupInfo,
     BackupMade,
@@ -20,12 +21,15 @@ from mensajeria.desktop.viewmodels.asking import (
     Invite,
     InviteMade,
     Invites,
+    LinkMade,
+    LinkUsed,
     LoadBackup,
     LoadDevices,
     LoadHealth,
     LoadInvites,
     MakeBackup,
     MakeInvite,
+    MakeLink,
     RemoveDevice,
     RenameDevice,
     Request,
@@ -292,4 +296,40 @@ def test_a_new_device_is_announced_wherever_one_is(signed_in: AppWindow, session
     session.asks.put(Devices((LAPTOP,)))
     assert not signed_in.main.toast.isVisible()
     session.asks.put(Devices((LAPTOP, PHONE)))
+    assert signed_in.main.toast.isVisible()
+
+
+LINK = LinkMade(Secret.from_text("mensajeria-link:AAAA"), ((True,),), NOW_MS + 600_000)
+
+
+def test_a_code_for_a_new_device_is_shown_until_it_is_used(
+    settings: SettingsDialog, session: SessionModel, asked: list[Request]
+) -> None:
+    page = devices(settings, session)
+    finish(session, asked)
+    page.link.click()
+    assert last(asked) == MakeLink()
+    session.asks.put(LINK)
+    session.asks.finish(asked[-1])
+    assert page.card.isVisible()
+    assert not page.link.isVisible()
+    page.card.copy.click()
+    assert present(QApplication.clipboard()).text() == "mensajeria-link:AAAA"
+    session.asks.put(LinkUsed("tablet"))
+    assert (page.card.line.text(), page.card.isVisible()) == ("", False)
+    assert page.outcome.label.text() == "Dispositivo vinculado: tablet"
+    assert last(asked) == LoadDevices()
+
+
+def test_a_code_that_has_expired_is_taken_away(settings: SettingsDialog, session: SessionModel) -> None:
+    page = devices(settings, session)
+    session.asks.put(LINK)
+    assert page.card._over.remainingTime() > 590_000
+    page.card._over.timeout.emit()
+    assert (page.card.line.text(), page.card.isVisible(), page.link.isVisible()) == ("", False, True)
+    assert page.outcome.label.text() == session.wording.translator.tr("devices.link_over")
+
+
+def test_a_linked_device_is_told_wherever_one_is(signed_in: AppWindow, session: SessionModel) -> None:
+    session.asks.put(LinkUsed("tablet"))
     assert signed_in.main.toast.isVisible()

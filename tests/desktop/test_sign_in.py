@@ -10,6 +10,8 @@ from PyQt6.QtWidgets import QApplication
 from mensajeria.desktop.viewmodels.types import (
     CheckState,
     ErrorNotice,
+    LinkCheck,
+    LinkRequest,
     LoginRequest,
     NameCheck,
     PasswordStrength,
@@ -233,3 +235,55 @@ def test_the_eye_shows_the_password(window: AppWindow) -> None:
     field.eye.click()
     assert field.line.displayText() == "abc"
     assert field.eye.toolTip() == "Ocultar la contraseña"
+
+
+LINK = "mensajeria-link:AAAA"
+
+
+def test_linking_carries_code_and_password(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
+    window.auth.login.link_wanted.emit()
+    page = window.auth.link
+    with qtbot.waitSignal(session.link_check_requested) as asked:
+        page.code.line.setText(f" {LINK}\n")
+    session.set_link_check(asked.args[0], LinkCheck(CheckState.OK, "https://chat.example.org", "ana"))
+    assert page.code.helper.label.text() == "Cuenta @ana en chat.example.org"
+    write(page.password.line, PASSWORD)
+    with qtbot.waitSignal(session.link_requested) as sent:
+        press(page.password.line, Qt.Key.Key_Return)
+    assert sent.args[0] == LinkRequest(Secret.from_text(LINK), Secret.from_text(PASSWORD))
+    assert LINK not in repr(sent.args[0])
+    assert not page.submit.isEnabled()
+    session.set_phase(Phase.READY)
+    assert (page.code.text, page.password.text) == ("", "")
+
+
+def test_what_is_no_link_code_is_not_sent(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
+    window.auth.show_link()
+    page = window.auth.link
+    write(page.password.line, PASSWORD)
+    page.submit.click()
+    assert page.code.helper.label.text() == "Falta rellenar este campo"
+    with qtbot.waitSignal(session.link_check_requested) as asked:
+        page.code.line.setText("hola")
+    session.set_link_check(asked.args[0], LinkCheck(CheckState.BAD, error="link_code_invalid"))
+    with qtbot.assertNotEmitted(session.link_requested):
+        page.submit.click()
+    assert page.code.helper.label.text() == session.wording.translator.error("link_code_invalid")
+
+
+def test_an_answer_about_an_earlier_code_is_dropped(window: AppWindow, session: SessionModel) -> None:
+    window.auth.show_link()
+    page, earlier = window.auth.link, Secret.from_text("x")
+    session.check_link(earlier)
+    page.code.line.setText(LINK)
+    session.set_link_check(earlier, LinkCheck(CheckState.OK, "https://evil.example", "ana"))
+    assert not page.code.helper.isVisible()
+
+
+def test_a_server_that_is_not_the_code_s_is_told_at_the_code(window: AppWindow, session: SessionModel) -> None:
+    window.auth.show_link()
+    session.set_busy(True)
+    session.fail_auth(ErrorNotice("server_changed"))
+    assert window.auth.link.code.helper.label.text() == session.wording.translator.error("server_changed")
+    window.auth.link.other_wanted.emit()
+    assert window.auth.pages.currentWidget() is window.auth.login

@@ -31,6 +31,7 @@ from mensajeria.client.api import (
     Health,
     IdentityChanged,
     InviteView,
+    LinkView,
     Message,
     MessageState,
     MessageStateChanged,
@@ -358,6 +359,12 @@ class Client:
         if not offline:
             client._engine.start()
         return client
+
+    @staticmethod
+    def read_link(code: Password) -> LinkView:
+        """What a code for `link` says; nothing is asked of anybody. Raises InputError (link_code_invalid)."""
+        link = parse_link(code)
+        return LinkView(link.url, link.handle)
 
     @staticmethod
     async def check_server(server: str, *, ca_file: Path | None = None, insecure_http: bool = False) -> ServerView:

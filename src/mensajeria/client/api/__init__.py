@@ -37,7 +37,7 @@ from mensajeria.client.api.core import (
 )
 from mensajeria.client.api.files import Attachment, AttachmentState, Direction, Transfer, TransferProgress
 from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
-from mensajeria.client.api.health import DeviceLinked, Health, NewLink
+from mensajeria.client.api.health import DeviceLinked, Health, LinkView, NewLink
 from mensajeria.client.api.messages import ChangeFailed, ChangeSent, Quote, Reaction, Version
 from mensajeria.client.api.trust import (
     ContactSecurity,
@@ -77,6 +77,7 @@ __all__ = [
     "HistoryRestored",
     "IdentityChanged",
     "InviteView",
+    "LinkView",
     "MemberView",
     "Message",
     "MessageChanged",

@@ -58,6 +58,14 @@ class NewLink:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkView:
+    """What a link code says before it is used: an address and a name, as whoever made the code wrote them."""
+
+    url: str
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceLinked(Event):
     """A new device has proven that it read the code shown here: it is not `is_new` any more."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mensajeria.client import Chat, Client
     from mensajeria.desktop.bridge.batch import Batcher
+    from mensajeria.kit.secrets import Secret
 
 
 class Answerer:
@@ -179,6 +180,7 @@ class Answerer:
         | asking.RenameDevice
         | asking.RemoveDevice
         | asking.ConfirmDevice
+        | asking.MakeLink
         | asking.ChangePassword
         | asking.LoadBackup
         | asking.MakeBackup
@@ -200,6 +202,9 @@ class Answerer:
             case asking.ConfirmDevice(did):
                 await client.confirm_device(bytes.fromhex(did))
                 await self._devices()
+            case asking.MakeLink():
+                made_link = await client.link_code()
+                self.tell(asking.LinkMade(made_link.text, _modules(made_link.text), made_link.expires_ms))
             case asking.ChangePassword(old, new, code):
                 await client.change_password(old, new, recovery_code=code)
             case asking.LoadBackup():
@@ -225,3 +230,7 @@ class Answerer:
 
     async def _invites(self) -> None:
         self.tell(told.invites(await self._client.invites()))
+
+
+def _modules(text: Secret) -> tuple[tuple[bool, ...], ...]:
+    return qr_modules(text.reveal_text())

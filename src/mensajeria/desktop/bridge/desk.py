@@ -12,6 +12,7 @@ from mensajeria.desktop.bridge.batch import Batcher
 from mensajeria.desktop.bridge.suggestions import suggestions
 from mensajeria.desktop.bridge.updates import (
     AuthFailed,
+    LinkChecked,
     NameChecked,
     OpeningFailed,
     PassphraseNeeded,
@@ -22,6 +23,8 @@ from mensajeria.desktop.bridge.updates import (
 )
 from mensajeria.desktop.viewmodels.types import (
     CheckState,
+    LinkCheck,
+    LinkRequest,
     LoginRequest,
     NameCheck,
     PasswordStrength,
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from mensajeria.desktop.bridge.updates import Update
     from mensajeria.kit.secrets import Secret
 
-SignIn = LoginRequest | RegisterRequest | RecoverRequest
+SignIn = LoginRequest | RegisterRequest | RecoverRequest | LinkRequest
 _ASKS_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_wrong"})
 
 
@@ -83,6 +86,20 @@ class Desk:
     async def recover(self, request: RecoverRequest) -> None:
         """Set a new password by the recovery code, then log in."""
         await self._sign_in(request)
+
+    async def link(self, request: LinkRequest) -> None:
+        """Become a new device of an account by the code that another one shows."""
+        await self._sign_in(request)
+
+    async def check_link(self, code: Secret) -> None:
+        """What a code for a new device says."""
+        try:
+            found = Client.read_link(code)
+        except ClientError as error:
+            check = LinkCheck(CheckState.BAD, error=error.code)
+        else:
+            check = LinkCheck(CheckState.OK, found.url, found.handle)
+        self._batcher.put(LinkChecked(code, check))
 
     async def give_passphrase(self, passphrase: Secret) -> None:
         """The person has typed the profile's passphrase: go on with what waited for it."""
@@ -173,6 +190,12 @@ class Desk:
                 device_name=platform.node(), passphrase=self._passphrase, ca_file=self._options.ca_file,
             )  # fmt: skip
             self._follow()
+        elif isinstance(request, LinkRequest):
+            self._client = await Client.link(
+                request.code, request.password, profile=self._options.folder,
+                device_name=platform.node(), passphrase=self._passphrase, ca_file=self._options.ca_file,
+            )  # fmt: skip
+            self._follow()
         elif isinstance(request, LoginRequest):
             self._client = await Client.login(
                 request.server, request.handle, request.password, profile=self._options.folder,
@@ -191,7 +214,7 @@ class Desk:
     @staticmethod
     async def _sign_in_again(client: Client, request: SignIn) -> None:
         """A profile whose login ended stays its account's."""
-        if isinstance(request, RegisterRequest):
+        if isinstance(request, RegisterRequest | LinkRequest):
             raise ProfileError("profile_exists")
         if request.handle != client.me.handle:
             raise ProfileError("other_account")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         ChatRow,
         ConnectionState,
         ErrorNotice,
+        LinkCheck,
         MessageRow,
         NameCheck,
         OpenedChat,
@@ -88,6 +89,14 @@ class PasswordChecked:
 
     password: Secret
     strength: PasswordStrength
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChecked:
+    """Answer about a code for a new device; the very object that was asked about."""
+
+    code: Secret
+    check: LinkCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +214,7 @@ Update = (
     | ServerChecked
     | NameChecked
     | PasswordChecked
+    | LinkChecked
     | ConnectionIs
     | ChatsPut
     | MessagesPut
@@ -239,6 +249,8 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.set_name_check(check)
         case PasswordChecked(password, strength):
             session.set_password_strength(password, strength)
+        case LinkChecked(code, link):
+            session.set_link_check(code, link)
         case ConnectionIs(state):
             session.set_connection(state)
         case ChatsPut(rows, gone):

@@ -167,6 +167,11 @@ class ConfirmDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeLink:
+    """A code for a new device; answered by `LinkMade`, and by `LinkUsed` once a device has used it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChangePassword:
     """Replace the password. `code`: the recovery code, which a young device needs."""
 
@@ -233,6 +238,7 @@ Request = (
     | RenameDevice
     | RemoveDevice
     | ConfirmDevice
+    | MakeLink
     | ChangePassword
     | LoadBackup
     | MakeBackup
@@ -342,6 +348,22 @@ class Devices:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkMade:
+    """A code for a new device: as text, and as rows of a QR code's modules, True = dark."""
+
+    text: Secret
+    code: tuple[tuple[bool, ...], ...]
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUsed:
+    """A new device has read the code."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class BackupInfo:
     """What of the keys lies on the server; `used` and `quota` are None while offline."""
 
@@ -403,6 +425,8 @@ Answer = (
     | Comparison
     | TrustMoved
     | Devices
+    | LinkMade
+    | LinkUsed
     | BackupInfo
     | BackupMade
     | Invites

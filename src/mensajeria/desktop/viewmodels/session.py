@@ -43,6 +43,8 @@ from mensajeria.desktop.viewmodels.types import (
     ConnectionPhase,
     ConnectionState,
     ErrorNotice,
+    LinkCheck,
+    LinkRequest,
     LoginRequest,
     MessageRow,
     NameCheck,
@@ -75,6 +77,9 @@ class SessionModel(QObject):
     login_requested = pyqtSignal(LoginRequest)
     register_requested = pyqtSignal(RegisterRequest)
     recover_requested = pyqtSignal(RecoverRequest)
+    link_requested = pyqtSignal(LinkRequest)
+    link_check_requested = pyqtSignal(object)
+    """(Secret)"""
     server_check_requested = pyqtSignal(str)
     name_check_requested = pyqtSignal(str, str)
     """(server address, handle)"""
@@ -115,6 +120,7 @@ class SessionModel(QObject):
     auth_failed = pyqtSignal(ErrorNotice)
     server_checked = pyqtSignal(ServerCheck)
     name_checked = pyqtSignal(NameCheck)
+    link_checked = pyqtSignal(LinkCheck)
     password_checked = pyqtSignal(PasswordStrength)
     account_changed = pyqtSignal(Person)
     connection_changed = pyqtSignal(ConnectionState)
@@ -143,6 +149,7 @@ class SessionModel(QObject):
         self._server_check = ServerCheck("", CheckState.IDLE)
         self._name_check = NameCheck("", CheckState.IDLE)
         self._password: Secret | None = None
+        self._link: Secret | None = None
         self._read: dict[str, int] = {}
         self.timeline.need_older.connect(self._ask_older)
         self.timeline.need_newer.connect(self._ask_newer)
@@ -218,6 +225,17 @@ class SessionModel(QObject):
         if not self._busy:
             self.set_busy(True)
             self.recover_requested.emit(request)
+
+    def link(self, request: LinkRequest) -> None:
+        """Become a new device of an account by another one's code. Ignored while another attempt is under way."""
+        if not self._busy:
+            self.set_busy(True)
+            self.link_requested.emit(request)
+
+    def check_link(self, code: Secret) -> None:
+        """Ask what a code for a new device says."""
+        self._link = code
+        self.link_check_requested.emit(code)
 
     def check_server(self, address: str) -> None:
         """Ask whether a server answers at ``address``; an empty one only clears the last answer."""
@@ -377,6 +395,11 @@ class SessionModel(QObject):
         """Answer to ``check_name``; dropped if the form holds another name by now."""
         if check.handle == self._name_check.handle:
             self._put_name_check(check)
+
+    def set_link_check(self, code: Secret, check: LinkCheck) -> None:
+        """Answer to ``check_link``; dropped unless it is about the code checked last."""
+        if self._link is code:
+            self.link_checked.emit(check)
 
     def set_password_strength(self, password: Secret, strength: PasswordStrength) -> None:
         """Answer to ``check_password``; dropped unless it is about the password checked last."""

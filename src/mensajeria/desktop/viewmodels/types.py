@@ -319,6 +319,24 @@ class RecoverRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """What the form for a new device of an account holds when it is sent; `code` is what another device shows."""
+
+    code: Secret
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCheck:
+    """Answer to ``check_link``: whom and where the code names, or why it is none."""
+
+    state: CheckState
+    server: str = ""
+    handle: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorNotice:
     """An error for a person: the sentence is ``error.<code>`` of the catalogue with ``params``."""
 

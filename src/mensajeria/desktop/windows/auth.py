@@ -12,6 +12,7 @@ from mensajeria.desktop.viewmodels.types import Phase
 from mensajeria.desktop.widgets.brand import BrandPanel
 from mensajeria.desktop.widgets.toast import Toast
 from mensajeria.desktop.windows.forms import CornerBar
+from mensajeria.desktop.windows.link import LinkPage
 from mensajeria.desktop.windows.login import LoginPage
 from mensajeria.desktop.windows.recover import RecoverPage
 from mensajeria.desktop.windows.recovery import RecoveryPage
@@ -36,9 +37,10 @@ class AuthWindow(QWidget):
         self.login = LoginPage(ui, session)
         self.register = RegisterPage(ui, session)
         self.recover = RecoverPage(ui, session)
+        self.link = LinkPage(ui, session)
         self.recovery = RecoveryPage(ui, session)
         self.pages = QStackedWidget()
-        for page in (self.login, self.register, self.recover, self.recovery):
+        for page in (self.login, self.register, self.recover, self.link, self.recovery):
             self.pages.addWidget(page)
         right = QVBoxLayout()
         right.setContentsMargins(16, 18, 20, 0)
@@ -55,6 +57,8 @@ class AuthWindow(QWidget):
         self.login.recover_wanted.connect(self.show_recover)
         self.register.other_wanted.connect(self.show_login)
         self.recover.other_wanted.connect(self.show_login)
+        self.login.link_wanted.connect(self.show_link)
+        self.link.other_wanted.connect(self.show_login)
         session.phase_changed.connect(self._follow)
         ui.theme_changed.connect(self.update)
 
@@ -65,8 +69,9 @@ class AuthWindow(QWidget):
     def show_login(self) -> None:
         """Show the login page."""
         left = self.pages.currentWidget()
-        page = self.recover if left is self.recover else self.register
-        self._carry(page.handle.text, page.server.address, self.login)
+        if left is not self.link:
+            page = self.recover if left is self.recover else self.register
+            self._carry(page.handle.text, page.server.address, self.login)
         self.pages.setCurrentWidget(self.login)
         self.brand.set_slogan("brand.login")
         self._begin(self.login)
@@ -85,6 +90,12 @@ class AuthWindow(QWidget):
         self.brand.set_slogan("brand.recovery")
         self._begin(self.recover)
 
+    def show_link(self) -> None:
+        """Show the page on which this computer is linked to an account by the code of another device."""
+        self.pages.setCurrentWidget(self.link)
+        self.brand.set_slogan("brand.login")
+        self.link.code.line.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def _carry(self, handle: str, address: str, page: LoginPage | RegisterPage | RecoverPage) -> None:
         page.handle.line.setText(handle)
         if address:
@@ -101,6 +112,7 @@ class AuthWindow(QWidget):
             self.login.password.wipe()
             self.register.chosen.wipe()
             self.recover.wipe()
+            self.link.wipe()
         if phase is Phase.RECOVERY_CODE:
             self.brand.set_slogan("brand.recovery")
             self.pages.setCurrentWidget(self.recovery)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.viewmodels.asking import (
     ConfirmDevice,
     Devices,
+    LinkMade,
+    LinkUsed,
     LoadDevices,
+    MakeLink,
     RemoveDevice,
     RenameDevice,
 )
@@ -20,6 +24,7 @@ from mensajeria.desktop.widgets.buttons import Button, IconButton, Kind
 from mensajeria.desktop.widgets.fields import Field, PasswordField
 from mensajeria.desktop.widgets.labels import ElidedLabel, Label
 from mensajeria.desktop.widgets.signs import Pill, Sign
+from mensajeria.desktop.windows.link_card import LinkCard
 from mensajeria.desktop.windows.settings_page import AskingPage
 from mensajeria.kit.secrets import Secret
 
@@ -88,6 +93,13 @@ class DevicesPage(AskingPage):
         self._list = QVBoxLayout()
         self._list.setSpacing(0)
         self.column.addLayout(self._list)
+        self.link = Button(ui, "devices.link", Kind.SECONDARY, icon="qr-code")
+        self.link.clicked.connect(self._make_link)
+        self.card = LinkCard(ui)
+        self.card.told.connect(lambda words: self.tell("success", words))
+        self.card.expired.connect(self._link_over)
+        self.column.addWidget(self.link, 0, Qt.AlignmentFlag.AlignLeft)
+        self.column.addWidget(self.card)
         self.title = Label(ui, "devices.rename", fonts.LABEL, wrap=True)
         self.name = Field(ui, "devices.name", "laptop")
         self.password = PasswordField(ui, "auth.password")
@@ -116,9 +128,18 @@ class DevicesPage(AskingPage):
         self.ask(LoadDevices())
 
     def answered(self, answer: object) -> None:
-        """The list has come."""
+        """The list has come, a code for a new device, or word that it was used."""
         if isinstance(answer, Devices):
             self._show(answer)
+        elif isinstance(answer, LinkMade):
+            self._close_form()
+            self.link.hide()
+            self.card.offer(answer, self.ui.wording.now_ms())
+            QTimer.singleShot(0, lambda: self.ensureWidgetVisible(self.card))  # once it is laid out
+        elif isinstance(answer, LinkUsed):
+            self._end_link()
+            self.ask(LoadDevices())
+            self.tell("success", self.ui.say("devices.linked", name=answer.name))
 
     def done(self, request: Request) -> None:
         """What the form asked for is done."""
@@ -180,6 +201,18 @@ class DevicesPage(AskingPage):
             field.calm()
         for part in (self.title, self.name, self.password, self.code, self.go, self.cancel):
             part.hide()
+
+    def _make_link(self) -> None:
+        if not self.busy:
+            self.ask(MakeLink())
+
+    def _end_link(self) -> None:
+        self.card.forget()
+        self.link.show()
+
+    def _link_over(self) -> None:
+        self._end_link()
+        self.tell("danger", self.ui.say("devices.link_over"))
 
     def _deny_new(self) -> None:
         if self._new is not None:

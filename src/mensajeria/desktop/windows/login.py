@@ -28,6 +28,7 @@ class LoginPage(Page):
 
     other_wanted = pyqtSignal()
     recover_wanted = pyqtSignal()
+    link_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__(ui, "login.title", "login.subtitle")
@@ -43,7 +44,13 @@ class LoginPage(Page):
             self.column.addWidget(part)
         recover = LinkButton(ui, "login.recover")
         recover.clicked.connect(self.recover_wanted)
-        self.column.addWidget(recover, 0, Qt.AlignmentFlag.AlignRight)
+        link = LinkButton(ui, "login.link")
+        link.clicked.connect(self.link_wanted)
+        ways = QHBoxLayout()
+        ways.addWidget(link)
+        ways.addStretch()
+        ways.addWidget(recover)
+        self.column.addLayout(ways)
         self.column.addWidget(self.submit)
         self.column.addLayout(other_way(ui, "login.no_account", "login.create", self.other_wanted.emit))
         self.submit.clicked.connect(self.send)

@@ -8,7 +8,15 @@ from PyQt6.QtCore import QPoint, QSize, Qt
 from PyQt6.QtGui import QKeyEvent, QKeySequence, QResizeEvent, QShortcut
 from PyQt6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QWidget
 
-from mensajeria.desktop.viewmodels.asking import ChangeRole, Comparison, Devices, LeaveGroup, LookAtChat, RemoveMember
+from mensajeria.desktop.viewmodels.asking import (
+    ChangeRole,
+    Comparison,
+    Devices,
+    LeaveGroup,
+    LinkUsed,
+    LookAtChat,
+    RemoveMember,
+)
 from mensajeria.desktop.widgets.dialog import Dialog, Scrim
 from mensajeria.desktop.widgets.menu import Menu
 from mensajeria.desktop.widgets.toast import Toast
@@ -228,6 +236,8 @@ class MainWindow(QWidget):
         """Somebody asks to compare emoji, or the account has a new device: said wherever one is."""
         if isinstance(answer, Comparison) and answer.phase == "incoming" and self.dialog is None:
             self.toast.tell(self._ui.say("verification.incoming", name=answer.person.shown_name))
+        elif isinstance(answer, LinkUsed) and self.dialog is None:
+            self.toast.tell(self._ui.say("devices.linked", name=answer.name))
         elif isinstance(answer, Devices) and self.dialog is None and (new := self._session.asks.new_devices):
             words = self._ui.say("devices.new", name=new[0].name)
             self.toast.tell(f"{words} {self._ui.say('devices.new_text')}", good=False)
