@@ -79,7 +79,9 @@ def main(signed_in: AppWindow, session: SessionModel) -> MainWindow:
 
 
 def group(role: str = "owner", bruno: str = "member") -> ChatInfo:
-    return ChatInfo("g", (Member(ANA, role, me=True), Member(BRUNO, bruno), Member(CARLA, "member")), role)
+    return ChatInfo(
+        "g", (Member(ANA, role, me=True), Member(BRUNO, bruno), Member(CARLA, "member")), role, "Los domingos"
+    )
 
 
 def open_group(main: MainWindow, session: SessionModel, info: ChatInfo) -> None:
@@ -227,13 +229,16 @@ def test_people_are_added(main: MainWindow, session: SessionModel, asked: list[R
 
 def test_the_group_is_renamed(main: MainWindow, session: SessionModel, asked: list[Request]) -> None:
     open_group(main, session, group())
-    button(main, "Nombre").click()
+    button(main, "Editar").click()
     assert isinstance(main.dialog, RenameGroupDialog)
-    assert main.dialog.name.text == "Ruta"
+    assert (main.dialog.name.text, main.dialog.description.text) == ("Ruta", "Los domingos")
     main.dialog.name.line.clear()
-    write(main.dialog.name.line, "Montes")
     press(main.dialog.name.line, Qt.Key.Key_Return)
-    assert last(asked) == RenameGroup("g", "Montes")
+    assert main.dialog.name.frame.bad
+    write(main.dialog.name.line, "Montes")
+    write(main.dialog.description.line, ", a las 9")
+    press(main.dialog.description.line, Qt.Key.Key_Return)
+    assert last(asked) == RenameGroup("g", "Montes", "Los domingos, a las 9")
 
 
 @pytest.mark.parametrize(

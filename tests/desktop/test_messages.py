@@ -211,6 +211,29 @@ def test_what_others_wrote_goes_from_here_only(signed_in: AppWindow, pane: ChatP
     assert (dialog.for_all.isVisible(), dialog.for_me.isVisible()) == (False, True)
 
 
+def test_who_administers_a_group_deletes_for_everybody(
+    qtbot: QtBot, signed_in: AppWindow, pane: ChatPane, session: SessionModel
+) -> None:
+    session.put_chats([chat("c", "Ruta", group=True, members=3, role="admin")])
+    pane.acts.delete(session.timeline.rows[0])
+    dialog = signed_in.main.dialog
+    assert isinstance(dialog, DeleteDialog)
+    assert session.wording.translator.tr("delete_message.text_admin") in [
+        label.text() for label in dialog.findChildren(Label)
+    ]
+    with qtbot.waitSignal(session.messages.delete_requested) as asked:
+        dialog.for_all.click()
+    assert asked.args == ["c", f"{1:032x}", True]
+
+
+def test_a_mere_member_deletes_from_here_only(signed_in: AppWindow, pane: ChatPane, session: SessionModel) -> None:
+    session.put_chats([chat("c", "Ruta", group=True, members=3, role="member")])
+    pane.acts.delete(session.timeline.rows[0])
+    dialog = signed_in.main.dialog
+    assert isinstance(dialog, DeleteDialog)
+    assert not dialog.for_all.isVisible()
+
+
 def menu_words(pane: ChatPane, row: MessageRow) -> list[str]:
     pane.acts.show_menu(row, pane.mapToGlobal(QPoint(50, 50)))
     [menu] = [each for each in pane.findChildren(QMenu) if each.isVisible()]

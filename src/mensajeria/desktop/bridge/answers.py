@@ -99,8 +99,8 @@ class Answerer:
                 await self._chat(chat_id).remove(handle)
             case asking.ChangeRole(chat_id, handle, role):
                 await self._chat(chat_id).set_role(handle, GroupRole(role))
-            case asking.RenameGroup(chat_id, name):
-                await self._chat(chat_id).rename(name)
+            case asking.RenameGroup(chat_id, name, description):
+                await self._chat(chat_id).rename(name, description)
             case asking.LeaveGroup(chat_id):
                 await self._chat(chat_id).leave()
             case _:
@@ -174,7 +174,7 @@ class Answerer:
 
     # ---- the account -------------------------------------------------------------------------------------------------
 
-    async def _account(  # noqa: C901 - one line for each kind
+    async def _account(  # noqa: C901, PLR0912 - one line for each kind
         self,
         request: asking.LoadDevices
         | asking.RenameDevice

@@ -287,6 +287,7 @@ def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = ()) -
         author=last.sender.handle if last is not None and group is not None and not last.outgoing else "",
         group=group is not None,
         members=group.members if group is not None else 0,
+        role=str(group.role.value) if group is not None and group.role is not None else "",
         closed=str(group.closed.value) if group is not None and group.closed is not None else "",
         request=not view.accepted,
         identity_changed=view.identity_changed,

@@ -73,10 +73,11 @@ class ChangeRole:
 
 @dataclass(frozen=True, slots=True)
 class RenameGroup:
-    """Give a group another name."""
+    """Give a group another name and description."""
 
     chat_id: str
     name: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)

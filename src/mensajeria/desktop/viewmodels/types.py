@@ -153,12 +153,19 @@ class ChatRow:
     group: bool = False
     members: int = 0
     """Of a group."""
+    role: str = ""
+    """One's own in a group: owner, admin or member; empty for who is not in it."""
     typist: str = ""
     """Who is writing in a group."""
     author: str = ""
     """Who wrote the last message of a group, unless it was oneself."""
     closed: str = ""
     """Why nothing can be written into the group: the sentence is ``error.<closed>``."""
+
+    @property
+    def administers(self) -> bool:
+        """Whether one may change the group and delete what others wrote in it."""
+        return self.role in {"owner", "admin"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from mensajeria.desktop.widgets.dialog import Dialog
 from mensajeria.desktop.widgets.fields import Field, Helper
 from mensajeria.desktop.widgets.labels import Label
 from mensajeria.desktop.widgets.people import PeopleField
+from mensajeria.protocol import limits
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -149,18 +150,30 @@ class AddMembersDialog(AskingDialog):
 
 
 class RenameGroupDialog(AskingDialog):
-    """Another name for a group."""
+    """Another name or description for a group."""
 
-    def __init__(self, ui: UiContext, session: SessionModel, host: QWidget, chat_id: str, name: str) -> None:
+    def __init__(
+        self, ui: UiContext, session: SessionModel, host: QWidget, chat_id: str, name: str, description: str
+    ) -> None:
         super().__init__(ui, session, host, "rename_group.title", "rename_group.submit")
         self._chat_id = chat_id
         self.name = Field(ui, "new_group.name", "users-three")
         self.name.line.setText(name)
         self.name.line.selectAll()
+        self.name.line.setMaxLength(limits.GROUP_NAME_CHARS)
+        self.description = Field(ui, "rename_group.description", "note-pencil", "rename_group.description_hint")
+        self.description.line.setMaxLength(limits.GROUP_DESCRIPTION_CHARS)
+        self.description.line.setText(description)
         self.card.column.addWidget(self.name)
+        self.card.column.addWidget(self.description)
         self.close_column()
         self.name.submitted.connect(self.send)
-        self.name.edited.connect(lambda _text: self.name.calm())
+        self.description.submitted.connect(self.send)
+        self.name.edited.connect(self._edited)
+
+    def _edited(self) -> None:
+        self.name.calm()
+        self.refit()
 
     def request(self) -> Request | None:
         """The name."""
@@ -168,7 +181,7 @@ class RenameGroupDialog(AskingDialog):
         if not name:
             self.name.fail("auth.missing")
             return None
-        return RenameGroup(self._chat_id, name)
+        return RenameGroup(self._chat_id, name, self.description.text.strip())
 
 
 class ConfirmDialog(Dialog):

@@ -210,7 +210,9 @@ class MainWindow(QWidget):
     def _rename_group(self, chat_id: str) -> None:
         row = self._session.chats.find(chat_id)
         if self.dialog is None and row is not None:
-            dialog = RenameGroupDialog(self._ui, self._session, self, chat_id, row.title)
+            known = self.info.info
+            description = known.description if known is not None and known.chat_id == chat_id else ""
+            dialog = RenameGroupDialog(self._ui, self._session, self, chat_id, row.title, description)
             self._present(dialog, dialog.name.line)
 
     def _leave_group(self, chat_id: str) -> None:

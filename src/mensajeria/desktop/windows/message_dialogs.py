@@ -31,7 +31,10 @@ class DeleteDialog(Dialog):
 
     def __init__(self, ui: UiContext, host: QWidget, row: MessageRow, *, may_for_all: bool) -> None:
         super().__init__(ui, host, "delete_message.title")
-        text = "delete_message.text_own" if may_for_all else "delete_message.text_other"
+        if may_for_all:
+            text = "delete_message.text_own" if row.outgoing else "delete_message.text_admin"
+        else:
+            text = "delete_message.text_other"
         self.card.column.addWidget(Label(ui, text, fonts.PREVIEW, "text2", wrap=True))
         self.cancel = Button(ui, "action.cancel", Kind.SECONDARY)
         self.cancel.clicked.connect(self.dismiss)

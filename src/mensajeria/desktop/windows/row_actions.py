@@ -106,8 +106,9 @@ class RowActions(QObject):
         """Ask, then delete."""
         if not row.mid or row.service is not None:
             return
-        # What somebody else wrote, and what is deleted already, can only go from here.
-        may_for_all = row.outgoing and row.unreadable is None
+        chat = self._session.current_row
+        # What somebody else wrote, unless one administers the group, and what is deleted already can only go from here.
+        may_for_all = (row.outgoing or (chat is not None and chat.administers)) and row.unreadable is None
 
         def make(host: QWidget) -> tuple[DeleteDialog, QWidget]:
             dialog = DeleteDialog(self._ui, host, row, may_for_all=may_for_all)
