@@ -11,6 +11,7 @@ import gc
 import inspect
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Argon2 takes its megabytes in many threads; each would keep a heap of its own for them.
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+# Thousands of small databases, each flushed at every commit, go to memory where there is plenty of it: a killed process
+# loses nothing there either, and the tests of a full disk make their own.
+_MEMORY, _PLENTY = Path("/dev/shm"), 4 << 30
+if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _PLENTY:
+    os.environ["TMPDIR"] = str(_MEMORY)
 # A test never opens a window on the screen of whoever runs it, and is not touched by their settings.
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("MENSAJERIA_TEST_QPA_PLATFORM", "offscreen")
 for _name in [
