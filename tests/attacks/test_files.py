@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -207,6 +208,23 @@ async def test_nothing_is_fetched_by_itself(stage: Stage) -> None:
     await ana.send(stage.chat_id, "otra")
     await bruno.shows(stage.chat_id, "ana: otra")
     assert [call for call in fetched(stage) if not call[1].endswith("/upload")] == []
+
+
+async def test_a_link_in_a_message_fetches_nothing(stage: Stage) -> None:
+    """Not by who writes it, and not by who gets, reads, finds or quotes it."""
+    ana, bruno = await stage.pair()
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        there.setblocking(False)
+        link = f"http://127.0.0.1:{there.getsockname()[1]}/foto.png"
+        text = f"mira {link} ![]({link}) <img src='{link}'>"
+        mid = await ana.send(stage.chat_id, text)
+        await bruno.shows(stage.chat_id, f"ana: {text}")
+        await bruno.client.mark_read(stage.chat_id, (await bruno.timeline(stage.chat_id))[-1].order)
+        await ana.state(stage.chat_id, mid, MessageState.READ)
+        await bruno.send(stage.chat_id, link)
+        await ana.shows(stage.chat_id, f"bruno: {link}")
+        with pytest.raises(BlockingIOError):
+            there.accept()
 
 
 async def test_nothing_is_fetched_before_a_request_is_accepted(stage: Stage) -> None:

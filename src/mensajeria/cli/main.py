@@ -12,6 +12,7 @@ from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
 from mensajeria.cli.language import translator_of
 from mensajeria.cli.parser import build
+from mensajeria.kit.process import forbid_core_dumps
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (`mensajeria.cli.exit_codes`)."""
+    forbid_core_dumps()
     translator = translator_of(os.environ)
     parser = build(translator)
     try:

@@ -20,9 +20,10 @@ from mensajeria.client.store.contacts import NOBODY
 from mensajeria.client.store.values import Halt, NewMessage
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.group_profile import new_profile_key, seal_profile
+from mensajeria.crypto.message import TEXT, Draft, seal_message, text_body
 from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.crypto.root import AccountRoot
-from mensajeria.crypto.sender import decode_room_key
+from mensajeria.crypto.sender import OutboundSession, decode_room_key
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.encoding import encode
@@ -320,3 +321,30 @@ async def test_a_message_is_read_when_everybody_has_read_it(desks: Desks, log: L
     assert await state_after(Uid(os.urandom(16)), 9) is MessageState.SENT
     assert await state_after(carla.me.uid, 1) is MessageState.SENT
     assert await state_after(carla.me.uid, 3) is MessageState.READ
+
+
+async def test_a_message_under_a_session_from_before_a_removal_is_told(desks: Desks, log: Log) -> None:
+    """A program that forgets to begin a new session: whom it has removed could still read this."""
+    ana, bruno, carla = desks
+    before, keys = await write(bruno, log.chat_id, "antes")
+    await give_key(ana, bruno, keys[0])
+    rows = [log.row(EventKind.MESSAGE, bodies(before)[0]), log.put(log.next(ana.who, "remove", who=carla.who.uid))]
+    out = await show(ana, *rows)
+    assert warned(out) == []
+    await show(bruno, *rows)
+
+    def go_on_with_the_old_session(tx: Tx) -> bytes:
+        stored = tx.outbound.get(log.chat_id)
+        assert stored is not None
+        chain = bruno.memberships.of(tx, log.chat_id).now
+        draft = Draft(type=TEXT, mid=os.urandom(16), body=text_body("¿rotado?"), head=chain.head)
+        return seal_message(OutboundSession.load(stored.state), draft, now_ms=NOW, epoch=chain.epoch).outer
+
+    row = log.row(EventKind.MESSAGE, await bruno.store.run(go_on_with_the_old_session))
+    assert warned(await show(ana, row)) == ["not_rotated"]
+    page = await ana.store.read(lambda tx: tx.messages.page(log.chat_id))
+    assert [m.text for m in page.messages if m.text] == ["antes", "¿rotado?"]
+
+
+def warned(out: Outcome) -> list[str]:
+    return [event.code for event in out.events if isinstance(event, SecurityWarning)]

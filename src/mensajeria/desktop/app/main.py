@@ -20,6 +20,7 @@ from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.viewmodels.types import ErrorNotice, Preferences
 from mensajeria.desktop.viewmodels.wording import Wording
 from mensajeria.kit.clock import SystemClock
+from mensajeria.kit.process import forbid_core_dumps
 
 if TYPE_CHECKING:
     from mensajeria.kit.secrets import Secret
@@ -44,6 +45,7 @@ def run(options: StartOptions) -> ErrorNotice | None:
 
     A second start for a profile whose window is open brings that window to the front and returns at once.
     """
+    forbid_core_dumps()
     app = QApplication.instance() or QApplication([NAME])
     QApplication.setApplicationName(NAME)
     QApplication.setQuitOnLastWindowClosed(False)  # the client has still to put everything away
