@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 
 from tests.support.logs import RecordedErrors
 from tests.support.loop import LoopLag
@@ -79,12 +79,17 @@ def pytest_configure_node(node: object) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """How Hypothesis works here: no deadlines (a loaded machine is no failure), fewer examples in the quick tests.
 
-    `--hypothesis-profile=nightly` tries a thousand examples where a test does not say how many.
+    `--hypothesis-profile=nightly` tries a thousand examples where a test does not say how many; `mutation` is that of
+    tools/mutation.py, which wants to know only whether a test fails.
     """
     usual = hypothesis.settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     hypothesis.settings.register_profile("usual", usual)
     hypothesis.settings.register_profile("quick", usual, max_examples=30)
     hypothesis.settings.register_profile("nightly", usual, max_examples=1000)
+    first_failure = [Phase.explicit, Phase.generate]
+    hypothesis.settings.register_profile(
+        "mutation", usual, max_examples=30, phases=first_failure, database=None, derandomize=True
+    )
     if not config.getoption("--hypothesis-profile"):
         hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "usual")
 

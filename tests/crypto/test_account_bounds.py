@@ -14,11 +14,13 @@ from mensajeria.crypto.identity import TooManyDevicesError
 from mensajeria.crypto.root import AccountRoot
 from mensajeria.protocol import limits
 from mensajeria.protocol.decoding import decode_record
+from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.membership import decode_member_event
-from mensajeria.protocol.prekeys import verify_device_login, verify_fallback_key
-from mensajeria.protocol.records import DeviceLogin, MemberEvent
+from mensajeria.protocol.prekeys import PrekeyError, verify_device_login, verify_fallback_key, verify_pq_prekey
+from mensajeria.protocol.records import DeviceLogin, MemberEvent, PqPrekey
 from mensajeria.protocol.signing import BadSignatureError, Ctx, verify_ed25519
 from tests.crypto.people import NOW, SERVER, Person
+from tests.second.encoding import hkdf, u64, unseal
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,21 @@ def test_a_membership_event_is_signed_as_one(ana: Person) -> None:
 def test_the_first_prekeys_have_a_fallback(ana: Person) -> None:
     assert ana.prekeys.fallback is not None
     verify_fallback_key(ana.prekeys.fallback, uid=ana.uid, device=ana.list.list.devices[0])
+
+
+def test_the_former_root_lies_under_the_key_of_the_document(ana: Person) -> None:
+    following, sealed = ana.root.rotate(ana.uid)
+    key = hkdf(following._secret.reveal(), b"prev")
+    ids = (ana.uid, u64(following.root_ver))
+    assert unseal(key, "account-root-prev", sealed, *ids) == ana.root._secret.reveal()
+
+
+def test_a_device_s_first_hybrid_prekey_may_have_any_number(ana: Person) -> None:
+    """Nothing was seen of it before."""
+    assert ana.prekeys.pq is not None
+    listed = ana.list.list.devices[0]
+    prekey = msgspec.structs.replace(decode_record(PqPrekey, ana.prekeys.pq.body), prekey_id=0)
+    signed = ana.device.sign(Ctx.PQ_PREKEY, encode(prekey))
+    assert verify_pq_prekey(signed, uid=ana.uid, device=listed, now_ms=NOW).prekey_id == 0
+    with pytest.raises(PrekeyError):
+        verify_pq_prekey(signed, uid=ana.uid, device=listed, now_ms=NOW, newest_id=1)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mensajeria.crypto.linking import PREFIX, LinkCodeError, code_text, is_proof, new_code, parse_code, prove
-from mensajeria.protocol.records_healing import LinkCode
+from mensajeria.protocol.records_healing import LinkCode, LinkProof
 from tests.crypto.people import SERVER, Person
+from tests.second.encoding import cat, mac
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,20 @@ def test_any_change_of_a_code_is_refused_or_another_code(ana: Person) -> None:
             return
 
     check()
+
+
+def test_the_proof_is_the_documents(ana: Person) -> None:
+    """Both ends agree with each other on any formula."""
+    code, device = code_of(ana), ana.list.list.devices[0]
+    said = cat(b"link", ana.uid, ana.idfp, device.did, device.ed25519, device.curve25519)
+    assert prove(code, device) == LinkProof(link_id=code.link_id, mac=mac(code.secret, said))
+
+
+def test_a_long_text_with_the_right_beginning_and_a_short_one_with_another_are_no_codes(ana: Person) -> None:
+    text = code_text(code_of(ana)).reveal_text()
+    for other in (text.removeprefix(PREFIX), "mensajeria-join:" + text.removeprefix(PREFIX), text[:-3] + " A" * 4000):
+        with pytest.raises(LinkCodeError):
+            parse_code(other)
 
 
 def test_the_proof_is_of_that_code_by_that_device(ana: Person) -> None:

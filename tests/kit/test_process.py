@@ -11,6 +11,7 @@ import pytest
 
 from mensajeria.cli.main import main
 from mensajeria.desktop.app import main as desktop
+from mensajeria.desktop.app.instance import SingleInstance
 from mensajeria.kit.process import forbid_core_dumps
 
 if sys.platform == "win32":
@@ -44,6 +45,6 @@ def test_every_command_forbids_core_dumps(capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_window_forbids_core_dumps(qapp: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second start: it ends at once, because the window of the first is open."""
-    monkeypatch.setattr(desktop.SingleInstance, "claim", lambda _: False)
+    monkeypatch.setattr(SingleInstance, "claim", lambda _: False)
     assert desktop.run(desktop.StartOptions(tmp_path)) is None
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
