@@ -74,6 +74,7 @@ from mensajeria.desktop.viewmodels.types import (
     Unreadable,
 )
 from mensajeria.desktop.viewmodels.wording import Wording
+from mensajeria.desktop.widgets.emoji_picker import EmojiPicker
 from mensajeria.desktop.windows.app_window import AppWindow
 from mensajeria.desktop.windows.dialogs import NewChatDialog
 from mensajeria.desktop.windows.group_dialogs import NewGroupDialog
@@ -393,6 +394,13 @@ def message_menu(scene: Scene) -> None:
     place = scene.session.timeline.find("m7")
     box = pane.timeline.visualRect(scene.session.timeline.index(place))
     pane.acts.show_menu(scene.session.timeline.rows[place], pane.timeline.mapToGlobal(QPoint(420, box.top() - 360)))
+
+
+def emoji(scene: Scene) -> None:
+    """All emoji, over the composer."""
+    main_group(scene)
+    wait(60)
+    scene.window.main.pane.composer.choose_emoji()
 
 
 def message_hover(scene: Scene) -> None:
@@ -727,6 +735,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "main-group": main_group,
     "attachments": attachments,
     "message-menu": message_menu,
+    "emoji": emoji,
     "message-hover": message_hover,
     "message-delete": delete_message,
     "message-info": message_info,
@@ -770,7 +779,8 @@ def render(folder: Path, name: str, language: str, theme: ThemeChoice) -> None:
     SCENES[name](scene)
     wait(60)
     picture = scene.window.grab()
-    for popup in (each for each in scene.window.findChildren(QMenu) if each.isVisible()):
+    popups = (*scene.window.findChildren(QMenu), *scene.window.findChildren(EmojiPicker))
+    for popup in (each for each in popups if each.isVisible()):
         popup.render(picture, popup.pos() - scene.window.pos())
         popup.close()
     picture.save(str(folder / f"{name}-{language}-{theme.value}.png"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QPoint, QRect, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
@@ -15,6 +15,7 @@ from mensajeria.desktop.viewmodels.parts import Outgoing
 from mensajeria.desktop.widgets.buttons import IconButton, SendButton
 from mensajeria.desktop.widgets.context_strip import ContextStrip
 from mensajeria.desktop.widgets.editor import MAX_CHARACTERS, Box, Editor
+from mensajeria.desktop.widgets.emoji_picker import EmojiPicker
 from mensajeria.desktop.widgets.files_strip import FilesStrip
 from mensajeria.desktop.widgets.pasted import PastedPictures
 
@@ -53,7 +54,8 @@ class Composer(QWidget):
         self.editor = Editor(ui)
         self.timer = IconButton(ui, "disappearing.title", "hourglass", side=34, glyph=20)
         self.clip = IconButton(ui, "composer.attach", "paperclip", side=40)
-        self._box = Box(ui, self.editor, self.timer)
+        self.emoji = IconButton(ui, "composer.emoji", "smiley", side=34, glyph=20)
+        self._box = Box(ui, self.editor, self.timer, self.emoji)
         self._send = SendButton(ui)
         self.strip, self.files = ContextStrip(ui), FilesStrip(ui)
         self._pasted = PastedPictures(self)
@@ -90,6 +92,7 @@ class Composer(QWidget):
     def _wire_parts(self) -> None:
         self.clip.clicked.connect(self.attach_wanted)
         self.timer.clicked.connect(self.timer_wanted)
+        self.emoji.clicked.connect(self.choose_emoji)
         self.strip.closed.connect(self.give_up)
         self.files.changed.connect(self._files_changed)
         self.editor.escaped.connect(self.give_up)
@@ -220,6 +223,12 @@ class Composer(QWidget):
         self._written -= temporary
         self.files.clear()
         self.files_sent.emit(Outgoing(tuple(paths), caption, temporary))
+
+    def choose_emoji(self) -> None:
+        """Offer emoji over their button; each goes in where the cursor stands."""
+        picker = EmojiPicker(self._ui, self, stays=True)
+        picker.chosen.connect(self.editor.insertPlainText)
+        picker.open_over(QRect(self.emoji.mapToGlobal(QPoint(0, 0)), self.emoji.size()))
 
     def type_into(self, event: QKeyEvent) -> None:
         """A letter typed elsewhere in the window."""

@@ -119,14 +119,15 @@ class Editor(QPlainTextEdit):
 class Box(QWidget):
     """The sunken rounded ground of the editor."""
 
-    def __init__(self, ui: UiContext, editor: Editor, timer: IconButton) -> None:
+    def __init__(self, ui: UiContext, editor: Editor, *buttons: IconButton) -> None:
         super().__init__()
         self._ui = ui
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 10, 4, 10)
-        row.setSpacing(4)
+        row.setSpacing(2)
         row.addWidget(editor)
-        row.addWidget(timer, 0, Qt.AlignmentFlag.AlignBottom)
+        for button in buttons:
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignBottom)
         ui.theme_changed.connect(self.update)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature

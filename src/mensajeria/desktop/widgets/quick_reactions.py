@@ -10,7 +10,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QWidget
 
 from mensajeria.desktop.qt import application, present
 from mensajeria.desktop.theme import fonts, shadow
-from mensajeria.desktop.widgets.buttons import PaintedButton
+from mensajeria.desktop.widgets.buttons import IconButton, PaintedButton
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -51,9 +51,10 @@ class EmojiButton(PaintedButton):
 
 
 class QuickReactions(QWidget):
-    """A row of emoji; left and right walk through it. ``chosen`` carries the emoji."""
+    """A row of emoji; left and right walk through it. ``chosen`` carries the emoji, ``more_wanted`` asks for others."""
 
     chosen = pyqtSignal(str)
+    more_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext, mine: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -64,13 +65,17 @@ class QuickReactions(QWidget):
         for button in self.buttons:
             button.clicked.connect(lambda _checked, emoji=button.emoji: self.chosen.emit(emoji))
             self._row.addWidget(button)
+        self.more = IconButton(ui, "message.react_more", "plus", side=_SIDE, glyph=18)
+        self.more.clicked.connect(self.more_wanted)
+        self._row.addWidget(self.more)
+        self.stops: list[PaintedButton] = [*self.buttons, self.more]
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Left and right."""
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()), 0) if event is not None else 0
-        at = next((place for place, each in enumerate(self.buttons) if each.hasFocus()), 0)
+        at = next((place for place, each in enumerate(self.stops) if each.hasFocus()), 0)
         if step:
-            self.buttons[(at + step) % len(self.buttons)].setFocus(Qt.FocusReason.TabFocusReason)
+            self.stops[(at + step) % len(self.stops)].setFocus(Qt.FocusReason.TabFocusReason)
         else:
             super().keyPressEvent(event)
 
@@ -79,6 +84,7 @@ class ReactionPopup(QWidget):
     """The emoji alone, as a pop-up: closes with Esc, with a press elsewhere, and once one is chosen."""
 
     chosen = pyqtSignal(str)
+    more_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext, mine: str, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
@@ -92,6 +98,7 @@ class ReactionPopup(QWidget):
         row.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
         row.addWidget(self.quick)
         self.quick.chosen.connect(self._choose)
+        self.quick.more_wanted.connect(self._more)
 
     def open_at(self, at: QPoint) -> None:
         """Show it near a point of the screen, inside the screen, with the focus on the first emoji."""
@@ -107,6 +114,10 @@ class ReactionPopup(QWidget):
     def _choose(self, emoji: str) -> None:
         self.close()
         self.chosen.emit(emoji)
+
+    def _more(self) -> None:
+        self.close()
+        self.more_wanted.emit()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """A floating pill."""

@@ -230,6 +230,7 @@ class ChatPane(QStackedWidget):
         asked.timer_changed.connect(composer.show_timer)
         self._ui.language_changed.connect(lambda: composer.show_timer(asked.timer_s))
         QShortcut(QKeySequence("Ctrl+O"), self).activated.connect(self.attach)
+        QShortcut(QKeySequence("Ctrl+E"), self).activated.connect(self._choose_emoji)
 
     def attach(self) -> None:
         """Choose files to send."""
@@ -240,6 +241,10 @@ class ChatPane(QStackedWidget):
         dialog.filesSelected.connect(self.take_files)
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
+
+    def _choose_emoji(self) -> None:
+        if self.composer.isVisible():
+            self.composer.choose_emoji()
 
     def take_files(self, paths: list[str]) -> None:
         """Put files into the strip above the composer."""

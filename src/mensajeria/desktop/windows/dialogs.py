@@ -32,6 +32,7 @@ SHORTCUTS = (
     ("shortcuts.new_line", ("Shift", "keys.enter")),
     ("shortcuts.copy", ("Ctrl", "C")),
     ("shortcuts.attach", ("Ctrl", "O")),
+    ("shortcuts.emoji", ("Ctrl", "E")),
     ("shortcuts.edit_last", ("↑",)),
     ("shortcuts.pick_reply", ("Ctrl", "↑")),
     ("shortcuts.reply", ("R",)),

@@ -219,8 +219,12 @@ class InfoPanel(QWidget):
             menu.add("info.make.owner", "star", lambda: self.role_wanted.emit(chat, handle, "owner"))
         if info.role == "owner" or (info.role == "admin" and member.role == "member"):
             menu.addSeparator()
-            menu.add("info.remove", "trash", lambda: self.remove_wanted.emit(chat, handle))
-        menu.popup(button.mapToGlobal(QPoint(button.width() - menu.sizeHint().width(), button.height() + 4)))
+            menu.add("info.remove", "trash", lambda: self.remove_wanted.emit(chat, handle), danger=True)
+        menu.popup(
+            button.mapToGlobal(
+                QPoint(button.width() - max(menu.sizeHint().width(), menu.minimumWidth()), button.height() + 4)
+            )
+        )
 
     def _person(self, column: QVBoxLayout, info: PersonInfo) -> None:
         pill = trust_pill(self._ui, info)

@@ -268,7 +268,11 @@ class MainWindow(QWidget):
         menu.add("menu.shortcuts", "keyboard", self.shortcuts, "F1")
         menu.addSeparator()
         menu.add("menu.quit", "power", self._session.quit, "Ctrl Q")
-        menu.popup(button.mapToGlobal(QPoint(button.width() - menu.sizeHint().width(), button.height() + 4)))
+        menu.popup(
+            button.mapToGlobal(
+                QPoint(button.width() - max(menu.sizeHint().width(), menu.minimumWidth()), button.height() + 4)
+            )
+        )
 
     def _tell(self, notice: ErrorNotice) -> None:
         self.toast.tell(self._ui.translator.error(notice.code, notice.params), good=False)

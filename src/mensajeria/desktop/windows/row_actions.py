@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QObject, QPoint, QStandardPaths, QUrl, pyqtSignal
+from PyQt6.QtCore import QObject, QPoint, QRect, QSize, QStandardPaths, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QFileDialog, QWidget, QWidgetAction
 
 from mensajeria.desktop.qt import application, present
 from mensajeria.desktop.viewmodels.parts import FilePhase
 from mensajeria.desktop.viewmodels.types import MessageState
+from mensajeria.desktop.widgets.emoji_picker import EmojiPicker
 from mensajeria.desktop.widgets.file_block import FileAct, act_of
 from mensajeria.desktop.widgets.menu import Menu
 from mensajeria.desktop.widgets.quick_reactions import QuickReactions, ReactionPopup
@@ -50,6 +51,7 @@ class RowActions(QObject):
         quick = QuickReactions(self._ui, own_reaction(row))
         quick.chosen.connect(menu.close)
         quick.chosen.connect(lambda emoji: self._session.messages.toggle_reaction(row, emoji))
+        quick.more_wanted.connect(lambda: self._more_reactions(row, menu))
         holder = QWidgetAction(menu)
         holder.setDefaultWidget(quick)
         menu.addAction(holder)
@@ -68,11 +70,11 @@ class RowActions(QObject):
             self._fill_file(menu, row)
         if row.state is MessageState.FAILED:
             menu.add("action.retry", "arrow-clockwise", lambda: self._session.retry(row.key))
-            menu.add("action.discard", "trash", lambda: self._session.discard(row.key))
+            menu.add("action.discard", "trash", lambda: self._session.discard(row.key), danger=True)
         if row.mid and row.service is None:
             menu.addSeparator()
             menu.add("message.info", "info", lambda: self.show_info(row))
-            menu.add("message.delete", "trash", lambda: self.delete(row), say("keys.delete"))
+            menu.add("message.delete", "trash", lambda: self.delete(row), say("keys.delete"), danger=True)
 
     def _fill_file(self, menu: Menu, row: MessageRow) -> None:
         file, act = row.file, self._act(row)
@@ -94,7 +96,16 @@ class RowActions(QObject):
             return
         popup = ReactionPopup(self._ui, own_reaction(row), self._window)
         popup.chosen.connect(lambda emoji: self._session.messages.toggle_reaction(row, emoji))
+        popup.more_wanted.connect(lambda: self._more_reactions(row, popup))
         popup.open_at(at)
+
+    def _more_reactions(self, row: MessageRow, instead_of: QWidget) -> None:
+        """Offer all emoji, where the few stood."""
+        at = instead_of.pos()
+        instead_of.close()
+        picker = EmojiPicker(self._ui, self._window)
+        picker.chosen.connect(lambda emoji: self._session.messages.toggle_reaction(row, emoji))
+        picker.open_over(QRect(at, QSize(picker.width(), 1)))
 
     def copy(self, row: MessageRow) -> None:
         """Copy a message's text as it was written."""
