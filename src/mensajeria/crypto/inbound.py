@@ -255,6 +255,11 @@ class InboundSession:
         return f"InboundSession({self.session_id.hex()}, ***)"
 
 
+def state_of_export(export: bytes, signed: Signed) -> Secret:
+    """What `dump` gives for a session that `from_export` has just made of these, without exporting it again."""
+    return Secret(encode(_ExportedInbound(binding=signed, export=export)))
+
+
 def _proven(ratchet: _Ratchet) -> int:
     return _NEVER if ratchet.proven_from is None else ratchet.proven_from
 

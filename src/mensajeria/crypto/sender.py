@@ -156,10 +156,18 @@ def verify_binding(signed: Signed, *, author: VerifiedList) -> SessionBinding:
     """
     try:
         binding = decode_binding(signed.body)
+    except MalformedError as error:
+        raise BindingError(str(error)) from error
+    verify_decoded(binding, signed, author=author)
+    return binding
+
+
+def verify_decoded(binding: SessionBinding, signed: Signed, *, author: VerifiedList) -> None:
+    """`verify_binding` for whoever has decoded `signed.body` already, which `binding` must be."""
+    try:
         if binding.uid != author.uid:
             raise BindingError("of another user")
         device = signer_at(author, binding.did, binding.dl_ver)
         verify_ed25519(device.ed25519, Ctx.MEGOLM_BIND, signed.body, signed.sig)
-    except (MalformedError, UnknownDeviceError, BadSignatureError) as error:
+    except (UnknownDeviceError, BadSignatureError) as error:
         raise BindingError(str(error)) from error
-    return binding

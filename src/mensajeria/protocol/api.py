@@ -299,7 +299,7 @@ class BackupQuery(Model):
     """`POST /v1/backup/rows/query`: rows by their ids."""
 
     n: Number
-    row_ids: Annotated[list[B16], Field(min_length=1, max_length=limits.BACKUP_BATCH_MAX)]
+    row_ids: Annotated[list[B16], Field(min_length=1, max_length=limits.BACKUP_QUERY_MAX)]
 
 
 class BackupPage(Model):

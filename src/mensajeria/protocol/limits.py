@@ -139,6 +139,8 @@ IMAGE_MAX_SIDE: Final = 65_535
 # Key backup
 BACKUP_BLOB_MAX: Final = 4096
 BACKUP_BATCH_MAX: Final = 200
+BACKUP_QUERY_MAX: Final = 1000
+"""Rows asked for at once: their answer stays below what a client reads."""
 BACKUP_BYTES: Final = 128 << 20
 """Of one account: about 150,000 sessions."""
 

@@ -7,7 +7,7 @@ points are refused); the verifier of `cryptography` accepts such keys and is nev
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 from enum import StrEnum
 from functools import lru_cache
@@ -108,12 +108,12 @@ def _mldsa_key(key: bytes) -> MLDSA65PublicKey:
 
 def to_olm_base64(data: bytes) -> str:
     """Standard base64 without padding, which vodozemac speaks."""
-    return base64.b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").decode("ascii")
 
 
 def from_olm_base64(text: str) -> bytes:
     """The inverse of `to_olm_base64`."""
-    return base64.b64decode(text + "=" * (-len(text) % 4))
+    return binascii.a2b_base64(text + "=" * (-len(text) % 4))
 
 
 def verify_ed25519(key: bytes, ctx: Ctx, body: bytes, signature: bytes) -> None:

@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Final
 
 from mensajeria.client.api import HistoryRestored, RestoreProgress
 from mensajeria.client.core.backoff import Backoff
 from mensajeria.client.engine.account_keys import RESTORE_WANTED, newest_version, sealers
-from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
+from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.people import list_of
-from mensajeria.client.engine.restoring import Found, Restored, restore_sessions
+from mensajeria.client.engine.restoring import Proven, Restored, Restorer
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
 from mensajeria.crypto.backup import BackupRowError, BackupSealer, SealedRow
 from mensajeria.protocol import limits
-from mensajeria.protocol.ids import ChatId, SessionId, Uid
+from mensajeria.protocol.ids import ChatId, SessionId
 from mensajeria.protocol.records_backup import PAGE_ENTRIES, SESSION_ROW, IndexEntry, SettingRecord
 
 _log = logging.getLogger(__name__)
 FIRST: Final = 2000
 """Keys that are fetched before the chats' logs, so that most rows open at once and nobody sees them wait."""
-_STORE_SLICE: Final = 200
+_IN_FLIGHT: Final = 2
+"""Questions that the server answers meanwhile; with what is proven and stored, some 5,000 keys are in memory."""
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class History:
 
     def __init__(self, context: Context, directory: Directory) -> None:
         self._context = context
-        self._directory = directory
+        self._restorer = Restorer(context, directory)
         self._wanted: list[_Wanted] | None = None
         self._tally = _Tally()
 
@@ -97,7 +99,10 @@ class History:
             ids = {sealer.session_id(chat_id, session_id): (chat_id, session_id) for chat_id, session_id in left}
             came: set[bytes] = set()
             for part in _parts(list(ids)):
-                result, _ = await self._sessions(sealer, dict.fromkeys(part, 0))
+                result, asked = Restored(), dict.fromkeys(part, 0)
+                rows = await self._context.rest.find_backup(sealer.n, part)
+                proven, _ = await self._restorer.prove(sealer, rows, asked, result)
+                await self._restorer.store(sealer.n, proven, result)
                 came |= result.row_ids
                 found += result.restored
             left = [session for row_id, session in ids.items() if row_id not in came]
@@ -121,18 +126,67 @@ class History:
             await self._restore_settings(wanted)
         left = self._tally.total - self._tally.done if most is None else most
         for wanted in self._wanted:
-            while wanted.sessions and left > 0:
-                part = dict(list(wanted.sessions.items())[: limits.BACKUP_BATCH_MAX])
-                for row_id in await self._waited_for(wanted):
-                    part[row_id] = wanted.sessions[row_id]
-                part = dict(list(part.items())[-limits.BACKUP_BATCH_MAX :])
-                result, missing = await self._sessions(wanted.sealer, part)
-                self._count(result, missing)
-                for row_id in part:
-                    del wanted.sessions[row_id]
-                self._tally.done += len(part)
-                left -= len(part)
-                self._context.emitter.emit(RestoreProgress(self._tally.done, self._tally.total))
+            if wanted.sessions and left > 0:
+                left -= await self._restore_sessions(wanted, left)
+
+    async def _restore_sessions(self, wanted: _Wanted, most: int) -> int:
+        """Fetch, prove and store at the same time, up to `most` keys of one version; how many."""
+        done = 0
+        storing: asyncio.Task[None] | None = None
+        async with aclosing(self._fetched(wanted, most)) as pages:
+            try:
+                async for part, rows in pages:
+                    result = Restored()
+                    proven, missing = await self._restorer.prove(wanted.sealer, rows, part, result)
+                    if storing is not None:
+                        await storing
+                    storing = asyncio.create_task(self._settle(wanted, part, proven, missing, result))
+                    done += len(part)
+            finally:
+                if storing is not None:
+                    await storing
+        return done
+
+    async def _fetched(self, wanted: _Wanted, most: int) -> AsyncGenerator[tuple[dict[bytes, int], list[SealedRow]]]:
+        """Pages of rows in the order of their questions; while one is looked at, the next are on their way."""
+        asked: deque[tuple[dict[bytes, int], asyncio.Task[list[SealedRow]]]] = deque()
+        under_way: set[bytes] = set()
+        try:
+            while True:
+                while len(asked) < _IN_FLIGHT and most > 0:
+                    part = await self._next_part(wanted, under_way, min(most, limits.BACKUP_QUERY_MAX))
+                    if not part:
+                        break
+                    under_way.update(part)
+                    most -= len(part)
+                    question = self._context.rest.find_backup(wanted.sealer.n, list(part))
+                    asked.append((part, asyncio.create_task(question)))
+                if not asked:
+                    return
+                yield asked[0][0], await asked[0][1]
+                asked.popleft()
+        finally:
+            for _, task in asked:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in asked), return_exceptions=True)
+
+    async def _next_part(self, wanted: _Wanted, under_way: set[bytes], most: int) -> dict[bytes, int]:
+        """What to ask for next: what chats wait for, then the newest."""
+        first = [row_id for row_id in await self._waited_for(wanted) if row_id not in under_way][:most]
+        kept = under_way.union(first)
+        rest = (row_id for row_id in wanted.sessions if row_id not in kept)
+        return {row_id: wanted.sessions[row_id] for row_id in chain(first, islice(rest, most - len(first)))}
+
+    async def _settle(
+        self, wanted: _Wanted, part: dict[bytes, int], proven: Sequence[Proven], missing: int, result: Restored
+    ) -> None:
+        """Store a page. Only then it is done: what fails before is asked for again."""
+        await self._restorer.store(wanted.sealer.n, proven, result)
+        self._count(result, missing)
+        for row_id in part:
+            del wanted.sessions[row_id]
+        self._tally.done += len(part)
+        self._context.emitter.emit(RestoreProgress(self._tally.done, self._tally.total))
 
     def _count(self, result: Restored, missing: int) -> None:
         self._tally.restored += result.restored
@@ -141,7 +195,7 @@ class History:
 
     async def _waited_for(self, wanted: _Wanted) -> list[bytes]:
         """Rows that chats wait for at this moment, of the newest chats."""
-        waiting = await self._context.store.read(lambda tx: tx.backup.waiting(limits.BACKUP_BATCH_MAX))
+        waiting = await self._context.store.read(lambda tx: tx.backup.waiting(limits.BACKUP_QUERY_MAX))
         ids = [wanted.sealer.session_id(chat_id, session_id) for chat_id, session_id in waiting]
         return [row_id for row_id in ids if row_id in wanted.sessions]
 
@@ -179,9 +233,8 @@ class History:
 
         def forget_known(tx: Tx) -> None:
             for wanted in plan:
-                for row_id, counter in list(wanted.sessions.items()):
-                    if tx.backup.known(wanted.sealer.n, row_id) >= counter:
-                        del wanted.sessions[row_id]
+                known, asked = tx.backup.all_known(wanted.sealer.n), wanted.sessions
+                wanted.sessions = {row_id: ver for row_id, ver in asked.items() if known.get(row_id, -1) < ver}
 
         await self._context.store.read(forget_known)
         self._tally.total = sum(len(wanted.sessions) for wanted in plan)
@@ -227,8 +280,6 @@ class History:
             rows += await self._context.rest.find_backup(sealer.n, part)
         return rows
 
-    # --- rows ---
-
     async def _restore_settings(self, wanted: _Wanted) -> None:
         asked, wanted.settings = wanted.settings, {}
         if not asked:
@@ -250,48 +301,11 @@ class History:
 
         await self._context.commit(take)
 
-    async def _sessions(self, sealer: BackupSealer, asked: dict[bytes, int]) -> tuple[Restored, int]:
-        """Fetch rows, prove and store what they hold; how many were not there in the version the index names."""
-        found, refused = [], 0
-        for row in await self._context.rest.find_backup(sealer.n, list(asked)):
-            if row.row_id not in asked or row.counter < asked[row.row_id]:
-                continue
-            try:
-                found.append(Found(row.row_id, row.counter, sealer.open_session(row)))
-            except BackupRowError:
-                refused += 1
-        missing = len(asked) - len(found) - refused
-        result = Restored(refused=refused)
-        await self._learn(found)
-        found.sort(key=lambda one: one.opened.binding.session_id)  # neighbours in the table are written together
-        for start in range(0, len(found), _STORE_SLICE):
-            part = found[start : start + _STORE_SLICE]
-
-            def step(tx: Tx, out: Outcome) -> None:
-                restore_sessions(tx, out, self._context, sealer.n, part, result)  # noqa: B023 - run at once
-
-            await self._context.commit(step)
-            await asyncio.sleep(SLICE_PAUSE_S)
-        return result, missing
-
-    async def _learn(self, found: Iterable[Found]) -> None:
-        """Fetch the device lists that the bindings have to be judged by. Who is gone cannot be judged."""
-        needed: dict[bytes, int] = {}
-        for one in found:
-            binding = one.opened.binding
-            needed[binding.uid] = max(needed.get(binding.uid, 0), binding.dl_ver)
-
-        def old(tx: Tx) -> list[Uid]:
-            lists = {uid: list_of(tx, uid) for uid in needed}
-            return [Uid(uid) for uid, known in lists.items() if known is None or known.ver < needed[uid]]
-
-        await self._directory.refresh_all(await self._context.store.read(old))
-
 
 def _note(wanted: dict[bytes, int], entry: IndexEntry) -> None:
     wanted[entry.row_id] = max(wanted.get(entry.row_id, -1), entry.counter)
 
 
 def _parts(row_ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
-    for start in range(0, len(row_ids), limits.BACKUP_BATCH_MAX):
-        yield row_ids[start : start + limits.BACKUP_BATCH_MAX]
+    for start in range(0, len(row_ids), limits.BACKUP_QUERY_MAX):
+        yield row_ids[start : start + limits.BACKUP_QUERY_MAX]

@@ -25,7 +25,10 @@ class StoredSetting:
 
 
 class Backups:
-    """`tx.backup`. Sessions become pending by triggers, when one is stored or first used; `n` is the backup version."""
+    """`tx.backup`. Sessions become pending when one is stored (`tx.inbound`) or, by a trigger, first used.
+
+    `n` is the backup version.
+    """
 
     __slots__ = ("_db",)
 
@@ -82,6 +85,10 @@ class Backups:
 
     # --- what the server has ---
 
+    def all_known(self, n: int) -> dict[bytes, int]:
+        """Every row that the server is known to have under `n`, and its version."""
+        return dict(self._db.all("SELECT row_id, counter FROM backup_known WHERE n = ?", n))
+
     def known(self, n: int, row_id: bytes) -> int:
         """The version of a row that the server is known to have, -1 = none."""
         counter: int | None = self._db.value("SELECT counter FROM backup_known WHERE n = ? AND row_id = ?", n, row_id)
@@ -97,20 +104,25 @@ class Backups:
             counter,
         )
 
+    def note_all_known(self, n: int, versions: Iterable[tuple[bytes, int]]) -> None:
+        """`note_known` for many rows: (row id, counter). In the order of their ids, neighbours are written together."""
+        sql = (
+            "INSERT INTO backup_known VALUES(?, ?, ?) "
+            "ON CONFLICT(n, row_id) DO UPDATE SET counter = max(counter, excluded.counter)"
+        )
+        self._db.each(sql, ((n, row_id, counter) for row_id, counter in sorted(versions)))
+
     def forget_index(self) -> None:
         """This is another device from now on: its index begins anew. What the server has stays known."""
         self._db.execute("DELETE FROM backup_index")
 
-    def waited_for(self) -> set[bytes]:
-        """Sessions that are being asked for."""
-        return {session_id for (session_id,) in self._db.all("SELECT session_id FROM key_requests")}
-
-    def mute(self, *, on: bool) -> None:
-        """Sessions that are stored while this is on do not become pending. Only within one transaction."""
-        if on:
-            self._db.execute("INSERT INTO meta VALUES('backup_muted', 1)")
-        else:
-            self._db.execute("DELETE FROM meta WHERE name = 'backup_muted'")
+    def waited_for(self, chats: Iterable[bytes], sessions: Iterable[bytes]) -> set[bytes]:
+        """Which of these chats' sessions are being asked for."""
+        keys = [self._db.value("SELECT key FROM chats WHERE chat_id = ?", chat_id) for chat_id in chats]
+        sql = "SELECT 1 FROM key_requests WHERE chat = ? LIMIT 1"
+        waiting = [key for key in keys if key is not None and self._db.one(sql, key) is not None]
+        sql = "SELECT 1 FROM key_requests WHERE chat = ? AND session_id = ? LIMIT 1"
+        return {one for one in sessions if any(self._db.one(sql, key, one) is not None for key in waiting)}
 
     def waiting(self, limit: int) -> tuple[tuple[ChatId, SessionId], ...]:
         """Sessions that rows wait for, those of the latest chats first."""

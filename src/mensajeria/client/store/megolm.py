@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from mensajeria.client.store.chats import chat_key
@@ -20,6 +20,8 @@ _INBOUND: Final = (
     "SELECT c.chat_id, i.session_id, i.uid, i.did, i.state, i.created_ms, i.next_idx "
     "FROM megolm_inbound i JOIN chats c ON c.key = i.chat"
 )
+_LOOKED_UP: Final = 100
+"""Sessions that are looked for by one statement."""
 
 
 class Outbounds:
@@ -132,11 +134,13 @@ class Outbounds:
 class Inbounds:
     """`tx.inbound`: sender sessions of others and of own devices. `changed`: one was stored in this transaction."""
 
-    __slots__ = ("_db", "changed")
+    __slots__ = ("_db", "changed", "muted")
 
     def __init__(self, db: Db) -> None:
         self._db = db
         self.changed = False
+        self.muted = False
+        """What is stored need not be looked at for the key backup: it has come from there."""
 
     def get(self, key: InboundKey) -> Inbound | None:
         """The session."""
@@ -156,17 +160,50 @@ class Inbounds:
     def add(self, session: Inbound) -> bool:
         """Store the session unless there is one under its key; whether it was stored."""
         self.changed = True
-        return (
-            self._db.changed(
-                "INSERT OR IGNORE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", *_row(self._db, session)
-            )
-            > 0
-        )
+        row = _row(self._db, session)
+        added = self._db.changed("INSERT OR IGNORE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", *row) > 0
+        if added:
+            self._pend(row)
+        return added
+
+    def add_all(self, sessions: Sequence[Inbound]) -> list[Inbound]:
+        """Store sessions that have come from the backup; those under whose key there is one are given back instead.
+
+        A trigger for what becomes pending would cost more than all the rest of a restore in the store: `_pend`.
+        """
+        self.changed = True
+        known = self._known([session.key.session_id for session in sessions])
+        rows, left = [], []
+        for session in sessions:
+            row = _row(self._db, session)
+            name = row[1:4] + row[:1]
+            (left.append(session) if name in known else rows.append(row))
+            known.add(name)
+        rows.sort(key=lambda row: row[1])  # neighbours in the index are written together
+        self._db.each("INSERT INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", rows)
+        return left
+
+    def _known(self, session_ids: Sequence[SessionId]) -> set[Row]:
+        found: set[Row] = set()
+        for start in range(0, len(session_ids), _LOOKED_UP):
+            part = session_ids[start : start + _LOOKED_UP]
+            marks = ", ".join("?" * len(part))
+            sql = f"SELECT session_id, uid, did, chat FROM megolm_inbound WHERE session_id IN ({marks})"
+            found.update(self._db.all(sql, *part))
+        return found
 
     def put(self, session: Inbound) -> None:
         """Store the session, new or merged."""
         self.changed = True
-        self._db.execute("INSERT OR REPLACE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", *_row(self._db, session))
+        row = _row(self._db, session)
+        self._db.execute("INSERT OR REPLACE INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", *row)
+        self._pend(row)
+
+    def _pend(self, row: Row) -> None:
+        """The key backup has to look at it."""
+        if not self.muted:
+            chat, session_id, uid, did, *_ = row
+            self._db.execute("INSERT OR IGNORE INTO backup_pending VALUES(?, ?, ?, ?)", session_id, chat, uid, did)
 
     def expect(self, key: InboundKey, next_idx: int) -> None:
         """The author's next message should have this index."""

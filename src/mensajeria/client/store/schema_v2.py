@@ -100,10 +100,6 @@ _BACKUP: Final = """
 CREATE TABLE backup_pending(
   session_id BLOB NOT NULL, chat INTEGER NOT NULL, uid BLOB NOT NULL, did BLOB NOT NULL,
   PRIMARY KEY(session_id, chat, uid, did)) WITHOUT ROWID;
-CREATE TRIGGER backup_new AFTER INSERT ON megolm_inbound
-WHEN NOT EXISTS (SELECT 1 FROM meta WHERE name = 'backup_muted') BEGIN
-  INSERT OR IGNORE INTO backup_pending VALUES(new.session_id, new.chat, new.uid, new.did);
-END;
 CREATE TRIGGER backup_used AFTER INSERT ON seen_indices
 WHEN NOT EXISTS (SELECT 1 FROM seen_indices WHERE session_id = new.session_id AND idx != new.idx) BEGIN
   INSERT OR IGNORE INTO backup_pending

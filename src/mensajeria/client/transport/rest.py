@@ -274,7 +274,7 @@ class RestApi:
         return await self._ask("PUT", "/v1/backup/rows", api.BackupUse, api.BackupUpload(n=n, rows=models))
 
     async def find_backup(self, n: int, row_ids: Sequence[bytes]) -> list[SealedRow]:
-        """The rows with these ids (up to 200), as far as the server has them."""
+        """The rows with these ids (up to 1,000), as far as the server has them."""
         query = api.BackupQuery(n=n, row_ids=list(row_ids))
         page = await self._ask("POST", "/v1/backup/rows/query", api.BackupPage, query)
         return [SealedRow(row.row_id, row.counter, row.blob) for row in page.rows]
