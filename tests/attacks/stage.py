@@ -34,7 +34,7 @@ from tests.attacks.evil import EvilServer
 
 T = TypeVar("T")
 PASSWORDS: Final = {"ana": "girasol tranvía 47 niebla", "bruno": "cántaro brújula 93 ventisca"}
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 _SENTENCES: Final = {language: catalogue(language) for language in LANGUAGES}
 _CAUSES: Final = {
     Cause.WAITING: "unreadable.waiting",

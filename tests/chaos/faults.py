@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.attacks.evil import Network
 from tests.attacks.stage import Actor
-from tests.chaos.world import Device, World
+from tests.chaos.world import PATIENCE_S, Device, World
 
 Story = Callable[[World], Awaitable[None]]
 
@@ -83,9 +83,18 @@ class Doom:
         self.left = target
         self.happened.set()
 
+    async def strike(self) -> None:
+        """The story is over, or was cut off: a death that has not come by itself comes now. Returns when it came."""
+        if self.at is None:
+            return
+        if not self.dead:
+            self.count = self.at
+            self._die()
+        await asyncio.wait_for(self.happened.wait(), PATIENCE_S)
+
     async def bury(self) -> None:
         """End what is left of the process, and put its files where they were."""
-        if self.at is None or self.left is None:
+        if self.left is None:
             return
         self.world.evil.network = Network()
         assert self.device.actor is not None

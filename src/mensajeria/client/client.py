@@ -33,6 +33,7 @@ from mensajeria.client.api import (
     InviteView,
     LinkView,
     Message,
+    MessageReceived,
     MessageState,
     MessageStateChanged,
     NewInvite,
@@ -661,7 +662,7 @@ class Client:
                         raise MessageFailedError(str(message.error or Code.INTERNAL))
                     if message.state is not MessageState.QUEUED:
                         return
-                case ChangeSent(_, sent) if sent == mid:
+                case ChangeSent() | MessageReceived() if _tells_sent(event, mid):
                     return
                 case ChangeFailed(_, failed, code) if failed == mid:
                     raise MessageFailedError(code)
@@ -816,3 +817,10 @@ def _device(name: str) -> str:
 def _key_file_allowed() -> bool:
     """Whether the environment allows to keep the store's key in a plain file, for machines without a keyring."""
     return os.environ.get(KEY_FILE) == "plain"
+
+
+def _tells_sent(event: ChangeSent | MessageReceived, mid: Mid) -> bool:
+    """A change was acked; or an own message came in the log, because a copy of this profile had sent it."""
+    if isinstance(event, ChangeSent):
+        return event.mid == mid
+    return event.message.outgoing and event.message.mid == mid

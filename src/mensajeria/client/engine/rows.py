@@ -16,6 +16,7 @@ from mensajeria.client.api import (
     MessageState,
 )
 from mensajeria.client.engine.acks import acknowledge, seen_by_other
+from mensajeria.client.engine.former_life import anything_waits, facts_for, give_way
 from mensajeria.client.engine.gossip import note_told
 from mensajeria.client.engine.kinds import Arrival, Kinds, known_kinds
 from mensajeria.client.engine.kinds.again import read_again
@@ -86,6 +87,8 @@ class RowReader:
         """The index that each author's next message should have; written once, at the end of a step."""
         self._restored = False
         """The server was restored some day: messages may wait for a new row."""
+        self._waits = False
+        """Something own has no row yet."""
         self._seen: dict[ChatId, int] = {}
         """The highest row that somebody else has written, of each chat; looked at once, at the end of a step."""
 
@@ -140,6 +143,7 @@ class RowReader:
 
     def _begin(self, tx: Tx) -> None:
         self._restored = tx.meta.number(RESTORE_EPOCH) > 1
+        self._waits = anything_waits(tx)
         self._sessions.clear()
         self._expected.clear()
         self._seen.clear()
@@ -183,10 +187,12 @@ class RowReader:
         item = tx.outbox.get(row.chat_id, Mid(outer.mid))
         if item is None or item.sealed is None:
             return False
-        if item.sealed.outer != row.body:
+        if item.sealed.outer == row.body:
+            acknowledge(tx, out, self._me, row.chat_id, item.mid, row.seq, row.server_ms)
+        elif sessions:
             self._tampered(tx, out, row, MessageCause.REPLAYED_MID)
         else:
-            acknowledge(tx, out, self._me, row.chat_id, item.mid, row.seq, row.server_ms)
+            return False  # from the profile that this one was copied from, perhaps: its key will tell
         return True
 
     def _open(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter) -> None:
@@ -214,7 +220,7 @@ class RowReader:
                 row.body,
                 session,
                 chat_id=row.chat_id,
-                facts=tx.replays,
+                facts=facts_for(tx, self._me, stored.key, Mid(outer.mid)) if self._waits else tx.replays,
                 member_at=chain.member_at,
                 arrived_ms=row.server_ms,
                 last_epoch_before=_epochs(chain),
@@ -261,6 +267,8 @@ class RowReader:
             self._seen[key.chat_id] = max(row.seq, self._seen.get(key.chat_id, 0))
         if opened.unrotated:
             out.warn(tx, "not_rotated", self._me.clock.now_ms(), row.chat_id)
+        if self._waits and key.uid == self._me.uid:
+            give_way(tx, out, self._me, key.chat_id, Mid(inner.mid))
         late = self._is_late(tx, row, opened)
         message = self.kinds.read(tx, out, self._arrival(tx, row, opened, late=late))
         if message is not None and late:

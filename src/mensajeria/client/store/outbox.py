@@ -73,6 +73,10 @@ class Outbox:
         count: int = self._db.value("SELECT count(*) FROM outbox WHERE failed IS NULL")
         return count
 
+    def waits(self) -> bool:
+        """Whether there is anything at all, failed items too."""
+        return self._db.one("SELECT 1 FROM outbox LIMIT 1") is not None
+
     def seal(self, chat_id: ChatId, mid: Mid, sealed: Sealed) -> None:
         """Store the ciphertext; in the same transaction as the ratchet that made it, before any byte leaves.
 

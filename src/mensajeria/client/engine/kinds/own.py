@@ -196,6 +196,12 @@ def _confirm_timer(tx: Tx, out: Outcome, me: Me, item: OutboxItem, seq: int, ser
 
 def take_back(tx: Tx, out: Outcome, me: Me, item: OutboxItem, code: Code) -> None:
     """An own change is refused for good: everything looks as it did before."""
+    undo(tx, out, me, item)
+    out.events.append(ChangeFailed(item.chat_id, item.mid, code.value))
+
+
+def undo(tx: Tx, out: Outcome, me: Me, item: OutboxItem) -> None:
+    """A queued change goes, and what it has done here."""
     tx.outbox.remove(item.chat_id, item.mid)
     if item.type == TIMER:
         tx.timers.unqueue(item.chat_id, item.mid)
@@ -205,5 +211,4 @@ def take_back(tx: Tx, out: Outcome, me: Me, item: OutboxItem, code: Code) -> Non
         target = tx.changes.drop(item.chat_id, item.mid, me.uid)
         if target is not None:
             tell(out, tx.changes.settle(target))
-    out.events.append(ChangeFailed(item.chat_id, item.mid, code.value))
     out.touched.add(item.chat_id)

@@ -1,0 +1,180 @@
+"""A profile that was put back from a copy: what waits in its outbox may be in the log already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mensajeria.client.api import ChangeSent, MessageDiscarded, MessageKind, MessageReceived, MessageState
+from mensajeria.client.engine.envelopes import Mail
+from mensajeria.client.engine.kinds import own
+from mensajeria.client.engine.letters import Letter
+from mensajeria.client.engine.sealing import fail
+from mensajeria.client.store import Tx
+from mensajeria.client.store.values import NewMessage, Share, ShareOutcome
+from mensajeria.crypto.message import TEXT, text_body
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import ChatId, Did, Mid
+from tests.client.engine.stations import Station, chat_of, station
+from tests.crypto.people import NOW, Person
+
+
+@dataclass
+class Lives:
+    """Ana's device as it was, the device that its copy became, and Bruno's."""
+
+    former: Station
+    copy: Station
+    bruno: Station
+    chat: ChatId
+
+
+@pytest.fixture
+async def lives(tmp_path: Path) -> AsyncIterator[Lives]:
+    ana, bruno = Person("ana"), Person("bruno")
+    new = ana.add_device()
+    async with AsyncExitStack() as stack:
+        former, copy, other = [
+            await stack.enter_async_context(station(person, device, [peer], tmp_path))
+            for person, device, peer in ((ana, ana.device, bruno), (ana, new, bruno), (bruno, bruno.device, ana))
+        ]
+        yield Lives(former, copy, other, chat_of(ana, bruno))
+
+
+async def queue(by: Station, chat: ChatId, mid: Mid, text: str = "hola") -> None:
+    """The text waits in the outbox."""
+
+    def step(tx: Tx, _: Mail) -> None:
+        new = NewMessage(chat, mid, by.me.uid, True, MessageKind.TEXT, MessageState.QUEUED, NOW, text=text)
+        tx.messages.add(new)
+        tx.outbox.add(chat, mid, TEXT, text_body(text), NOW)
+
+    await by.do(step)
+
+
+async def seal(by: Station, chat: ChatId) -> tuple[list[bytes], dict[Did, Letter]]:
+    """What waits is sealed: the rows, and the letters with their key by device, which everybody gets."""
+
+    def step(tx: Tx, out: Mail) -> tuple[list[bytes], dict[Did, Letter]]:
+        letters = by.sealer.plan(tx, out, chat, 100).letters
+        for letter in letters:
+            assert letter.session_id is not None
+            share = Share(letter.uid, letter.did, letter.idx, ShareOutcome.SHARED, NOW)
+            tx.outbound.put_share(letter.session_id, share)
+        plan = by.sealer.plan(tx, out, chat, 100)
+        rows = [item.sealed.outer for item in plan.ready if item.sealed is not None]
+        return rows, {letter.did: letter for letter in letters}
+
+    return await by.do(step)
+
+
+async def refused(by: Station, chat: ChatId, mid: Mid) -> None:
+    """The server has another message under this id."""
+
+    def step(tx: Tx, out: Mail) -> None:
+        item = tx.outbox.get(chat, mid)
+        assert item is not None
+        fail(tx, out, by.me, chat, item, Code.MID_CONFLICT)
+
+    await by.do(step)
+
+
+async def states(of: Station, chat: ChatId) -> list[tuple[str, MessageState, int | None]]:
+    page = await of.store.read(lambda tx: tx.messages.page(chat, limit=10))
+    return [(one.text, one.state, one.seq) for one in page.messages]
+
+
+async def waits(of: Station) -> bool:
+    return await of.store.read(lambda tx: tx.outbox.waits())
+
+
+async def test_what_the_log_has_does_not_wait_any_more_and_is_shown_once(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    await lives.copy.take(lives.former, letters[lives.copy.me.did])
+    out = await lives.copy.read(lives.chat, 1, rows)
+    assert await states(lives.copy, lives.chat) == [("hola", MessageState.SENT, 1)]
+    assert not await waits(lives.copy)
+    assert [type(event) for event in out.events] == [MessageDiscarded, MessageReceived]
+
+
+async def test_a_refused_one_is_there_after_all_when_the_key_of_its_row_comes(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    await seal(lives.copy, lives.chat)  # the copy sends it too
+    await lives.copy.read(lives.chat, 1, rows)
+    assert await lives.copy.texts(lives.chat) == ["<waiting>", "hola"], "a row without a key is no proof of anything"
+    await refused(lives.copy, lives.chat, mid)
+    assert (await states(lives.copy, lives.chat))[1:] == [("hola", MessageState.FAILED, None)]
+    await lives.copy.take(lives.former, letters[lives.copy.me.did])
+    assert await states(lives.copy, lives.chat) == [("hola", MessageState.SENT, 1)]
+    assert not await waits(lives.copy)
+
+
+async def test_the_row_may_come_while_the_copys_own_is_on_its_way(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    await lives.copy.take(lives.former, letters[lives.copy.me.did])
+    await seal(lives.copy, lives.chat)
+    await lives.copy.read(lives.chat, 1, rows)
+    assert await states(lives.copy, lives.chat) == [("hola", MessageState.SENT, 1)]
+    assert not await waits(lives.copy)
+
+
+async def test_the_index_that_the_copy_had_used_for_it_is_declared_void(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    _, to_bruno = await seal(lives.copy, lives.chat)
+    await lives.copy.take(lives.former, letters[lives.copy.me.did])
+    await lives.copy.read(lives.chat, 1, rows)
+    await queue(lives.copy, lives.chat, Mid(os.urandom(16)), "y más")
+    after, _ = await seal(lives.copy, lives.chat)
+    for by, letter in ((lives.former, letters), (lives.copy, to_bruno)):
+        await lives.bruno.take(by, letter[lives.bruno.me.did])
+    await lives.bruno.read(lives.chat, 1, [*rows, *after])
+    assert await lives.bruno.texts(lives.chat) == ["hola", "y más"], "and nothing is said to be missing"
+
+
+async def test_a_change_that_the_log_has_is_done_once_and_told_as_sent(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    await lives.copy.take(lives.former, letters[lives.copy.me.did])
+    for one in (lives.former, lives.copy):
+        await one.read(lives.chat, 1, rows)
+    edit = Mid(os.urandom(16))
+    monkeypatch.setattr(own, "random16", lambda: edit)
+    for one in (lives.former, lives.copy):  # the copy was made with the edit in its outbox
+        await one.do(lambda tx, out: own.edit(tx, out, one.me, lives.chat, mid, "adiós"))  # noqa: B023
+    changed, _ = await seal(lives.former, lives.chat)
+    out = await lives.copy.read(lives.chat, 2, changed)
+    assert ChangeSent(lives.chat, edit) in out.events
+    assert not await waits(lives.copy)
+    page = await lives.copy.store.read(lambda tx: tx.messages.page(lives.chat, limit=10))
+    assert [(one.text, one.edited) for one in page.messages] == [("adiós", True)]
+
+
+async def test_somebody_elses_message_of_the_same_id_takes_nothing_away(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    await queue(lives.bruno, lives.chat, mid, "de bruno")
+    rows, letters = await seal(lives.bruno, lives.chat)
+    await lives.copy.take(lives.bruno, letters[lives.copy.me.did])
+    await lives.copy.read(lives.chat, 1, rows)
+    assert await waits(lives.copy)
+    assert await lives.copy.texts(lives.chat) == ["de bruno", "hola"]
