@@ -26,6 +26,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.timers import timer_of
 from mensajeria.client.engine.trust import accept_identity
 from mensajeria.client.errors import InputError, SendBlockedError, StateError
@@ -267,8 +268,8 @@ class Chat:
         await self._context.commit(step)
 
     async def set_typing(self, typing: bool) -> None:  # noqa: FBT001 - the one thing it says
-        """Tell the other member, if they are there. Nothing is told before the request is accepted."""
-        if (await self._context.store.read(self._stored)).accepted:
+        """Tell the others, if they are there: not before the request is accepted, nor against the setting."""
+        if await self._context.store.read(lambda tx: self._stored(tx).accepted and privacy_of(tx).typing):
             self._engine.send_hint(Typing(self.chat_id, _NOBODY, typing))
 
     async def mark_read(self, order: int) -> None:

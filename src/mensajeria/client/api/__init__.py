@@ -39,6 +39,7 @@ from mensajeria.client.api.files import Attachment, AttachmentState, Direction, 
 from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
 from mensajeria.client.api.health import DeviceLinked, Health, LinkView, NewLink
 from mensajeria.client.api.messages import ChangeFailed, ChangeSent, Quote, Reaction, Version
+from mensajeria.client.api.privacy import PresenceChanged, PrivacyChanged, PrivacySettings
 from mensajeria.client.api.trust import (
     ContactSecurity,
     SecurityEntry,
@@ -91,6 +92,9 @@ __all__ = [
     "NewLink",
     "Page",
     "Person",
+    "PresenceChanged",
+    "PrivacyChanged",
+    "PrivacySettings",
     "Quote",
     "Reaction",
     "RestoreProgress",

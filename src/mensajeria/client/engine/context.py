@@ -19,6 +19,7 @@ from mensajeria.client.engine.letters import PostOffice
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.presence import Presence
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.engine.shared_settings import SettingsBook
@@ -64,6 +65,7 @@ class Context:
     chains_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     log_due: asyncio.Event = field(default_factory=asyncio.Event)
     settings: SettingsBook = field(init=False)
+    presence: Presence = field(init=False)
     backup_due: asyncio.Event = field(default_factory=asyncio.Event)
     """The key backup may have something to send."""
     keys_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,6 +86,7 @@ class Context:
         self.envelopes = EnvelopeReader(self.me, self.rows)
         self.healer = Healer(self.me, self.memberships, self.envelopes)
         self.settings = SettingsBook(self.me)
+        self.presence = Presence(self.store, self.emitter)
         self.profiles = GroupProfiles(self.me, self.memberships, self.settings)
         self.rows.applied = self.profiles.applied
         self.envelopes.profile_key = self.profiles.take_key

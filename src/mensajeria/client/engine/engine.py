@@ -25,6 +25,7 @@ from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_devices import OwnDevices
+from mensajeria.client.engine.privacy import Privacy
 from mensajeria.client.engine.rewinding import REWIND_DUE
 from mensajeria.client.engine.rows import RESTORE_EPOCH
 from mensajeria.client.engine.sending import Sending
@@ -80,6 +81,7 @@ class Engine:
         context.backup = self.history
         self._backup = KeyBackup(context, self.directory)
         self._own_devices = OwnDevices(context, self.directory, self._mailer)
+        self.privacy = Privacy(context)
 
     # --- what the client asks ---
 
@@ -285,6 +287,7 @@ class Engine:
             group.create_task(self.history.run())
             group.create_task(self._backup.run())
             group.create_task(self._own_devices.run(session))
+            group.create_task(self._context.presence.run(session))
             self._link.caught_up()
             self._level.set()
             await self._tell()
