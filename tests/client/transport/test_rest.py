@@ -69,7 +69,7 @@ async def test_a_request_whose_caller_is_cancelled_ends_by_itself() -> None:
 
 async def test_nobody_misses_what_a_request_without_a_caller_meets(caplog: pytest.LogCaptureFixture) -> None:
     async with slow_server() as (slow, client):
-        slow.answer = b"not HTTP"
+        slow.answer = b"not HTTP\r\n\r\n"
         await cancelled_in_the_middle(slow, client)
         slow.may_answer.set()
         await client.close()
