@@ -11,6 +11,7 @@ from mensajeria.client.account import check_handle_form
 from mensajeria.client.api import (
     ChatView,
     GroupRole,
+    HistoryChoice,
     MemberView,
     Message,
     MessageDiscarded,
@@ -289,6 +290,7 @@ class Chat:
     async def accept(self) -> None:
         """Accept the message request. Raises RefusedError, NetworkError."""
         await self._answer(accept=True)
+        self._context.earlier_due.set()
         self._engine.reads_due()
 
     async def decline(self) -> None:
@@ -317,13 +319,15 @@ class Chat:
         """Who is in the chat, by role and name; in a direct chat everybody is a member."""
         return await self._context.store.read(lambda tx: members_of(tx, self._stored(tx), self._context.me.uid))
 
-    async def add(self, usernames: Sequence[str]) -> None:
-        """Add people to the group: they read what is written from now on.
+    async def add(self, usernames: Sequence[str], *, history: HistoryChoice = HistoryChoice.NOTHING) -> None:
+        """Add people to the group: they read what is written from now on, and what was before as `history` says.
+
+        All members are told how much of the past the new ones may read. It is what this device can read itself.
 
         Raises InputError (already_member, group_full, not_a_group), StateError (not_allowed_in_group, not_a_member,
         group_busy), RefusedError (unknown_user, request_limit), NetworkError, SecurityError.
         """
-        await self._engine.groups.add(self.chat_id, [check_handle_form(username) for username in usernames])
+        await self._engine.groups.add(self.chat_id, [check_handle_form(username) for username in usernames], history)
 
     async def remove(self, username: str) -> None:
         """Remove a member: what is written from now on they cannot read.

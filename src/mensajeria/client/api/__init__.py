@@ -36,7 +36,7 @@ from mensajeria.client.api.core import (
     TypingChanged,
 )
 from mensajeria.client.api.files import Attachment, AttachmentState, Direction, Transfer, TransferProgress
-from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
+from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, HistoryChoice, MemberView
 from mensajeria.client.api.health import DeviceLinked, Health, LinkView, NewLink
 from mensajeria.client.api.messages import ChangeFailed, ChangeSent, Quote, Reaction, Version
 from mensajeria.client.api.privacy import PresenceChanged, PrivacyChanged, PrivacySettings
@@ -75,6 +75,7 @@ __all__ = [
     "GroupRole",
     "GroupView",
     "Health",
+    "HistoryChoice",
     "HistoryRestored",
     "IdentityChanged",
     "InviteView",

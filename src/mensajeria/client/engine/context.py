@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 from mensajeria.client.api import ChatChanged, Event
 from mensajeria.client.engine.emitter import Emitter
 from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
+from mensajeria.client.engine.given_keys import GivenKeys
+from mensajeria.client.engine.giving import Giver
 from mensajeria.client.engine.group_profiles import GroupProfiles
 from mensajeria.client.engine.healing import Healer, KeyBackup
 from mensajeria.client.engine.letters import PostOffice
@@ -55,6 +57,8 @@ class Context:
     post: PostOffice = field(init=False)
     sealer: Sealer = field(init=False)
     healer: Healer = field(init=False)
+    giver: Giver = field(init=False)
+    given_keys: GivenKeys = field(init=False)
     backup: KeyBackup | None = None
     """The first source of the ladder, when the account keeps a backup."""
     ladder_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,12 +83,18 @@ class Context:
     """Encrypted copies of files are to be sent, or are not needed any more."""
     erase_due: asyncio.Event = field(default_factory=asyncio.Event)
     timers_due: asyncio.Event = field(default_factory=asyncio.Event)
+    earlier_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Rows from before one joined are to be fetched."""
+    giving_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Keys of earlier sessions are owed to new members."""
 
     def __post_init__(self) -> None:
         self.memberships = Memberships(self.me)
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
-        self.healer = Healer(self.me, self.memberships, self.envelopes)
+        self.healer = Healer(self.me, self.memberships, self.envelopes, self.rows)
+        self.giver = Giver(self.me, self.memberships)
+        self.given_keys = GivenKeys(self.me, self.envelopes)
         self.settings = SettingsBook(self.me)
         self.presence = Presence(self.store, self.emitter)
         self.profiles = GroupProfiles(self.me, self.memberships, self.settings)
@@ -142,6 +152,8 @@ class Context:
             (out.wanted_lists, self.lists_wanted),
             (out.erase, self.erase_due),
             (out.timers, self.timers_due),
+            (out.earlier, self.earlier_due),
+            (out.giving, self.giving_due),
         ):
             if due:
                 event.set()

@@ -16,6 +16,8 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.device_events import DeviceEvents
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.downloads import Downloads
+from mensajeria.client.engine.earlier import Earlier
+from mensajeria.client.engine.giving import push_owed
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.history import History
 from mensajeria.client.engine.inbound import Inbound
@@ -288,6 +290,8 @@ class Engine:
             group.create_task(self._backup.run())
             group.create_task(self._own_devices.run(session))
             group.create_task(self._context.presence.run(session))
+            group.create_task(Earlier(self._context, session).run())
+            group.create_task(push_owed(self._context, deliver, self.groups.give_history))
             self._link.caught_up()
             self._level.set()
             await self._tell()

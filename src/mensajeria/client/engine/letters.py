@@ -30,6 +30,7 @@ ROOM_KEY: Final = "room_key"
 READ: Final = "read"
 ACK: Final = "ack"
 KEY_REQUEST: Final = "key_request"
+HISTORY_KEYS: Final = "history_keys"
 _MARGIN_MS: Final = 3_600_000
 OUTCOMES: Final = {
     PutOutcome.OK: ShareOutcome.SHARED,

@@ -64,6 +64,7 @@ _SERVICE: Final = {
     Cause.MEMBER_ADDED: ServiceKind.MEMBER_ADDED,
     Cause.MEMBER_REMOVED: ServiceKind.MEMBER_REMOVED,
     Cause.MEMBER_LEFT: ServiceKind.MEMBER_LEFT,
+    Cause.HISTORY_SHARED: ServiceKind.HISTORY_SHARED,
     Cause.ROLE_CHANGED: ServiceKind.ROLE_CHANGED,
     Cause.GROUP_RENAMED: ServiceKind.GROUP_RENAMED,
     Cause.TIMER_CHANGED: ServiceKind.TIMER_CHANGED,
