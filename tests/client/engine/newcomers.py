@@ -245,7 +245,7 @@ async def circle(people: tuple[Person, Person, Person], folder: Path, bruno: str
             )
             for who in people
         ]
-        made = Circle(*guests)
+        made = Circle(guests[0], guests[1], guests[2])
         named = sorted([member(made.ana, "owner"), member(made.bruno, bruno)], key=lambda one: one.uid)
         made.event(made.ana, "create", members=tuple(named), nonce=os.urandom(16))
         for guest in (made.ana, made.bruno):
