@@ -112,6 +112,7 @@ class Meter:
         tracker.recording = False
         messages = max(completed, 1)
         return {
+            "begun_s": self._begun,
             "seconds": seconds,
             "messages_s": completed / seconds,
             "delivered_s": delivered / seconds,

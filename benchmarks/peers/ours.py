@@ -15,7 +15,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from sqlalchemy import Connection
 
 from benchmarks.lib.peer import OnBody, Peer, Session, count
-from mensajeria.protocol import frames
+from mensajeria.protocol import frames, limits
 from mensajeria.protocol.connection import ClientConnection
 from mensajeria.protocol.records import MessageOuter
 from mensajeria.server.version import VERSION
@@ -84,6 +84,10 @@ class OurSession(WSListener):
             seqs[item.chat_id] = item.seq
         if self._receipts and not self._saying and type(items[-1]) is frames.Event:
             self._saying = asyncio.get_running_loop().call_later(RECEIPT_S, self._say)
+
+    def says_how_far(self, *, members: int) -> None:
+        """As the client (`Memberships.shows_delivered`): nothing in a group so large that nobody is shown it."""
+        self._receipts &= members <= limits.READ_RECEIPTS_MEMBERS
 
     def _say(self) -> None:
         self._saying = None
@@ -189,6 +193,8 @@ class Ours(Peer):
     async def group(self, sessions: Sequence[Session]) -> None:
         chat_id = secrets.token_bytes(32)
         await self._worlds[0].server.db(lambda db: insert_group(db, chat_id, self.people[: len(sessions)]))
+        for session in sessions:
+            cast("OurSession", session).says_how_far(members=len(sessions))
         cast("OurSession", sessions[0]).group = chat_id
 
     async def stored(self) -> int | None:

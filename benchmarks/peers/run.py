@@ -21,12 +21,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
 from benchmarks.lib import proc
+from benchmarks.lib.disk import DiskProbe, figures
 from benchmarks.lib.peer import Peer
 from benchmarks.lib.work import WORKS, Size
 from benchmarks.peers import PEERS, USUAL
@@ -92,12 +94,14 @@ def measure(
     row: dict[str, Any] = {"peer": kind.name, "work": work, "durability": kind.durability, "disk": _disk(folder)}
     calibration = proc.calibrate()
     try:
-        with Lifeline() as own:
+        with Lifeline() as own, DiskProbe(folder) if row["disk"] == "disk" else nullcontext() as probe:
             peer = kind(folder, own)
             row["version"] = peer.version()
             try:
                 peer.start()
                 row |= uvloop.run(asyncio.wait_for(WORKS[work](peer, size), LIMIT_S))
+                if probe is not None and "begun_s" in row:
+                    row |= figures(probe.stop(), row["begun_s"], row["seconds"])
             finally:
                 peer.stop()
     except Exception as error:  # noqa: BLE001 - one peer's failure is a result

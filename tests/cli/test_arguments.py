@@ -25,7 +25,6 @@ COMMANDS = (
     "recover",
     "devices",
     "health",
-    "privacy",
     "backup",
     "password",
     "logout",

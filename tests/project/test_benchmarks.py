@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.growth import growth
+from benchmarks.lib.disk import figures
 from benchmarks.lib.stats import percentile_ms
 from benchmarks.lib.work import Tracker
 from benchmarks.peers import PEERS, USUAL
@@ -41,6 +42,15 @@ def test_sqlite_is_compared_with_sqlite_and_memory_with_memory() -> None:
     found = medians(rows)
     assert found[("W1", "disk", "ours-sqlite")]["x_bare"] == 0.8
     assert "x_bare" not in found[("W1", "memory", "ours")]
+
+
+def test_the_disk_of_the_same_seconds_stands_beside_a_latency_and_not_where_there_is_none() -> None:
+    samples = [(0.5, 9.0), (1.0, 0.001), (1.5, 0.002), (1.9, 0.004), (3.0, 9.0)]
+    found = figures(samples, 1.0, 1.0)
+    assert found == {"fsync_p50_ms": 2.0, "fsync_p99_ms": 4.0}
+    assert figures(samples, 5.0, 1.0) == {}
+    assert "fsync_p99_ms" in report([row("ours", 1.0, **found)])
+    assert "fsync_p99_ms" not in report([row("ours", 1.0, disk="memory")])
 
 
 @pytest.mark.parametrize(("rate", "met"), [(49.0, "NO"), (50.0, "yes")])

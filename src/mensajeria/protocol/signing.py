@@ -122,13 +122,16 @@ def verify_ed25519(key: bytes, ctx: Ctx, body: bytes, signature: bytes) -> None:
     Raises:
         BadSignatureError: wrong size, unusable key, or the signature does not verify.
     """
+    verify_ed25519_bytes(key, signing_input(ctx, body), signature)
+
+
+def verify_ed25519_bytes(key: bytes, message: bytes, signature: bytes) -> None:
+    """Strict Ed25519 over exactly these bytes, for formats that are not ours (JWT). Raises as `verify_ed25519`."""
     if len(signature) != ED25519_SIG_BYTES:
         raise BadSignatureError("wrong signature size")
     public = _ed25519_key(key)
     try:
-        public.verify_signature(
-            signing_input(ctx, body), vodozemac.Ed25519Signature.from_base64(to_olm_base64(signature))
-        )
+        public.verify_signature(message, vodozemac.Ed25519Signature.from_base64(to_olm_base64(signature)))
     except ValueError as error:
         raise BadSignatureError("signature does not verify") from error
 

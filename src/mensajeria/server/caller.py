@@ -1,4 +1,8 @@
-"""Who calls a REST endpoint: bearer token and `Mensajeria-Mac`, checked together (see protocol.api for both)."""
+"""Who calls a REST endpoint: bearer token and `Mensajeria-Mac`, checked together (see protocol.api for both).
+
+What endpoints depend on is `async` even where it waits for nothing: FastAPI runs a plain function in a thread, which
+costs more than all of its work.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from mensajeria.server.state import Server
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
-def server_of(request: Request) -> Server:
+async def server_of(request: Request) -> Server:
     """The running server.
 
     Raises:
@@ -36,7 +40,7 @@ def server_of(request: Request) -> Server:
 TheServer = Annotated[Server, Depends(server_of)]
 
 
-def known_query(request: Request) -> None:
+async def known_query(request: Request) -> None:
     """A query parameter that the endpoint does not have is refused like an unknown field: it is a typing error.
 
     Raises:
@@ -53,7 +57,7 @@ def _query_names(dependant: Dependant) -> set[str]:
     return names.union(*map(_query_names, dependant.dependencies))
 
 
-def network_of(request: Request, server: TheServer) -> str | None:
+async def network_of(request: Request, server: TheServer) -> str | None:
     """Where the request comes from, for limits."""
     peer = request.client.host if request.client else ""
     forwarded = request.headers.get("x-forwarded-for", "")

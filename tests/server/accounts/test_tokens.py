@@ -86,6 +86,13 @@ FORGERIES: dict[str, Callable[[], str]] = {
     "key-in-header": with_key_in_header,
     "changed-claims": with_changed_claims,
     "changed-algorithm": with_changed_algorithm,
+    "critical-extension": lambda: jwt.encode(
+        claims(), private(), algorithm="EdDSA", headers={"crit": ["b64"], "b64": False}
+    ),
+    "header-no-object": lambda: ".".join((b64(b"[]"), *signed().split(".")[1:])),
+    "four-parts": lambda: f"{signed()}.",
+    "signature-spelt-otherwise": lambda: f"{signed()}=",
+    "expiry-negative": lambda: signed(exp=-1),
     "cut": lambda: signed()[:-20],
     "no-signature": lambda: signed().rsplit(".", 1)[0] + ".",
     "issuer": lambda: signed(iss=b64(b"t" * 16)),
@@ -124,6 +131,23 @@ def test_good_token_until_it_expires() -> None:
     with pytest.raises(ProtocolError) as caught:
         tokens.check(token)
     assert caught.value.code is Code.TOKEN_EXPIRED
+
+
+def test_any_reader_of_jwt_reads_our_tokens() -> None:
+    clock = FakeClock()
+    token, expires_ms = AccessTokens(KEY, SERVER, clock).issue(uid=b"u" * 16, did=b"d" * 16, key_id=b"c" * 32)
+
+    found = jwt.decode(
+        token,
+        private().public_key(),
+        algorithms=["EdDSA"],
+        audience=AUDIENCE,
+        issuer=b64(SERVER),
+        options={"verify_exp": False, "verify_iat": False},
+    )
+
+    assert (found["sub"], found["did"], found["exp"]) == (b64(b"u" * 16), b64(b"d" * 16), expires_ms // 1000)
+    assert len(jwt.get_unverified_header(token)["kid"]) == 11
 
 
 def test_sealed_secret_opens_only_where_it_belongs() -> None:

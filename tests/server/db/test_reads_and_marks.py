@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -49,10 +49,7 @@ async def test_a_cursor_moves_forward_only_and_never_past_the_end(server: Server
     def step(seq: int) -> list[Step]:
         return [Step(bruno.device_id, bruno.account_id, row, chat_id, seq)]
 
-    moved = [
-        [one.seq for one in await server.db.write(lambda db, seq=seq: cursors.store(db, step(seq)), durable=False)]  # type: ignore[misc]
-        for seq in (3, 2, 3, 900)
-    ]
+    moved = [[one.seq for one in await cursors.move(server.db, step(seq))] for seq in (3, 2, 3, 900)]
 
     assert moved == [[3], [], [], [5]]
     assert await delivered(server, row, bruno.account_id) == 5
@@ -66,7 +63,7 @@ async def test_the_member_is_as_far_as_its_furthest_device(server: Server) -> No
     second = await server.db.write(lambda db: insert_people(db, 1)[0].device_id)
     steps = [Step(one, bruno.account_id, row, chat_id, seq) for one, seq in ((bruno.device_id, 8), (second, 4))]
 
-    moved = await server.db.write(lambda db: cursors.store(db, steps))
+    moved = await cursors.move(server.db, steps)
 
     assert [(one.account, one.seq) for one in moved] == [(bruno.account_id, 8)]
     assert await delivered(server, row, bruno.account_id) == 8
@@ -88,6 +85,12 @@ async def test_a_sign_of_life_never_lowers_the_count_of_encryptions(server: Serv
     assert rows == [(20, 7), (22, 9)]
 
 
+def through(
+    server: Server, read: Callable[[Connection, Sequence[int]], dict[int, int]]
+) -> Callable[[Sequence[int]], Awaitable[dict[int, int]]]:
+    return lambda keys: server.db.query(lambda db: read(db, keys))
+
+
 async def test_reads_that_are_asked_for_together_are_one_query(server: Server) -> None:
     asked: list[Sequence[int]] = []
 
@@ -95,7 +98,7 @@ async def test_reads_that_are_asked_for_together_are_one_query(server: Server) -
         asked.append(keys)
         return {key: key * key for key in keys if key != 3}
 
-    gathered: GatheredRead[int, int] = GatheredRead(server.db, read, 3)
+    gathered: GatheredRead[int, int] = GatheredRead(through(server, read), 3)
     assert await asyncio.gather(*(gathered.get(key) for key in (1, 2, 2, 3, 4))) == [1, 4, 4, None, 16]
     assert asked == [[1, 2], [3, 4]]
 
@@ -106,7 +109,7 @@ async def test_a_gathered_read_never_answers_from_a_query_that_began_earlier(ser
     def read(_db: Connection, keys: Sequence[int]) -> dict[int, int]:
         return dict.fromkeys(keys, value)
 
-    gathered: GatheredRead[int, int] = GatheredRead(server.db, read, 100)
+    gathered: GatheredRead[int, int] = GatheredRead(through(server, read), 100)
     first = asyncio.create_task(gathered.get(0))
     await asyncio.sleep(0)
     value = 2
@@ -122,7 +125,7 @@ async def test_a_failing_gathered_read_fails_all_who_wait_and_nobody_after(serve
             raise OperationalError("x", {}, ValueError("no"))
         return dict.fromkeys(keys, 1)
 
-    gathered: GatheredRead[int, int] = GatheredRead(server.db, read, 100)
+    gathered: GatheredRead[int, int] = GatheredRead(through(server, read), 100)
     outcomes = await asyncio.gather(gathered.get(1), gathered.get(2), return_exceptions=True)
     assert [type(one) for one in outcomes] == [OperationalError, OperationalError]
     broken = False

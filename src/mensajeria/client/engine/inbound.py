@@ -21,7 +21,6 @@ from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.rewinding import Rewinding
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
@@ -47,7 +46,7 @@ class _Level:
     done: asyncio.Future[None]
 
 
-_Item = BatchItem | frames.Typing | frames.Presence | frames.ListChanged | frames.OtkLow | _Level
+_Item = BatchItem | frames.Typing | frames.ListChanged | frames.OtkLow | _Level
 
 
 class Inbound:
@@ -80,7 +79,7 @@ class Inbound:
         """Keep what has arrived, in order. A row number that no log reaches is a mistake or a lie: ignored."""
         if isinstance(frame, frames.Batch):
             self._queue.extend(item for item in frame.items if _is_possible(item))
-        elif isinstance(frame, frames.Typing | frames.Presence | frames.ListChanged | frames.OtkLow):
+        elif isinstance(frame, frames.Typing | frames.ListChanged | frames.OtkLow):
             self._queue.append(frame)
         self._filled.set()
 
@@ -107,7 +106,7 @@ class Inbound:
             log = await self._log(ChatId(head.chat_id))
             if log is not None:
                 await self._perform(log.head(min(head.last_seq, MAX_SEQ)))
-                if head.cursor < log.position and log.position:
+                if head.cursor < log.position and await self._shows_delivered(ChatId(head.chat_id)):
                     self._session.send(frames.Cursor(head.chat_id, log.position))
 
     async def _heads(self) -> list[Head]:
@@ -202,8 +201,6 @@ class Inbound:
                 await self._head_changed(item.head)
             case frames.Typing():
                 await self._typing(item)
-            case frames.Presence():
-                await self._context.presence.heard(item)
             case frames.ListChanged():
                 await self._list_changed(item)
             case frames.OtkLow():
@@ -282,8 +279,6 @@ class Inbound:
             chat = tx.chats.get(ChatId(item.chat_id))
             if chat is None or not chat.accepted or item.uid == self._context.me.uid:
                 return None
-            if item.on and not privacy_of(tx).typing:
-                return None
             if not self._context.memberships.is_member(tx, chat.chat_id, item.uid):
                 return None
             return TypingChanged(chat.chat_id, tx.contacts.person(Uid(item.uid)), item.on)
@@ -329,17 +324,23 @@ class Inbound:
     async def _apply(self, chat_id: ChatId, events: Sequence[Event]) -> None:
         log = self._logs[chat_id]
         await self._groups.prepare(events)
+        told = True
         for start in range(0, len(events), ROWS_SLICE):
             part = events[start : start + ROWS_SLICE]
             upto = log.position if start + ROWS_SLICE >= len(events) else part[-1].seq
 
-            def step(tx: Tx, out: Outcome) -> None:
+            def step(tx: Tx, out: Outcome) -> bool:
                 self._context.rows.apply(tx, out, chat_id, part, upto)  # noqa: B023 - run at once
+                return self._context.memberships.shows_delivered(tx, chat_id)
 
-            await self._context.commit(step)
+            told = await self._context.commit(step)
             if len(events) > ROWS_SLICE:
                 await asyncio.sleep(SLICE_PAUSE_S)
-        self._session.send(frames.Cursor(chat_id, log.position))
+        if told:
+            self._session.send(frames.Cursor(chat_id, log.position))
+
+    async def _shows_delivered(self, chat_id: ChatId) -> bool:
+        return await self._context.store.read(lambda tx: self._context.memberships.shows_delivered(tx, chat_id))
 
     async def _fetch(self, effect: chatlog.Fetch) -> list[chatlog.Effect]:
         chat_id = effect.chat_id

@@ -9,6 +9,7 @@ from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import list_of
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Halt, MemberEventRow
+from mensajeria.protocol import limits
 from mensajeria.protocol.devices import VerifiedList, decode_device_list
 from mensajeria.protocol.encoding import MalformedError, NewerVersionError, encode
 from mensajeria.protocol.ids import ChatId, Uid
@@ -126,6 +127,10 @@ class Memberships:
     def members(self, tx: Tx, chat_id: ChatId) -> tuple[Uid, ...]:
         """Who is in a stored chat now, oneself included."""
         return tuple(Uid(uid) for uid in self.of(tx, chat_id).now.members)
+
+    def shows_delivered(self, tx: Tx, chat_id: ChatId) -> bool:
+        """Whether anybody is shown how far a stored chat has been delivered: in large groups nobody is."""
+        return len(self.of(tx, chat_id).now.members) <= limits.READ_RECEIPTS_MEMBERS
 
     def others(self, tx: Tx, chat_id: ChatId) -> tuple[Uid, ...]:
         """Who else is in a stored chat now; oneself in the note to self."""

@@ -312,7 +312,6 @@ _QUIET = {
     ServiceKind.MEMBER_ADDED,
     ServiceKind.MEMBER_REMOVED,
     ServiceKind.MEMBER_LEFT,
-    ServiceKind.HISTORY_SHARED,
     ServiceKind.ROLE_CHANGED,
     ServiceKind.GROUP_RENAMED,
     ServiceKind.TIMER_CHANGED,

@@ -16,7 +16,6 @@ from mensajeria.desktop.widgets.labels import ElidedLabel, Label
 from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
 from mensajeria.desktop.windows.appearance import AppearancePage
 from mensajeria.desktop.windows.devices_page import DevicesPage
-from mensajeria.desktop.windows.privacy_page import PrivacyPage
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 PAGES: Final = {
     "account": "user-circle",
     "appearance": "palette",
-    "privacy": "eye-slash",
     "devices": "laptop",
     "backup": "database",
     "invites": "ticket",
@@ -98,7 +96,6 @@ class SettingsDialog(Dialog):
         self.pages: dict[str, SettingsPage] = {
             "account": AccountPage(ui, session),
             "appearance": AppearancePage(ui),
-            "privacy": PrivacyPage(ui, session),
             "devices": DevicesPage(ui, session),
             "backup": BackupPage(ui, session),
             "invites": InvitesPage(ui, session),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, select
+import msgspec
+from sqlalchemy import select
 
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.accounts.tokens import AccessClaims, AccessTokens, ChannelKeySealer
-from mensajeria.server.db.engine import AnyRow, Database
+from mensajeria.server.db.engine import Database
 from mensajeria.server.db.gathered import GatheredRead
 from mensajeria.server.db.schema import ACTIVE, PENDING, account, device
 
@@ -47,7 +49,7 @@ class Authenticator:
     """The one door for access tokens, on `/ws` and REST."""
 
     def __init__(self, db: Database, tokens: AccessTokens, sealer: ChannelKeySealer, clock: Clock) -> None:
-        self._rows: GatheredRead[bytes, AnyRow] = GatheredRead(db, _read, MAX_READ)
+        self._rows: GatheredRead[bytes, _Device] = GatheredRead(partial(_read, db), MAX_READ)
         self._tokens = tokens
         self._sealer = sealer
         self._clock = clock
@@ -110,14 +112,14 @@ class Authenticator:
         """
         return self._judge(await self._rows.get(did))[0]
 
-    def _judge(self, row: AnyRow | None) -> tuple[Login, bytes]:
+    def _judge(self, row: _Device | None) -> tuple[Login, bytes]:
         if row is None:
             raise ProtocolError(Code.UNAUTHORIZED)
         if row.status == PENDING:
             raise ProtocolError(Code.ACCOUNT_PENDING)
         if row.status != ACTIVE:
             raise ProtocolError(Code.ACCOUNT_SUSPENDED)
-        if row.revoked_ms is not None or row.ck_sealed is None:
+        if row.revoked_ms is not None or row.ck_sealed is None or row.ck_id is None:
             raise ProtocolError(Code.LOGIN_REVOKED)
         ck = self._sealer.unseal("ck", row.did, row.ck_sealed)
         return Login(row.account_id, row.uid, row.id, row.did, ck, row.gen), row.ck_id
@@ -129,11 +131,34 @@ class Authenticator:
             self._cache.popitem(last=False)
 
 
-def _read(connection: Connection, dids: Sequence[bytes]) -> dict[bytes, AnyRow]:
-    columns = (device.c.id, device.c.did, device.c.account_id, device.c.revoked_ms, device.c.ck_sealed, device.c.ck_id)
-    rows = connection.execute(
-        select(*columns, device.c.gen, account.c.uid, account.c.status)
-        .join(account, account.c.id == device.c.account_id)
-        .where(device.c.did.in_(dids))
-    )
-    return {row.did: row for row in rows}
+class _Device(msgspec.Struct, frozen=True, gc=False):
+    """A device with what its login is judged by."""
+
+    id: int
+    did: bytes
+    account_id: int
+    revoked_ms: int | None
+    ck_sealed: bytes | None
+    ck_id: bytes | None
+    gen: int
+    uid: bytes
+    status: str
+
+
+_COLUMNS: Final = (
+    *(device.c.id, device.c.did, device.c.account_id, device.c.revoked_ms, device.c.ck_sealed, device.c.ck_id),
+    *(device.c.gen, account.c.uid, account.c.status),
+)
+_POSTGRES: Final = """SELECT device.id, device.did, device.account_id, device.revoked_ms, device.ck_sealed,
+  device.ck_id, device.gen, account.uid, account.status
+FROM device JOIN account ON account.id = device.account_id WHERE device.did = ANY($1::bytea[])"""
+"""`_COLUMNS`, too."""
+
+
+async def _read(db: Database, dids: Sequence[bytes]) -> dict[bytes, _Device]:
+    if db.is_sqlite:
+        query = select(*_COLUMNS).join(account, account.c.id == device.c.account_id).where(device.c.did.in_(dids))
+        rows = await db.query(lambda connection: connection.execute(query).all())
+    else:
+        rows = await db.look_up(_POSTGRES, dids)
+    return {row[1]: _Device(*row) for row in rows}

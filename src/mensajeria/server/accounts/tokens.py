@@ -1,7 +1,9 @@
 """Access tokens (JWT, EdDSA) and the sealing of channel keys.
 
-One algorithm is accepted, whatever a token's header says; issuer, audience, expiry and the binding to the channel key
-(`cnf`) are all required. PyJWT checks the former, `sessions.Authenticator` the binding.
+One algorithm and one shape are accepted, whatever a token's header says; issuer, audience, expiry and the binding to
+the channel key (`cnf`) are all required; `sessions.Authenticator` checks the binding. PyJWT makes the tokens. They are
+read here: only our own ever come, and a reader of one shape is stricter and five times faster than one of all that a
+JWT may be, which was a fifth of what letting a device in costs.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import contextlib
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Final, Literal
 
 import jwt
 import msgspec
@@ -25,6 +27,7 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import H
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64, unb64
+from mensajeria.protocol.signing import verify_ed25519_bytes
 from mensajeria.server.keyfiles import FormerKey
 
 ALGORITHM: Final = "EdDSA"
@@ -85,12 +88,37 @@ class _SigningKey:
 
     def __init__(self, seed: Secret) -> None:
         self.private = Ed25519PrivateKey.from_private_bytes(seed.reveal())
-        self.public = self.private.public_key()
-        self.kid = b64(H("jwt-kid", self.public.public_bytes_raw())[:_KID])
+        self.public = self.private.public_key().public_bytes_raw()
+        self.kid = b64(H("jwt-kid", self.public)[:_KID])
 
 
-def _is_kid(kid: object) -> bool:
-    return isinstance(kid, str) and _KID_FORM.fullmatch(kid) is not None
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No `crit`, no key of the sender's own: what is not known here is refused."""
+
+    alg: Literal["EdDSA"]
+    typ: Literal["JWT"]
+    kid: str | None = None
+
+
+class _Confirmation(msgspec.Struct, frozen=True):
+    kid: str
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    """All are required. A newer process may put more in."""
+
+    iss: str
+    aud: Literal["mensajeria"]
+    sub: str
+    did: str
+    cnf: _Confirmation
+    jti: str
+    iat: int
+    exp: Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
+
+
+_header: Final = msgspec.json.Decoder(_Header)
+_payload: Final = msgspec.json.Decoder(_Payload)
 
 
 class AccessTokens:
@@ -116,14 +144,14 @@ class AccessTokens:
             return self._former
         return self._current
 
-    def _verifying(self, token: str) -> _SigningKey:
-        kid = _unverified_kid(token)
+    def _verifying(self, kid: str | None) -> _SigningKey:
+        """What the token says about its key chooses the key, and the key then verifies all of the token."""
         if self._former is not None and kid == self._former.kid and kid != self._current.kid:
             if self._clock.now_ms() >= self._rotated_ms + ROLLOUT_MS + limits.ACCESS_TOKEN_S * 1000:
                 raise ProtocolError(Code.TOKEN_EXPIRED)
             return self._former
-        if _is_kid(kid) and kid != self._current.kid:  # made by a process that has a newer key than this one
-            raise ProtocolError(Code.TOKEN_EXPIRED)
+        if kid is not None and _KID_FORM.fullmatch(kid) and kid != self._current.kid:
+            raise ProtocolError(Code.TOKEN_EXPIRED)  # made by a process that has a newer key than this one
         return self._current
 
     def issue(self, *, uid: bytes, did: bytes, key_id: bytes) -> tuple[str, int]:
@@ -151,42 +179,15 @@ class AccessTokens:
             ProtocolError: TOKEN_EXPIRED, or UNAUTHORIZED for anything else that is wrong.
         """
         try:
-            claims = jwt.decode(
-                token,
-                self._verifying(token).public,
-                algorithms=[ALGORITHM],
-                audience=AUDIENCE,
-                issuer=self._issuer,
-                options={
-                    "require": ["iss", "aud", "sub", "did", "cnf", "jti", "iat", "exp"],
-                    "verify_exp": False,  # below, by the server's own clock
-                    "verify_iat": False,
-                    "enforce_minimum_key_length": True,
-                },
-            )
-            found = _claims(claims)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as error:
+            header, payload, signature = token.split(".")
+            key = self._verifying(_header.decode(unb64(header)).kid)
+            verify_ed25519_bytes(key.public, f"{header}.{payload}".encode(), unb64(signature))
+            claims = _payload.decode(unb64(payload))
+            found = AccessClaims(unb64(claims.sub), unb64(claims.did), unb64(claims.cnf.kid), claims.exp * 1000)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ProtocolError(Code.UNAUTHORIZED) from error
+        if claims.iss != self._issuer:
+            raise ProtocolError(Code.UNAUTHORIZED)
         if found.expires_ms <= self._clock.now_ms():
             raise ProtocolError(Code.TOKEN_EXPIRED)
         return found
-
-
-def _unverified_kid(token: str) -> object:
-    """What the token says about its key: it chooses the key, and the key then verifies all of the token.
-
-    Only the first part is looked at; the library's own function takes all three apart, and `decode` does it again.
-
-    Raises:
-        ValueError: no JSON object there.
-    """
-    header = msgspec.json.decode(unb64(token.partition(".")[0]))
-    if not isinstance(header, dict):
-        raise ValueError("header")  # noqa: TRY004 - a value from outside, not a fault of the program
-    return header.get("kid")
-
-
-def _claims(claims: dict[str, Any]) -> AccessClaims:
-    if not isinstance(claims["exp"], int):
-        raise TypeError("exp")
-    return AccessClaims(unb64(claims["sub"]), unb64(claims["did"]), unb64(claims["cnf"]["kid"]), claims["exp"] * 1000)

@@ -10,6 +10,7 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.db.engine import AnyRow
 from mensajeria.server.db.schema import account
+from mensajeria.server.db.schema_chats import chat_member
 from mensajeria.server.db.schema_content import block
 
 PAGE = 200
@@ -21,6 +22,18 @@ def is_blocked(connection: Connection, one: int, other: int) -> bool:
         and_(block.c.account == one, block.c.blocked == other), and_(block.c.account == other, block.c.blocked == one)
     )
     return connection.execute(select(block.c.account).where(either).limit(1)).first() is not None
+
+
+def blocked_chats(connection: Connection, chats: Collection[int]) -> set[int]:
+    """Which of these chats, by row id, have a member that has blocked another: of direct chats, those that are over."""
+    one, other = chat_member.alias("one"), chat_member.alias("other")
+    query = (
+        select(one.c.chat)
+        .join(other, other.c.chat == one.c.chat)
+        .join(block, and_(block.c.account == one.c.account, block.c.blocked == other.c.account))
+        .where(one.c.chat.in_(chats))
+    )
+    return set(connection.execute(query).scalars())
 
 
 def blockers_of(connection: Connection, blocked: int, among: Collection[int]) -> set[int]:

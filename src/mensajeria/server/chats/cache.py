@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
 from sqlalchemy import Connection, select
 
-from mensajeria.server.chats.blocks import is_blocked
+from mensajeria.server.chats.blocks import blocked_chats
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.db.gathered import GatheredRead
 from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_chats import chat, chat_member
 
 DIRECT: Final = 0
 MAX_CHATS: Final = 100_000
 """Chats kept in memory. The one loaded first goes first."""
+MAX_READ: Final = 100
+"""Chats in one query."""
 _log = structlog.get_logger(__name__)
 
 
@@ -50,7 +54,7 @@ class ChatCache:
     """Chats by their public id. A chat that does not exist is not remembered: it may be made at any moment."""
 
     def __init__(self, db: Database, *, max_chats: int = MAX_CHATS) -> None:
-        self._db = db
+        self._reads: GatheredRead[bytes, ChatInfo] = GatheredRead(partial(_read, db), MAX_READ)
         self._max = max_chats
         self._chats: dict[bytes, ChatInfo] = {}
         self._waiting: dict[bytes, list[Waiter]] = {}
@@ -68,7 +72,7 @@ class ChatCache:
             return known
         while True:
             version = self._version
-            info = await self._db.query(lambda connection: read_chat(connection, chat_id))
+            info = await self._reads.get(chat_id)
             if version == self._version:  # else it may have changed while it was read
                 break
         if info is not None:
@@ -114,26 +118,42 @@ class ChatCache:
 
 def read_chat(connection: Connection, chat_id: bytes) -> ChatInfo | None:
     """Read one chat with its members."""
-    row = connection.execute(
-        select(chat.c.id, chat.c.kind, chat.c.departed).where(chat.c.chat_id == chat_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    info = ChatInfo(row.id, chat_id, row.kind, {})
+    return read_chats(connection, (chat_id,)).get(chat_id)
+
+
+def read_chats(connection: Connection, chat_ids: Sequence[bytes]) -> dict[bytes, ChatInfo]:
+    """Read chats with their members, by their public ids; what does not exist is left out."""
+    rows = connection.execute(
+        select(chat.c.id, chat.c.chat_id, chat.c.kind, chat.c.departed).where(chat.c.chat_id.in_(chat_ids))
+    ).all()
+    infos = {row.id: ChatInfo(row.id, row.chat_id, row.kind, {}) for row in rows}
+    if infos:
+        _read_members(connection, infos)
+    direct = [row.id for row in rows if row.kind == DIRECT and len(infos[row.id].members) > 1]
+    closed = {row.id for row in rows if row.departed} | (blocked_chats(connection, direct) if direct else set())
+    for info in infos.values():
+        if info.id in closed:
+            info.blocked = True
+            info.accepted.clear()  # nor does either learn what the other does
+        info.update_audience()
+    return {info.chat_id: info for info in infos.values()}
+
+
+def _read_members(connection: Connection, infos: dict[int, ChatInfo]) -> None:
     members = connection.execute(
-        select(chat_member.c.account, account.c.uid, chat_member.c.accepted, chat_member.c.declined)
+        select(chat_member.c.chat, chat_member.c.account, account.c.uid, chat_member.c.accepted, chat_member.c.declined)
         .join(account, account.c.id == chat_member.c.account)
-        .where(chat_member.c.chat == row.id)
+        .where(chat_member.c.chat.in_(infos))
         .order_by(chat_member.c.account)
     )
     for member in members:
+        info = infos[member.chat]
         info.members[member.account] = member.uid
         if member.accepted:
             info.accepted.add(member.account)
         if member.declined:
             info.declined.add(member.account)
-    if row.departed or (row.kind == DIRECT and len(info.members) > 1 and is_blocked(connection, *info.members)):
-        info.blocked = True
-        info.accepted.clear()  # nor does either learn what the other does
-    info.update_audience()
-    return info
+
+
+async def _read(db: Database, chat_ids: Sequence[bytes]) -> dict[bytes, ChatInfo]:
+    return await db.query(lambda connection: read_chats(connection, chat_ids))

@@ -5,23 +5,24 @@ Many small steps are worth one write: only the newest per device and chat is kep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import BigInteger, Connection, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import device
 
 FLUSH_PAUSE_S: Final = 0.1
 """How long steps gather at least: nobody sees a tick come a tenth of a second later, and each step costs a write."""
 MAX_STEPS: Final = 2000
 """Steps in one flush."""
-_POSTGRES: Final = text("""
+_STORE: Final = """
 WITH step AS (
   SELECT s.device, s.account, s.chat, least(s.seq, c.last_seq) AS seq
-  FROM unnest(:devices, :accounts, :chats, :seqs) AS s(device, account, chat, seq) JOIN chat c ON c.id = s.chat
+  FROM unnest({}, {}, {}, {}) AS s(device, account, chat, seq) JOIN chat c ON c.id = s.chat
 ), device_moved AS (
   INSERT INTO device_cursor (device, chat, seq) SELECT device, chat, seq FROM step ORDER BY chat, device
   ON CONFLICT (device, chat) DO UPDATE SET seq = excluded.seq WHERE device_cursor.seq < excluded.seq
@@ -33,7 +34,12 @@ WITH step AS (
 )
 UPDATE chat_member m SET delivered = p.seq FROM pointer p WHERE m.chat = p.chat AND m.account = p.account
 RETURNING m.chat, m.account, m.delivered
-""").bindparams(*(bindparam(name, type_=ARRAY(BigInteger)) for name in ("devices", "accounts", "chats", "seqs")))
+"""
+_NAMES: Final = ("devices", "accounts", "chats", "seqs")
+_POSTGRES: Final = text(_STORE.format(*(f":{name}" for name in _NAMES))).bindparams(
+    *(bindparam(name, type_=ARRAY(BigInteger)) for name in _NAMES)
+)
+_MARK: Final = _STORE.format(*(f"${number}::bigint[]" for number in range(1, 5)))
 _SQLITE_DEVICE: Final = """INSERT INTO device_cursor (device, chat, seq)
 SELECT ?, id, min(?, last_seq) FROM chat WHERE id = ?
 ON CONFLICT (device, chat) DO UPDATE SET seq = excluded.seq WHERE device_cursor.seq < excluded.seq"""
@@ -69,6 +75,13 @@ def of_living(connection: Connection, steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if step.device in living]
 
 
+async def move(db: Database, steps: Sequence[Step]) -> list[Step]:
+    """As `store`, in a transaction of its own that does not wait for the disk."""
+    if db.is_sqlite:
+        return await db.write(lambda connection: store(connection, steps), durable=False)
+    return _all_moved(steps, await db.mark(_MARK, *_columns(steps)))
+
+
 def store(connection: Connection, steps: Sequence[Step]) -> list[Step]:
     """Store steps as `newest` gives them; return those that moved the member's own pointer, with the stored seq.
 
@@ -76,11 +89,21 @@ def store(connection: Connection, steps: Sequence[Step]) -> list[Step]:
     """
     if connection.dialect.name == "sqlite":
         return _store_sqlite(connection, steps)
-    columns = zip(*((step.device, step.account, step.chat, step.seq) for step in steps), strict=True)
-    names = ("devices", "accounts", "chats", "seqs")
-    rows = connection.execute(_POSTGRES, dict(zip(names, map(list, columns), strict=True)))
+    return _all_moved(steps, connection.execute(_POSTGRES, dict(zip(_NAMES, _columns(steps), strict=True))))
+
+
+def _columns(steps: Sequence[Step]) -> list[list[int]]:
+    return [
+        [step.device for step in steps],
+        [step.account for step in steps],
+        [step.chat for step in steps],
+        [step.seq for step in steps],
+    ]
+
+
+def _all_moved(steps: Sequence[Step], rows: Iterable[Any]) -> list[Step]:
     by_member = {(step.chat, step.account): step for step in steps}
-    return [_moved(by_member[row.chat, row.account], row.delivered) for row in rows]
+    return [_moved(by_member[chat, account], delivered) for chat, account, delivered in rows]
 
 
 def _store_sqlite(connection: Connection, steps: Sequence[Step]) -> list[Step]:

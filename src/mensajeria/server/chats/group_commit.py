@@ -1,14 +1,21 @@
-"""Group commit: what is waiting goes into one flush; while it commits, the next one gathers."""
+"""Group commit: what is waiting goes into one flush; while it commits, the next one gathers.
+
+A client that sends several messages sends them one by one: they are read in as many turns of the event loop. A flush
+that took the first alone would leave the others to a second one, with a second frame to everybody in the chat. So the
+first turn in which nothing more has come begins the flush, or the last of a few.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 
 T = TypeVar("T")
+TURNS: Final = 4
+"""Turns of the event loop for which a batch may go on filling: tens of microseconds, one when nothing else comes."""
 _log = structlog.get_logger(__name__)
 
 
@@ -60,6 +67,7 @@ class GroupCommit(Generic[T]):
             await self._wake.wait()
             if self._pause and not self._closing:
                 await asyncio.sleep(self._pause)
+            await self._fill()
             batch = self._waiting[: self._max]
             del self._waiting[: self._max]
             if batch:
@@ -68,6 +76,13 @@ class GroupCommit(Generic[T]):
                 if self._closing:
                     return
                 self._wake.clear()
+
+    async def _fill(self) -> None:
+        for _ in range(TURNS):
+            count = len(self._waiting)
+            await asyncio.sleep(0)
+            if len(self._waiting) == count or count >= self._max:
+                return
 
     async def _flush_logged(self, batch: list[T]) -> None:
         try:

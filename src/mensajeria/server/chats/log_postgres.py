@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,22 +9,16 @@ from typing import Any, Final
 import asyncpg
 
 from mensajeria.server.chats.log import KNOWN, NEW, BatchRefusedError, LogUnavailableError, NewEvent, Outcome
+from mensajeria.server.db.postgres_lane import AWAY, SETTINGS, TIMEOUT_S
 
 _APPEND: Final = "SELECT status, seq, ts FROM append_events($1, $2, $3, $4, $5, $6)"
 _ACCEPT: Final = """UPDATE chat_member m SET accepted = true, declined = false
 FROM unnest($1::bigint[], $2::bigint[]) AS a(chat, account) WHERE m.chat = a.chat AND m.account = a.account"""
 _DUE: Final = "INSERT INTO event_due (due_ms, chat, seq) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
-_TIMEOUT_S: Final = 10.0
 _SETTINGS: Final = {
     "application_name": "mensajeria-log",
     "synchronous_commit": "on",  # acked means durable, whatever the database's default is
-    "jit": "off",
-    "plan_cache_mode": "force_generic_plan",
-    # The planner cannot know how many rows a batch has, nor, on a young server, how large the log is. The right plan is
-    # to look each row up by its index; without these it may read the whole log for every batch.
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
+    **SETTINGS,
 }
 # What a second try may mend: serialization failure, deadlock, and a unique violation by a batch that committed between
 # our lock and our read.
@@ -33,16 +26,6 @@ _ONCE_MORE: Final = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.UniqueViolationError,
-)
-_AWAY: Final = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the driver's word for a connection that broke in the middle of an answer
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
 )
 
 
@@ -62,7 +45,7 @@ class PostgresEventLog:
                 return await self._run(connection, events)
             except _ONCE_MORE:
                 return await self._run(connection, events)
-        except _AWAY as error:
+        except AWAY as error:
             await self.close()
             raise LogUnavailableError from error
         except asyncpg.PostgresError as error:
@@ -72,13 +55,13 @@ class PostgresEventLog:
         """Give up the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(*_AWAY):
+            with contextlib.suppress(*AWAY):
                 await connection.close(timeout=1)
 
     async def _connected(self) -> asyncpg.Connection[Any]:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(
-                self._dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S, server_settings=_SETTINGS
+                self._dsn, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S, server_settings=_SETTINGS
             )
             self._append = await self._connection.prepare(_APPEND)
         return self._connection

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
-
-from sqlalchemy import Connection
-
-from mensajeria.server.db.engine import Database
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -17,9 +13,8 @@ V = TypeVar("V")
 class GatheredRead(Generic[K, V]):
     """While one query runs, the next keys gather. No answer comes from a query that began before it was asked for."""
 
-    def __init__(self, db: Database, read: Callable[[Connection, Sequence[K]], Mapping[K, V]], max_keys: int) -> None:
+    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], max_keys: int) -> None:
         """`read` gets distinct keys and leaves out those that do not exist."""
-        self._db = db
         self._read = read
         self._max = max_keys
         self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
@@ -44,7 +39,7 @@ class GatheredRead(Generic[K, V]):
     async def _answer(self, batch: list[tuple[K, asyncio.Future[V | None]]]) -> None:
         keys = list(dict.fromkeys(key for key, _ in batch))
         try:
-            found = await self._db.query(lambda connection: self._read(connection, keys))
+            found = await self._read(keys)
         except BaseException as error:  # whatever it was belongs to those who wait
             for _, future in batch:
                 if not future.done():

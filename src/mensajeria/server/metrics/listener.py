@@ -43,7 +43,7 @@ def metrics_app(server: Server, real_time: RealTime, numbers: Numbers) -> FastAP
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     install_problem_handlers(app)
 
-    def admit(request: Request) -> None:
+    async def admit(request: Request) -> None:
         expected = b"" if token is None else b"Bearer " + token.get_secret_value().encode()
         given = request.headers.get("authorization", "").encode("latin-1")
         if expected and not compare_digest(expected, given):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -152,13 +152,20 @@ class Connection:
             self.dirty.append(self)
         items.append(item)
 
-    def flush(self) -> int:
-        """Send what was queued, in as few frames as fit; how many items it was."""
+    def take_items(self) -> list[bytes]:
+        """What was queued; it waits no more."""
         items, self._items = self._items, []
-        if not self.closed and items:
-            for body in batch_bodies(items):
-                self.send_body(frames.BATCH, body)
-        return len(items)
+        return items
+
+    def send_batches(self, bodies: Iterable[bytes]) -> None:
+        """Send what `take_items` gave, joined (see `items.batch_bodies`)."""
+        for body in bodies:
+            self.send_body(frames.BATCH, body)
+
+    def flush(self) -> None:
+        """Send what was queued, in as few frames as fit."""
+        if items := self.take_items():
+            self.send_batches(batch_bodies(items))
 
     def _write(self, data: bytes) -> None:
         self.wire.send(data)

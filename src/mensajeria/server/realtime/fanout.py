@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Ack, Envelope, Event, EventKind, Nack, PeerCursor
 from mensajeria.server.broker.broker import Broker, ChatNote, DeviceItemNote, ItemNote
@@ -19,7 +20,7 @@ from mensajeria.server.realtime.hub import Hub
 from mensajeria.server.realtime.items import encode_item
 
 RETRY_MS: Final = 1000
-TICKS_UP_TO: Final = 32
+TICKS_UP_TO: Final = limits.READ_RECEIPTS_MEMBERS
 """Members of a chat in which "delivered" is shown."""
 REFUSALS: Final = {
     log.MID_CONFLICT: Nack(b"", b"", Code.MID_CONFLICT),

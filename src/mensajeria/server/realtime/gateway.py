@@ -238,10 +238,10 @@ class Gateway:
         newest = cursors.newest(steps)
         try:
             try:
-                moved = await self.server.db.write(lambda db: cursors.store(db, newest), durable=False)
+                moved = await cursors.move(self.server.db, newest)
             except IntegrityError:  # a device in it was deleted: the others' steps count
                 living = await self.server.db.query(lambda db: cursors.of_living(db, newest))
-                moved = await self.server.db.write(lambda db: cursors.store(db, living), durable=False)
+                moved = await cursors.move(self.server.db, living)
             await self._fanout.cursors(moved)
         except DATABASE_ERRORS as error:
             # The next step of the device says the same and more.

@@ -22,6 +22,7 @@ from mensajeria.server.broker.broker import (
     PresenceNote,
 )
 from mensajeria.server.realtime.connection import Connection
+from mensajeria.server.realtime.items import batch_bodies
 
 _NONE: Final[tuple[Connection, ...]] = ()
 _log = structlog.get_logger(__name__)
@@ -118,8 +119,14 @@ class Hub:
         dirty = self.dirty[:]
         self.dirty.clear()
         delivered = 0
+        last: list[bytes] = []
+        bodies: list[bytes] = []
         for connection in dirty:
-            delivered += connection.flush()
+            items = connection.take_items()
+            if items != last:  # in a group nearly all get the same: joined once
+                last, bodies = items, list(batch_bodies(items)) if items else []
+            connection.send_batches(bodies)
+            delivered += len(items)
         self.delivered += delivered
 
     def _deliver_frame(self, note: FrameNote) -> None:

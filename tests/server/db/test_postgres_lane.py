@@ -1,0 +1,56 @@
+"""The connection for the statements that are asked for all the time: what it answers when something is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from mensajeria.server.db.postgres_lane import LaneError
+from mensajeria.server.state import Server
+from tests.server.fixtures import void
+
+PID = "SELECT pg_backend_pid()"
+
+
+@pytest.fixture(autouse=True)
+def _only_postgres(server: Server) -> None:
+    if server.db.is_sqlite:
+        pytest.skip("PostgreSQL's own")
+
+
+async def test_a_lost_connection_fails_one_statement_at_most(server: Server) -> None:
+    before = (await server.db.look_up(PID))[0][0]
+    end = text("SELECT pg_terminate_backend(:pid, 30000)")
+    await server.db.write(lambda db: void(db.execute(end, {"pid": before})))
+
+    try:  # the end of the connection may have been seen already
+        after = await server.db.look_up(PID)
+    except LaneError:
+        after = await server.db.look_up(PID)
+
+    assert after[0][0] != before
+
+
+async def test_who_looks_up_cannot_write(server: Server) -> None:
+    with pytest.raises(LaneError, match="ReadOnlySQLTransactionError"):
+        await server.db.look_up("DELETE FROM chat")
+
+
+async def test_a_statement_that_the_database_refuses_fails_alone(server: Server) -> None:
+    with pytest.raises(LaneError, match="UndefinedTableError"):
+        await server.db.mark("DELETE FROM nothing")
+
+    assert [tuple(row) for row in await server.db.mark("SELECT 1")] == [(1,)]
+
+
+async def test_a_broken_reference_is_the_same_error_as_elsewhere(server: Server) -> None:
+    with pytest.raises(IntegrityError):
+        await server.db.mark("INSERT INTO device_cursor (device, chat, seq) VALUES (-1, -1, 1)")
+
+
+async def test_marks_do_not_wait_for_the_disk_and_messages_do(server: Server) -> None:
+    query = "SELECT current_setting('synchronous_commit')"
+
+    assert (await server.db.mark(query))[0][0] == "off"
+    assert (await server.db.look_up(query))[0][0] == "on"
