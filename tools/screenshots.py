@@ -40,6 +40,7 @@ from mensajeria.desktop.viewmodels.asking import (
     LinkMade,
     Member,
     PersonInfo,
+    PrivacyIs,
     SecurityLine,
 )
 from mensajeria.desktop.viewmodels.parts import (
@@ -684,6 +685,13 @@ def settings_link(scene: Scene) -> None:
     scene.session.asks.put(LinkMade(Secret.from_text(text), qr_modules(text), NOW + 600_000))
 
 
+def settings_privacy(scene: Scene) -> None:
+    """What others are let notice."""
+    main_direct(scene)
+    scene.window.main.settings("privacy")
+    scene.session.asks.put(PrivacyIs())
+
+
 def settings_account(scene: Scene) -> None:
     """Password and recovery."""
     main_direct(scene)
@@ -764,6 +772,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "verify": verify,
     "compare-emoji": compare_emoji,
     "settings-account": settings_account,
+    "settings-privacy": settings_privacy,
     "settings-devices": settings_devices,
     "settings-link": settings_link,
     "settings-backup": settings_backup,

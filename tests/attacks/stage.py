@@ -50,6 +50,7 @@ _CAUSES: Final = {
     Cause.MEMBER_ADDED: "service.member_added",
     Cause.MEMBER_REMOVED: "service.member_removed",
     Cause.MEMBER_LEFT: "service.member_left",
+    Cause.HISTORY_SHARED: "service.history_shared",
     Cause.ROLE_CHANGED: "service.role_changed",
     Cause.GROUP_RENAMED: "service.group_renamed",
     Cause.TIMER_CHANGED: "service.timer_changed",

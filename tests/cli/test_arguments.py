@@ -25,6 +25,7 @@ COMMANDS = (
     "recover",
     "devices",
     "health",
+    "privacy",
     "backup",
     "password",
     "logout",

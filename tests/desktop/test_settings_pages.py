@@ -27,17 +27,21 @@ from mensajeria.desktop.viewmodels.asking import (
     LoadDevices,
     LoadHealth,
     LoadInvites,
+    LoadPrivacy,
     MakeBackup,
     MakeInvite,
     MakeLink,
+    PrivacyIs,
     RemoveDevice,
     RenameDevice,
     Request,
     RevokeInvite,
+    SetPrivacy,
 )
 from mensajeria.desktop.viewmodels.types import ErrorNotice, PasswordStrength
 from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
 from mensajeria.desktop.windows.devices_page import DevicesPage
+from mensajeria.desktop.windows.privacy_page import PrivacyPage
 from mensajeria.desktop.windows.settings import PAGES, SettingsDialog
 from mensajeria.kit.secrets import Secret
 from tests.desktop.hands import press, write
@@ -104,7 +108,13 @@ def type_new_password(session: SessionModel, page: AccountPage | BackupPage) -> 
 
 @pytest.mark.parametrize(
     ("page", "wanted"),
-    [("devices", LoadDevices()), ("backup", LoadBackup()), ("invites", LoadInvites()), ("health", LoadHealth())],
+    [
+        ("privacy", LoadPrivacy()),
+        ("devices", LoadDevices()),
+        ("backup", LoadBackup()),
+        ("invites", LoadInvites()),
+        ("health", LoadHealth()),
+    ],
 )
 def test_a_page_asks_for_what_it_shows(
     settings: SettingsDialog, asked: list[Request], page: str, wanted: Request
@@ -115,8 +125,8 @@ def test_a_page_asks_for_what_it_shows(
 
 def test_the_arrow_keys_walk_the_pages(settings: SettingsDialog) -> None:
     press(settings.items["appearance"], Qt.Key.Key_Down)
-    assert settings.page is settings.pages["devices"]
-    press(settings.items["devices"], Qt.Key.Key_Up)
+    assert settings.page is settings.pages["privacy"]
+    press(settings.items["privacy"], Qt.Key.Key_Up)
     press(settings.items["appearance"], Qt.Key.Key_Up)
     assert settings.page is settings.pages["account"]
     assert [item.accessibleName() != "" for item in settings.items.values()] == [True] * len(PAGES)
@@ -333,3 +343,29 @@ def test_a_code_that_has_expired_is_taken_away(settings: SettingsDialog, session
 def test_a_linked_device_is_told_wherever_one_is(signed_in: AppWindow, session: SessionModel) -> None:
     session.asks.put(LinkUsed("tablet"))
     assert signed_in.main.toast.isVisible()
+
+
+def test_switches_show_what_is_in_force(settings: SettingsDialog, session: SessionModel, asked: list[Request]) -> None:
+    settings.choose("privacy")
+    page = settings.page
+    assert isinstance(page, PrivacyPage)
+    assert not any(switch.isEnabled() for switch in page.switches.values()), "nothing is known yet"
+    session.asks.put(PrivacyIs(read_receipts=True, typing=False, presence=False))
+    assert [switch.isChecked() for switch in page.switches.values()] == [True, False, False]
+    page.switches["presence"].click()
+    assert last(asked) == SetPrivacy("presence", on=True)
+    session.asks.put(PrivacyIs(typing=False, presence=True))
+    assert page.switches["presence"].isChecked()
+
+
+def test_a_switch_that_could_not_be_thrown_goes_back(
+    settings: SettingsDialog, session: SessionModel, asked: list[Request]
+) -> None:
+    settings.choose("privacy")
+    page = settings.page
+    assert isinstance(page, PrivacyPage)
+    session.asks.put(PrivacyIs())
+    page.switches["typing"].click()
+    session.asks.finish(asked[-1], ErrorNotice("store_failed"))
+    assert page.switches["typing"].isChecked()
+    assert page.outcome.label.text() == session.wording.translator.error("store_failed")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from mensajeria.protocol.decoding import SUITES, decode_record
-from mensajeria.protocol.encoding import NewerVersionError, encode
+from mensajeria.protocol.decoding import SUITES, decode_array, decode_record
+from mensajeria.protocol.encoding import MalformedError, NewerVersionError, encode
 from mensajeria.protocol.records import (
     IdentityRecord,
     MembershipHead,
@@ -34,3 +34,14 @@ def test_a_record_of_another_suite_is_refused(record: msgspec.Struct, suite: int
 def test_every_record_with_a_suite_is_in_the_table() -> None:
     assert set(SUITES) == {IdentityRecord, SessionBinding, ToDeviceOuter, MessageOuter}
     assert set(SUITES.values()) == {1}
+
+
+@pytest.mark.parametrize("opening", [b"\x91", b"\x81\xa1v"])
+def test_what_is_nested_without_end_is_malformed(opening: bytes) -> None:
+    """Arrays in arrays, maps in maps: the depth of the decoder ends before the stack does."""
+    endless = opening * 10_000 + b"\xc0"
+    for kind in (SessionBinding, MessageOuter):
+        with pytest.raises(MalformedError):
+            decode_array(kind, endless, max_size=len(endless))
+    with pytest.raises(MalformedError):
+        decode_record(SessionBinding, endless, max_size=len(endless))

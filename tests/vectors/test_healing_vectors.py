@@ -13,9 +13,14 @@ from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.records import Record, Signed
 from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld, LinkCode, LinkProof
+from mensajeria.protocol.records_history import HistoryBody, HistoryKeys
 
 RECORDS: dict[str, Record] = {
     "forwarded_key": ForwardedKey(skb=Signed(b"skb", b"s" * 64), export=b"e" * 165, first_index=7),
+    "history": HistoryBody(choice="7d", add=9, since=321),
+    "history_keys": HistoryKeys(
+        chat_id=b"c" * 32, keys=(ForwardedKey(skb=Signed(b"skb", b"s" * 64), export=b"e" * 165, first_index=7),)
+    ),
     "key_withheld": KeyWithheld(chat_id=b"c" * 32, session_id=b"S" * 32, reason="refused"),
     "link_code": LinkCode(
         url="https://x",

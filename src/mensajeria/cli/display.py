@@ -35,6 +35,7 @@ _CAUSES: Final = {
     api.Cause.MEMBER_ADDED: "service.member_added",
     api.Cause.MEMBER_REMOVED: "service.member_removed",
     api.Cause.MEMBER_LEFT: "service.member_left",
+    api.Cause.HISTORY_SHARED: "service.history_shared",
     api.Cause.ROLE_CHANGED: "service.role_changed",
     api.Cause.GROUP_RENAMED: "service.group_renamed",
     api.Cause.TIMER_CHANGED: "service.timer_changed",
@@ -156,6 +157,8 @@ def _body(message: Message, console: Console) -> str:
     params: dict[str, object] = {"name": message.sender.handle, **_numbers(message)}
     if "role" in params:
         params["role"] = console.translator.tr(f"group.role.{params['role']}")
+    if "choice" in params:
+        params["choice"] = console.translator.tr(f"group.history.{params['choice']}")
     return f"[{console.translator.tr(_CAUSES[message.cause], **params)}]"
 
 

@@ -19,6 +19,7 @@ def add_account_commands(builder: Builder) -> None:
     _link(builder)
     _devices(builder)
     _health(builder)
+    _privacy(builder)
     _backup(builder)
     _password(builder)
     _leaving(builder)
@@ -83,6 +84,14 @@ def _health(builder: Builder) -> None:
     health = builder.command("health", "health", key="health_command")
     builder.profile(health)
     builder.json(health)
+
+
+def _privacy(builder: Builder) -> None:
+    privacy = builder.command("privacy", "privacy", key="privacy_command")
+    for option in ("--read-receipts", "--typing", "--presence"):
+        builder.option(privacy, option, choices=("on", "off"), key=f"privacy_{option[2:].replace('-', '_')}")
+    builder.profile(privacy)
+    builder.json(privacy)
 
 
 def _backup(builder: Builder) -> None:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 ACTIONS: Final = ("create", "members", "add", "remove", "leave", "role", "rename", "recreate")
 
+HISTORY: Final = ("none", "24h", "7d", "all")
+
 
 def add_group_command(builder: Builder) -> None:
     """`group` and what it can do."""
@@ -23,6 +25,7 @@ def add_group_command(builder: Builder) -> None:
     builder.option(actions["create"], "name", metavar="NAME", key="group_name")
     _people(builder, actions["create"], "*")
     _people(builder, actions["add"], "+")
+    builder.option(actions["add"], "--history", choices=HISTORY, default=HISTORY[0], key="group_history")
     for name in ("remove", "role"):
         builder.option(actions[name], "user", metavar="USER", key="group_user")
     builder.option(actions["role"], "role", choices=("owner", "admin", "member"), key="group_new_role")

@@ -237,7 +237,21 @@ def _backup_record(event: api.Event) -> dict[str, Any] | None:
             return {"type": "restoring", "done": done, "total": total}
         case api.HistoryRestored(restored, missing, refused):
             return {"type": "history_restored", "restored": restored, "missing": missing, "refused": refused}
+        case api.PresenceChanged(person, here):
+            return {"type": "presence", "from": person.handle, "here": here}
+        case api.PrivacyChanged(settings):
+            return privacy_record(settings)
         case api.SettingChanged(key, value):
             return {"type": "setting", "key": key, "removed": not value}
         case _:
             return None
+
+
+def privacy_record(settings: api.PrivacySettings) -> dict[str, Any]:
+    """What others are let notice."""
+    return {
+        "type": "privacy",
+        "read_receipts": settings.read_receipts,
+        "typing": settings.typing,
+        "presence": settings.presence,
+    }

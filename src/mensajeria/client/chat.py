@@ -11,6 +11,7 @@ from mensajeria.client.account import check_handle_form
 from mensajeria.client.api import (
     ChatView,
     GroupRole,
+    HistoryChoice,
     MemberView,
     Message,
     MessageDiscarded,
@@ -26,6 +27,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.timers import timer_of
 from mensajeria.client.engine.trust import accept_identity
 from mensajeria.client.errors import InputError, SendBlockedError, StateError
@@ -267,8 +269,8 @@ class Chat:
         await self._context.commit(step)
 
     async def set_typing(self, typing: bool) -> None:  # noqa: FBT001 - the one thing it says
-        """Tell the other member, if they are there. Nothing is told before the request is accepted."""
-        if (await self._context.store.read(self._stored)).accepted:
+        """Tell the others, if they are there: not before the request is accepted, nor against the setting."""
+        if await self._context.store.read(lambda tx: self._stored(tx).accepted and privacy_of(tx).typing):
             self._engine.send_hint(Typing(self.chat_id, _NOBODY, typing))
 
     async def mark_read(self, order: int) -> None:
@@ -288,6 +290,7 @@ class Chat:
     async def accept(self) -> None:
         """Accept the message request. Raises RefusedError, NetworkError."""
         await self._answer(accept=True)
+        self._context.earlier_due.set()
         self._engine.reads_due()
 
     async def decline(self) -> None:
@@ -316,13 +319,15 @@ class Chat:
         """Who is in the chat, by role and name; in a direct chat everybody is a member."""
         return await self._context.store.read(lambda tx: members_of(tx, self._stored(tx), self._context.me.uid))
 
-    async def add(self, usernames: Sequence[str]) -> None:
-        """Add people to the group: they read what is written from now on.
+    async def add(self, usernames: Sequence[str], *, history: HistoryChoice = HistoryChoice.NOTHING) -> None:
+        """Add people to the group: they read what is written from now on, and what was before as `history` says.
+
+        All members are told how much of the past the new ones may read. It is what this device can read itself.
 
         Raises InputError (already_member, group_full, not_a_group), StateError (not_allowed_in_group, not_a_member,
         group_busy), RefusedError (unknown_user, request_limit), NetworkError, SecurityError.
         """
-        await self._engine.groups.add(self.chat_id, [check_handle_form(username) for username in usernames])
+        await self._engine.groups.add(self.chat_id, [check_handle_form(username) for username in usernames], history)
 
     async def remove(self, username: str) -> None:
         """Remove a member: what is written from now on they cannot read.

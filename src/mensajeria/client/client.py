@@ -39,6 +39,7 @@ from mensajeria.client.api import (
     NewInvite,
     NewLink,
     Person,
+    PrivacySettings,
     SentMessage,
     ServerView,
     Transfer,
@@ -92,7 +93,7 @@ from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import auth
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.ids import ChatId, Mid
+from mensajeria.protocol.ids import ChatId, Mid, Uid
 from mensajeria.protocol.membership import direct_chat_id
 
 DEFAULT_DEVICE: Final = "mensajeria"
@@ -557,6 +558,21 @@ class Client:
     def settings(self) -> Settings:
         """Small values that every device of the account has; sealed, also in the backup."""
         return Settings(self._context)
+
+    async def privacy(self) -> PrivacySettings:
+        """What the account's devices let others notice: read receipts, typing, presence."""
+        return await self._engine.privacy.settings()
+
+    async def set_privacy(
+        self, *, read_receipts: bool | None = None, typing: bool | None = None, presence: bool | None = None
+    ) -> PrivacySettings:
+        """Change what is not None, for all devices of the account; what is in force then."""
+        return await self._engine.privacy.change(read_receipts=read_receipts, typing=typing, presence=presence)
+
+    @property
+    def here(self) -> frozenset[Uid]:
+        """The contacts that show that they are connected; empty unless one shows oneself."""
+        return self._context.presence.here
 
     async def backup_status(self) -> BackupStatus:
         """How much of this device's keys lies in the account's backup on the server. Works offline."""

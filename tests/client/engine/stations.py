@@ -137,7 +137,7 @@ async def station(person: Person, device: DeviceKeys, others: Sequence[Person], 
     memberships = Memberships(me)
     rows = RowReader(me, memberships)
     reader = EnvelopeReader(me, rows)
-    healer = Healer(me, memberships, reader)
+    healer = Healer(me, memberships, reader, rows)
     sealer = Sealer(me, memberships, lambda _: 1_000_000)
     async with await Store.create(folder / f"{device.did.hex()}.db", Secret(os.urandom(32))) as store:
         made = Station(person, device, store, clock, me, memberships, rows, reader, healer, sealer)

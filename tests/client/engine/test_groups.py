@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarning
 from mensajeria.client.engine.acks import read_by_member
+from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import Served, new_contact
 from mensajeria.client.engine.sealing import Plan
@@ -28,7 +30,7 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.frames import EventKind
+from mensajeria.protocol.frames import Event, EventKind
 from mensajeria.protocol.ids import Idfp, Mid, Uid
 from mensajeria.protocol.records_groups import GroupProfile
 from tests.client.engine.circle import GroupDesk, Log, member, seated, show, signed_in
@@ -348,3 +350,58 @@ async def test_a_message_under_a_session_from_before_a_removal_is_told(desks: De
 
 def warned(out: Outcome) -> list[str]:
     return [event.code for event in out.events if isinstance(event, SecurityWarning)]
+
+
+async def test_nothing_leaves_before_the_group_was_accepted(desks: Desks, log: Log) -> None:
+    """Whoever writes into a group accepts it; until then no member gets a key, though there are some who lack one."""
+    _, bruno, _ = desks
+    await bruno.store.run(lambda tx: tx.chats.set_accepted(log.chat_id, accepted=False))
+    assert await bruno.store.run(lambda tx: bruno.sealer.introduce(tx, log.chat_id)) == ((), ())
+    await bruno.store.run(lambda tx: tx.chats.set_accepted(log.chat_id, accepted=True))
+    _, letters = await bruno.store.run(lambda tx: bruno.sealer.introduce(tx, log.chat_id))
+    assert len(letters) == 2
+
+
+async def test_a_change_that_its_authors_removal_overtook_has_no_effect(desks: Desks, log: Log) -> None:
+    ana, bruno, carla = desks
+    items, keys = await write(carla, log.chat_id, "lo que dije")
+    said = log.row(EventKind.MESSAGE, bodies(items)[0])
+    await show(carla, said)
+    mid = items[0].mid
+
+    def edit(tx: Tx, out: Outcome) -> bytes:
+        own.edit(tx, out, carla.me, log.chat_id, mid, "lo que nunca dije")
+        sealed = [item.sealed for item in carla.sealer.plan(tx, out, log.chat_id, 10).ready if item.sealed is not None]
+        return sealed[-1].outer
+
+    edited = await carla.do(edit)
+    cut = log.put(log.next(ana.who, "remove", who=carla.who.uid))
+    late = log.row(EventKind.MESSAGE, edited)
+    for desk, rows in ((bruno, [said, cut, late]), (ana, [said, replace_seq(late, 2), replace_seq(cut, 3)])):
+        await give_key(desk, carla, keys[0])
+        await show(desk, *rows)
+    assert await texts(bruno, log) == ["lo que dije"]
+    assert await texts(ana, log) == ["lo que nunca dije"], "in time it would have had an effect"
+
+
+async def test_what_was_said_between_a_removal_and_coming_back_is_from_before_one_joined(
+    desks: Desks, log: Log
+) -> None:
+    ana, _, carla = desks
+    cut = log.put(log.next(ana.who, "remove", who=carla.who.uid))
+    await show(ana, cut)
+    items, _ = await write(ana, log.chat_id, "sin carla")
+    meanwhile = log.row(EventKind.MESSAGE, bodies(items)[0])
+    back = log.put(log.next(ana.who, "add", members=(member(carla.who),)))
+    await show(carla, cut, meanwhile, back)
+    assert Cause.BEFORE_JOINED in await places(carla, log)
+    assert Cause.WAITING not in await places(carla, log)
+
+
+async def texts(desk: GroupDesk, log: Log) -> list[str]:
+    page = await desk.store.read(lambda tx: tx.messages.page(log.chat_id))
+    return [message.text for message in page.messages if message.kind is MessageKind.TEXT]
+
+
+def replace_seq(row: Event, seq: int) -> Event:
+    return msgspec.structs.replace(row, seq=seq)

@@ -10,12 +10,13 @@ from mensajeria.client.i18n import Translator
 from mensajeria.desktop.bridge import updates as up
 from mensajeria.desktop.bridge.events import EventMapper
 from mensajeria.desktop.bridge.suggestions import suggestions
+from mensajeria.desktop.viewmodels import asking
 from mensajeria.desktop.viewmodels import types as vm
 from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.viewmodels.wording import Wording
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.ids import ChatId, Mid, Uid
+from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
 
 CHAT = ChatId(b"c" * 32)
 BRUNO = api.Person(Uid(b"b" * 16), "bruno")
@@ -151,3 +152,22 @@ def test_suggestions_are_two_other_well_formed_names(handle: str) -> None:
     assert len(set(found)) == 2
     assert handle not in found
     assert all(3 <= len(name) <= 32 for name in found)
+
+
+def test_a_contact_s_dot_comes_and_goes(mapper: EventMapper) -> None:
+    assert only_chat(list(mapper.updates(api.PresenceChanged(BRUNO, here=True)))).online
+    assert only_chat(list(mapper.updates(api.ChatChanged(VIEW)))).online
+    assert not only_chat(list(mapper.updates(api.PresenceChanged(BRUNO, here=False)))).online
+    stranger = api.Person(Uid(b"x" * 16), "eva")
+    assert list(mapper.updates(api.PresenceChanged(stranger, here=True))) == []
+
+
+def test_settings_changed_on_another_device_reach_their_page(mapper: EventMapper) -> None:
+    [update] = mapper.updates(api.PrivacyChanged(api.PrivacySettings(typing=False)))
+    assert update == up.Answered(asking.PrivacyIs(typing=False))
+
+
+def test_a_device_that_was_linked_is_told(mapper: EventMapper) -> None:
+    view = api.DeviceView(Did(b"d" * 16), "tablet", 1, 2, current=False)
+    [update] = mapper.updates(api.DeviceLinked(view))
+    assert update == up.Answered(asking.LinkUsed("tablet"))

@@ -13,7 +13,7 @@ from mensajeria.cli.records import chat_record, member_record
 from mensajeria.cli.stopping import run_until_stopped
 from mensajeria.cli.terminal import one_line
 from mensajeria.client import InputError
-from mensajeria.client.api import GroupRole
+from mensajeria.client.api import GroupRole, HistoryChoice
 from mensajeria.client.finding import find_chat
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def _with(group: Chat, client: Client, args: argparse.Namespace, console: 
             await _members(group, console)
             return
         case "add":
-            await group.add(args.users)
+            await group.add(args.users, history=HistoryChoice(args.history))
         case "remove":
             await group.remove(args.user)
         case "leave":

@@ -36,9 +36,10 @@ from mensajeria.client.api.core import (
     TypingChanged,
 )
 from mensajeria.client.api.files import Attachment, AttachmentState, Direction, Transfer, TransferProgress
-from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, MemberView
+from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView, HistoryChoice, MemberView
 from mensajeria.client.api.health import DeviceLinked, Health, LinkView, NewLink
 from mensajeria.client.api.messages import ChangeFailed, ChangeSent, Quote, Reaction, Version
+from mensajeria.client.api.privacy import PresenceChanged, PrivacyChanged, PrivacySettings
 from mensajeria.client.api.trust import (
     ContactSecurity,
     SecurityEntry,
@@ -74,6 +75,7 @@ __all__ = [
     "GroupRole",
     "GroupView",
     "Health",
+    "HistoryChoice",
     "HistoryRestored",
     "IdentityChanged",
     "InviteView",
@@ -91,6 +93,9 @@ __all__ = [
     "NewLink",
     "Page",
     "Person",
+    "PresenceChanged",
+    "PrivacyChanged",
+    "PrivacySettings",
     "Quote",
     "Reaction",
     "RestoreProgress",

@@ -74,6 +74,8 @@ class Cause(StrEnum):
     """`who` names them, the notice's sender is who did it: so in the following ones."""
     MEMBER_REMOVED = "member_removed"
     MEMBER_LEFT = "member_left"
+    HISTORY_SHARED = "history_shared"
+    """`who` was added and may read what was written before, as far as `choice` (a HistoryChoice) says."""
     ROLE_CHANGED = "role_changed"
     """`who` is now `role`."""
     GROUP_RENAMED = "group_renamed"

@@ -28,6 +28,15 @@ class GroupRole(StrEnum):
     MEMBER = "member"
 
 
+class HistoryChoice(StrEnum):
+    """How much of what was written before a new member may read. The group is told."""
+
+    NOTHING = "none"
+    DAY = "24h"
+    WEEK = "7d"
+    ALL = "all"
+
+
 class Closed(StrEnum):
     """Why nothing can be written into a group any more. Each has a sentence in both languages (`error.<value>`)."""
 

@@ -13,12 +13,15 @@ from typing import Final, TypeVar
 from mensajeria.client.api import ChatChanged, Event
 from mensajeria.client.engine.emitter import Emitter
 from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
+from mensajeria.client.engine.given_keys import GivenKeys
+from mensajeria.client.engine.giving import Giver
 from mensajeria.client.engine.group_profiles import GroupProfiles
 from mensajeria.client.engine.healing import Healer, KeyBackup
 from mensajeria.client.engine.letters import PostOffice
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.presence import Presence
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.engine.shared_settings import SettingsBook
@@ -54,6 +57,8 @@ class Context:
     post: PostOffice = field(init=False)
     sealer: Sealer = field(init=False)
     healer: Healer = field(init=False)
+    giver: Giver = field(init=False)
+    given_keys: GivenKeys = field(init=False)
     backup: KeyBackup | None = None
     """The first source of the ladder, when the account keeps a backup."""
     ladder_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,6 +69,7 @@ class Context:
     chains_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     log_due: asyncio.Event = field(default_factory=asyncio.Event)
     settings: SettingsBook = field(init=False)
+    presence: Presence = field(init=False)
     backup_due: asyncio.Event = field(default_factory=asyncio.Event)
     """The key backup may have something to send."""
     keys_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,13 +83,20 @@ class Context:
     """Encrypted copies of files are to be sent, or are not needed any more."""
     erase_due: asyncio.Event = field(default_factory=asyncio.Event)
     timers_due: asyncio.Event = field(default_factory=asyncio.Event)
+    earlier_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Rows from before one joined are to be fetched."""
+    giving_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Keys of earlier sessions are owed to new members."""
 
     def __post_init__(self) -> None:
         self.memberships = Memberships(self.me)
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
-        self.healer = Healer(self.me, self.memberships, self.envelopes)
+        self.healer = Healer(self.me, self.memberships, self.envelopes, self.rows)
+        self.giver = Giver(self.me, self.memberships)
+        self.given_keys = GivenKeys(self.me, self.envelopes)
         self.settings = SettingsBook(self.me)
+        self.presence = Presence(self.store, self.emitter)
         self.profiles = GroupProfiles(self.me, self.memberships, self.settings)
         self.rows.applied = self.profiles.applied
         self.envelopes.profile_key = self.profiles.take_key
@@ -139,6 +152,8 @@ class Context:
             (out.wanted_lists, self.lists_wanted),
             (out.erase, self.erase_due),
             (out.timers, self.timers_due),
+            (out.earlier, self.earlier_due),
+            (out.giving, self.giving_due),
         ):
             if due:
                 event.set()

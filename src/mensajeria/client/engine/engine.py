@@ -16,6 +16,8 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.device_events import DeviceEvents
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.downloads import Downloads
+from mensajeria.client.engine.earlier import Earlier
+from mensajeria.client.engine.giving import push_owed
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.history import History
 from mensajeria.client.engine.inbound import Inbound
@@ -25,6 +27,7 @@ from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_devices import OwnDevices
+from mensajeria.client.engine.privacy import Privacy
 from mensajeria.client.engine.rewinding import REWIND_DUE
 from mensajeria.client.engine.rows import RESTORE_EPOCH
 from mensajeria.client.engine.sending import Sending
@@ -80,6 +83,7 @@ class Engine:
         context.backup = self.history
         self._backup = KeyBackup(context, self.directory)
         self._own_devices = OwnDevices(context, self.directory, self._mailer)
+        self.privacy = Privacy(context)
 
     # --- what the client asks ---
 
@@ -285,6 +289,9 @@ class Engine:
             group.create_task(self.history.run())
             group.create_task(self._backup.run())
             group.create_task(self._own_devices.run(session))
+            group.create_task(self._context.presence.run(session))
+            group.create_task(Earlier(self._context, session).run())
+            group.create_task(push_owed(self._context, deliver, self.groups.give_history))
             self._link.caught_up()
             self._level.set()
             await self._tell()

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from mensajeria.client.engine.acks import read_by_member, read_by_peer
+from mensajeria.client.engine.acks import read_by_member, read_by_peer, seen_by_other
 from mensajeria.client.engine.letters import ACK, KEY_REQUEST, READ, ROOM_KEY, Letter
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import EnvelopeOutcome, Inbound, InboundKey, ParkedEnvelope
@@ -288,6 +289,11 @@ class EnvelopeReader:
             if uid == self._me.uid:
                 if tx.chats.mark_read(chat.chat_id, seq):
                     out.touched.add(chat.chat_id)
+            elif not privacy_of(
+                tx
+            ).read_receipts:  # who does not tell is not told; the key's arrival counts all the same
+                if uid == chat.peer or (chat.is_group and tx.groups.set_read(chat.chat_id, uid, seq)):
+                    seen_by_other(tx, chat.chat_id, seq)
             elif chat.is_group:
                 read_by_member(tx, out, self._me, chat.chat_id, uid, seq)
             elif uid == chat.peer:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from mensajeria.client.api import HistoryChoice
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.membership import verify_chain
@@ -102,9 +103,12 @@ class GroupKeeper:
             _log.info("the former group stays open for others: %s", error.code)
         return made
 
-    async def add(self, chat_id: ChatId, handles: Sequence[str]) -> None:
-        """Add people. They get the keys of what is written from now on, and the name."""
+    async def add(
+        self, chat_id: ChatId, handles: Sequence[str], history: HistoryChoice = HistoryChoice.NOTHING
+    ) -> None:
+        """Add people. They get the keys of what is written from now on, the name, and of the past what was chosen."""
         people = await self._people(handles)
+        uids = [one.uid for one in people]
 
         def make(_tx: Tx, state: MembershipState) -> dict[str, object]:
             for contact in people:
@@ -113,8 +117,26 @@ class GroupKeeper:
             members = [Member(uid=one.uid, idfp=one.idfp, role=Role.MEMBER.value) for one in people]
             return {"type": "add", "members": tuple(sorted(members, key=lambda member: member.uid))}
 
-        await self._propose(chat_id, make)
+        await self._context.commit(lambda tx, _: self._want_history(tx, chat_id, uids, history))
+        try:
+            await self._propose(chat_id, make)
+        except NetworkError:
+            raise  # the server may have taken it: what was chosen holds then
+        except ClientError:
+            await self._context.commit(lambda tx, _: self._context.giver.forget(tx, chat_id, uids))
+            raise
         await self._introduce(chat_id)
+        await self.give_history()
+
+    async def give_history(self) -> None:
+        """Fix and tell what new members may read, where it was chosen and their event has come."""
+        for chat_id in await self._context.commit(self._context.giver.settle):
+            self._sending.wake(chat_id)
+
+    def _want_history(self, tx: Tx, chat_id: ChatId, uids: Sequence[Uid], history: HistoryChoice) -> None:
+        if tx.groups.get(chat_id) is None:
+            raise InputError("unknown_chat" if tx.chats.get(chat_id) is None else "not_a_group")
+        self._context.giver.want(tx, chat_id, uids, history)
 
     async def remove(self, chat_id: ChatId, handle: str) -> None:
         """Remove a member: they get no row and no key any more, and the name goes under a new key."""
@@ -257,9 +279,9 @@ class GroupKeeper:
         tx.chats.ensure_group(chat_id, accepted=accepted, now_ms=now)
         memberships.start_group(tx, chat_id, chain, valid)
         row = chain.row_of(joined)
-        tx.groups.set_joined(chat_id, row)
         chat = tx.chats.get(chat_id)
         assert chat is not None
+        tx.groups.set_joined(chat_id, row, chat.cursor + 1)
         if row - 1 > chat.cursor:
             tx.chats.advance_cursor(chat_id, row - 1)
         self._context.envelopes.open_early(tx, out, chat_id)

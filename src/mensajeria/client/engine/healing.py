@@ -16,10 +16,12 @@ from typing import Final, Protocol
 
 from mensajeria.client.core.ladder import window
 from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
+from mensajeria.client.engine.giving import Giver
 from mensajeria.client.engine.letters import KEY_REQUEST, ROOM_KEY, Letter, devices_of
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.rows import ANY_DEVICE, RowReader
 from mensajeria.client.engine.sealing import room_key_name
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Inbound, KeyRequestRow
@@ -32,6 +34,7 @@ from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld
 
 FORWARDED: Final = "forwarded_key"
 WITHHELD: Final = "key_withheld"
+REFUSED: Final = "refused"
 ANSWERS_PER_HOUR: Final = 20
 """To one device of somebody else."""
 OWN_ANSWERS_PER_HOUR: Final = 2000
@@ -56,10 +59,12 @@ class KeyBackup(Protocol):
 class Healer:
     """Runs in the store's thread, inside transactions."""
 
-    def __init__(self, me: Me, memberships: Memberships, reader: EnvelopeReader) -> None:
+    def __init__(self, me: Me, memberships: Memberships, reader: EnvelopeReader, rows: RowReader) -> None:
         self._me = me
         self._memberships = memberships
         self._reader = reader
+        self._rows = rows
+        self._giver = Giver(me, memberships)
         reader.register(FORWARDED, self._forwarded)
         reader.register(WITHHELD, self._withheld)
 
@@ -77,12 +82,18 @@ class Healer:
     def all_answered(self, tx: Tx, request: KeyRequestRow) -> bool:
         """Whether everybody who could be asked has said that it cannot help."""
         answered = tx.sources.cannot_help(request.key.chat_id, request.key.session_id, 0)
-        own, others = self._everybody(tx, request.key.chat_id)
+        own, others = self._whom(tx, request)
         return all(did in answered for _, did in (*own, *others))
 
     def _sources(self, tx: Tx, request: KeyRequestRow) -> list[tuple[Uid, Did]]:
-        own, others = self._everybody(tx, request.key.chat_id)
+        own, others = self._whom(tx, request)
         return own + [(uid, Did(did)) for uid, did in window(others, request.key.session_id, request.step)]
+
+    def _whom(self, tx: Tx, request: KeyRequestRow) -> tuple[list[tuple[Uid, Did]], list[tuple[Uid, Did]]]:
+        """Rows from before one joined: besides the own devices only the one that has given them."""
+        own, others = self._everybody(tx, request.key.chat_id)
+        giver = request.key.did
+        return own, others if giver == ANY_DEVICE else [one for one in others if one[1] == giver]
 
     def _everybody(self, tx: Tx, chat_id: ChatId) -> tuple[list[tuple[Uid, Did]], list[tuple[Uid, Did]]]:
         """The own other devices, and those of the other members once the chat is accepted."""
@@ -110,10 +121,10 @@ class Healer:
         if not tx.requests.may_answer(did, self._me.clock.now_ms(), per_hour=per_hour):
             return []
         found = tx.inbound.find(chat_id, session_id)
-        letters = [letter for stored in found for letter in self._hand_over(tx, uid, did, stored, request.index)]
+        letters = [letter for stored in found for letter in self._best(tx, uid, did, stored, request.index)]
         if letters:
             return letters
-        reason = "refused" if found else "unknown"
+        reason = REFUSED if found else "unknown"
         withheld = KeyWithheld(chat_id=chat_id, session_id=session_id, reason=reason)
         return [Letter(uid, did, WITHHELD, encode(withheld))]
 
@@ -145,6 +156,21 @@ class Healer:
         if export is not None:
             forwarded = ForwardedKey(skb=session.signed_binding, export=export, first_index=start)
             yield Letter(uid, did, FORWARDED, encode(forwarded))
+
+    def _best(self, tx: Tx, uid: Uid, did: Did, stored: Inbound, index: int) -> list[Letter]:
+        given = self._given(tx, uid, did, stored, index)
+        return given or list(self._hand_over(tx, uid, did, stored, index))
+
+    def _given(self, tx: Tx, uid: Uid, did: Did, stored: Inbound, index: int) -> list[Letter]:
+        """Who joined later gets what this device has chosen for them, and is told where it begins."""
+        if uid == self._me.uid:
+            return []
+        letters, start = self._giver.answer(tx, uid, did, stored.key)
+        if start is not None and index < start:
+            key = stored.key
+            withheld = KeyWithheld(chat_id=key.chat_id, session_id=key.session_id, reason="refused")
+            letters.append(Letter(uid, did, WITHHELD, encode(withheld)))
+        return letters
 
     def _entitled_from(self, tx: Tx, uid: Uid, binding: SessionBinding) -> int | None:
         """The lowest index of the session that the person may have; None = none.
@@ -185,10 +211,14 @@ class Healer:
         session = InboundSession.from_export(forwarded.export, binding, forwarded.skb)
         self._reader.keep(tx, out, binding, session, (uid, did))
 
-    def _withheld(self, tx: Tx, _out: Mail, _uid: Uid, did: Did, letter: ToDevice) -> None:
+    def _withheld(self, tx: Tx, out: Mail, uid: Uid, did: Did, letter: ToDevice) -> None:
         withheld = decode_record(KeyWithheld, letter.c)
         chat_id, session_id = ChatId(withheld.chat_id), SessionId(withheld.session_id)
-        if tx.requests.open(chat_id, session_id):
+        asked = tx.requests.open(chat_id, session_id)
+        if asked and asked[0].key.did == did and withheld.reason == REFUSED:
+            opened = tx.windows.by(chat_id, (uid, did))
+            self._rows.not_given(tx, out, chat_id, session_id, 0 if opened is None else opened.upto)
+        elif asked:
             tx.sources.answered(chat_id, session_id, did, withheld.reason, self._me.clock.now_ms())
 
 

@@ -21,6 +21,7 @@ from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.rewinding import Rewinding
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
@@ -46,7 +47,7 @@ class _Level:
     done: asyncio.Future[None]
 
 
-_Item = BatchItem | frames.Typing | frames.ListChanged | frames.OtkLow | _Level
+_Item = BatchItem | frames.Typing | frames.Presence | frames.ListChanged | frames.OtkLow | _Level
 
 
 class Inbound:
@@ -79,7 +80,7 @@ class Inbound:
         """Keep what has arrived, in order. A row number that no log reaches is a mistake or a lie: ignored."""
         if isinstance(frame, frames.Batch):
             self._queue.extend(item for item in frame.items if _is_possible(item))
-        elif isinstance(frame, frames.Typing | frames.ListChanged | frames.OtkLow):
+        elif isinstance(frame, frames.Typing | frames.Presence | frames.ListChanged | frames.OtkLow):
             self._queue.append(frame)
         self._filled.set()
 
@@ -201,6 +202,8 @@ class Inbound:
                 await self._head_changed(item.head)
             case frames.Typing():
                 await self._typing(item)
+            case frames.Presence():
+                await self._context.presence.heard(item)
             case frames.ListChanged():
                 await self._list_changed(item)
             case frames.OtkLow():
@@ -278,6 +281,8 @@ class Inbound:
         def person(tx: Tx) -> TypingChanged | None:
             chat = tx.chats.get(ChatId(item.chat_id))
             if chat is None or not chat.accepted or item.uid == self._context.me.uid:
+                return None
+            if item.on and not privacy_of(tx).typing:
                 return None
             if not self._context.memberships.is_member(tx, chat.chat_id, item.uid):
                 return None

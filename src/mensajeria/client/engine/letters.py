@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mensajeria.client.engine.mailbag import Mailbag, pq_name
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import list_of
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import OutgoingEnvelope, Share, ShareOutcome
 from mensajeria.crypto.device import DeviceKeys
-from mensajeria.crypto.olm import OlmPeer
 from mensajeria.crypto.todevice import EnvelopeError, NoSessionError, seal_to_device
 from mensajeria.protocol.decoding import decode_array, decode_record
 from mensajeria.protocol.devices import VerifiedList
@@ -30,6 +30,7 @@ ROOM_KEY: Final = "room_key"
 READ: Final = "read"
 ACK: Final = "ack"
 KEY_REQUEST: Final = "key_request"
+HISTORY_KEYS: Final = "history_keys"
 _MARGIN_MS: Final = 3_600_000
 OUTCOMES: Final = {
     PutOutcome.OK: ShareOutcome.SHARED,
@@ -70,21 +71,24 @@ class PostOffice:
 
     def unprepared(self, tx: Tx, letters: Iterable[Letter]) -> list[Did]:
         """Devices whose prekeys must be claimed before they can be written to."""
-        now = self._me.clock.now_ms()
-        return list(dict.fromkeys(letter.did for letter in letters if not self._is_prepared(tx, letter, now)))
+        now, letters = self._me.clock.now_ms(), list(letters)
+        bag = _bag(tx, letters)
+        return list(dict.fromkeys(letter.did for letter in letters if not _is_prepared(bag, letter, now)))
 
     def seal(self, tx: Tx, letters: Sequence[Letter], claimed: Mapping[Did, Keys]) -> int:
         """Seal and queue letters, as many as the vault allows; how many. Devices without keys are noted as stale."""
         device, now = self._me.device(tx), self._me.clock.now_ms()
         sender = self._me.sender(tx)
         taken = letters[: self._allowance(tx)]
+        bag = _bag(tx, taken)
         sealed = 0
         for letter in taken:
-            keys = claimed.get(letter.did) or self._cached(tx, letter, now)
-            if keys is None or not self._seal_one(tx, device, sender, letter, keys, now):
-                _note_share(tx, letter.session_id, letter.uid, letter.did, letter.idx, ShareOutcome.STALE, now)
-            else:
-                sealed += 1
+            keys = claimed.get(letter.did) or _cached(bag, letter, now)
+            good = keys is not None and self._seal_one(bag, device, sender, letter, keys, now)
+            sealed += good
+            outcome = ShareOutcome.QUEUED if good else ShareOutcome.STALE
+            bag.note(letter.session_id, Share(letter.uid, letter.did, letter.idx, outcome, now))
+        bag.close()
         if sealed:
             tx.own.count_gen(sealed)
         return len(taken)
@@ -101,7 +105,7 @@ class PostOffice:
             if keys is not None and answer.pq is not None:
                 found[did] = keys
                 tx.meta.raise_to(_newest_name(did), keys.pq.prekey_id)
-                tx.meta.set(_pq_name(did), encode(_signed(answer.pq)))
+                tx.meta.set(pq_name(did), encode(_signed(answer.pq)))
         return found
 
     def settle(self, tx: Tx, envelope: OutgoingEnvelope, outcome: PutOutcome) -> None:
@@ -109,19 +113,19 @@ class PostOffice:
         now = self._me.clock.now_ms()
         tx.envelopes.confirmed(envelope.id)
         if outcome is PutOutcome.STALE:
-            tx.meta.remove(_pq_name(envelope.did))
+            tx.meta.remove(pq_name(envelope.did))
         if envelope.session_id is not None:
             idx = tx.outbound.shared_from(envelope.session_id, envelope.did)
             _note_share(tx, envelope.session_id, envelope.uid, envelope.did, idx, OUTCOMES[outcome], now)
 
     def _seal_one(
-        self, tx: Tx, device: DeviceKeys, sender: SenderAddress, letter: Letter, keys: Keys, now: int
+        self, bag: Mailbag, device: DeviceKeys, sender: SenderAddress, letter: Letter, keys: Keys, now: int
     ) -> bool:
-        theirs = list_of(tx, letter.uid)
+        theirs = bag.list_of(letter.uid)
         listed = None if theirs is None else theirs.find(letter.did)
         if theirs is None or listed is None:
             return False
-        peer = _peer(tx, listed)
+        peer = bag.peer(listed)
         try:
             sealed = seal_to_device(
                 device,
@@ -138,39 +142,35 @@ class PostOffice:
             )
         except (EnvelopeError, NoSessionError):
             return False
-        self._keep(tx, letter, sealed.peer, sealed.prekey_id, sealed.blob)
+        envelope = OutgoingEnvelope(
+            0, letter.uid, letter.did, sealed.prekey_id, sealed.blob, letter.type, letter.session_id, now
+        )
+        bag.put(sealed.peer, envelope)
         return True
 
-    def _keep(self, tx: Tx, letter: Letter, peer: OlmPeer, prekey_id: int, blob: bytes) -> None:
-        now = self._me.clock.now_ms()
-        tx.olm.put(letter.did, letter.uid, peer.dump())
-        tx.envelopes.queue(
-            uid=letter.uid,
-            did=letter.did,
-            prekey_id=prekey_id,
-            blob=blob,
-            type=letter.type,
-            session_id=letter.session_id,
-            now_ms=now,
-        )
-        _note_share(tx, letter.session_id, letter.uid, letter.did, letter.idx, ShareOutcome.QUEUED, now)
 
-    def _is_prepared(self, tx: Tx, letter: Letter, now: int) -> bool:
-        listed = _listed(tx, letter.uid, letter.did)
-        if listed is None:
-            return True  # nothing to claim: it will be noted as stale
-        return not letter.fresh and _peer(tx, listed).has_session and self._cached(tx, letter, now) is not None
+def _bag(tx: Tx, letters: Sequence[Letter]) -> Mailbag:
+    return Mailbag(tx, [letter.uid for letter in letters], [letter.did for letter in letters])
 
-    def _cached(self, tx: Tx, letter: Letter, now: int) -> Keys | None:
-        """The hybrid prekey that was verified when it was claimed, while it is valid for a while yet."""
-        data = tx.meta.get(_pq_name(letter.did))
-        if data is None:
-            return None
-        try:
-            pq = decode_record(PqPrekey, decode_array(Signed, data, max_size=8192).body)
-        except MalformedError:
-            return None
-        return Keys(pq, None) if pq.expires > now + _MARGIN_MS else None
+
+def _is_prepared(bag: Mailbag, letter: Letter, now: int) -> bool:
+    theirs = bag.list_of(letter.uid)
+    listed = None if theirs is None else theirs.find(letter.did)
+    if listed is None:
+        return True  # nothing to claim: it will be noted as stale
+    return not letter.fresh and bag.peer(listed).has_session and _cached(bag, letter, now) is not None
+
+
+def _cached(bag: Mailbag, letter: Letter, now: int) -> Keys | None:
+    """The hybrid prekey that was verified when it was claimed, while it is valid for a while yet."""
+    data = bag.prekey(letter.did)
+    if data is None:
+        return None
+    try:
+        pq = decode_record(PqPrekey, decode_array(Signed, data, max_size=8192).body)
+    except MalformedError:
+        return None
+    return Keys(pq, None) if pq.expires > now + _MARGIN_MS else None
 
 
 def devices_of(lists: Iterable[VerifiedList], *, but: Did) -> list[tuple[Uid, Did]]:
@@ -189,16 +189,6 @@ def _note_share(
 def _listed(tx: Tx, uid: Uid, did: Did) -> ListedDevice | None:
     theirs = list_of(tx, uid)
     return None if theirs is None else theirs.find(did)
-
-
-def _peer(tx: Tx, listed: ListedDevice) -> OlmPeer:
-    """The pairwise state with a device; anew when the device is listed under another key now."""
-    row = tx.olm.get(Did(listed.did))
-    if row is not None:
-        peer = OlmPeer.load(row.state)
-        if peer.curve25519 == listed.curve25519:
-            return peer
-    return OlmPeer.new(listed.did, listed.curve25519)
 
 
 def _verify(answer: ClaimedKeys, uid: Uid, listed: ListedDevice, now_ms: int, newest_id: int) -> Keys | None:
@@ -224,7 +214,3 @@ def _signed(model: SignedModel) -> Signed:
 def _newest_name(did: Did) -> str:
     """Counter of the meta table: the highest id of a hybrid prekey that this device has seen of another one."""
     return f"pq_newest:{did.hex()}"
-
-
-def _pq_name(did: Did) -> str:
-    return f"pq:{did.hex()}"

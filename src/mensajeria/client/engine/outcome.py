@@ -41,6 +41,10 @@ class Outcome:
     """There are sealed envelopes to send."""
     erase: bool = False
     """There are messages whose ciphertext the server is to erase."""
+    earlier: bool = False
+    """Rows from before one joined were given, and are to be fetched."""
+    giving: bool = False
+    """Keys of earlier sessions are owed to new members."""
     timers: bool = False
     """The clock of disappearing messages was started."""
 

@@ -91,6 +91,8 @@ class RowReader:
         """Something own has no row yet."""
         self._seen: dict[ChatId, int] = {}
         """The highest row that somebody else has written, of each chat; looked at once, at the end of a step."""
+        self._skipped: dict[ChatId, range] = {}
+        """Rows below the one by which one joined that this device had never decided, of each chat; of one step."""
 
     def apply(self, tx: Tx, out: Outcome, chat_id: ChatId, events: Sequence[Event], upto: int) -> None:
         """Decide the rows `events` (ascending) and move the cursor to `upto`; rows below the cursor are skipped."""
@@ -103,6 +105,26 @@ class RowReader:
         self._finish(tx)
         tx.chats.advance_cursor(chat_id, max(upto, chat.cursor))
         out.touched.add(chat_id)
+
+    def apply_earlier(self, tx: Tx, out: Outcome, chat_id: ChatId, events: Sequence[Event]) -> None:
+        """Decide rows from before one joined that a member has given. The cursor stays where it is."""
+        self._begin(tx)
+        for event in events:
+            if self._was_skipped(tx, chat_id, event.seq):
+                self._decide(tx, out, chat_id, event)
+        self._finish(tx)
+        out.touched.add(chat_id)
+
+    def not_given(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, upto: int) -> None:
+        """Who has given earlier rows does not give this session's first ones: they are from before one joined."""
+        for row in tx.rows.waiting_for(chat_id, session_id, limit=-1):
+            if row.seq <= upto:
+                tx.rows.remove(chat_id, row.seq)
+                before = self._unreadable(tx, chat_id, row.seq, row.server_ms, Cause.BEFORE_JOINED)
+                self._show_again(tx, out, before)
+        if not tx.rows.waiting_for(chat_id, session_id, limit=1):
+            tx.requests.remove(chat_id, session_id)
+            tx.sources.forget(chat_id, session_id)
 
     def reopen(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> int:
         """A key has come: open what waited for it, or had been given up for lack of it. How many rows it opened."""
@@ -147,6 +169,14 @@ class RowReader:
         self._sessions.clear()
         self._expected.clear()
         self._seen.clear()
+        self._skipped.clear()
+
+    def _was_skipped(self, tx: Tx, chat_id: ChatId, seq: int) -> bool:
+        """Whether the cursor went past the row when one joined: it can only have come later, from a window."""
+        if chat_id not in self._skipped:
+            group = tx.groups.get(chat_id)
+            self._skipped[chat_id] = range(0) if group is None else range(group.skipped_from, group.joined_seq)
+        return seq in self._skipped[chat_id]
 
     def _finish(self, tx: Tx) -> None:
         for chat_id, seq in self._seen.items():
@@ -273,6 +303,8 @@ class RowReader:
         message = self.kinds.read(tx, out, self._arrival(tx, row, opened, late=late))
         if message is not None and late:
             return replace(message, counted=False, params={**message.params, **LATE})
+        if message is not None and self._was_skipped(tx, row.chat_id, row.seq):
+            return replace(message, counted=False)
         return message
 
     def read_again(self, tx: Tx, out: Outcome) -> None:
@@ -307,7 +339,7 @@ class RowReader:
             cut_seq=cut,
             cut_row_seq=chain.row_of(cut),
             row_seq=row.seq,
-            cursor_passed=False,
+            cursor_passed=self._was_skipped(tx, row.chat_id, row.seq),
         )
 
     def _note_voids(self, tx: Tx, key: InboundKey, inner: MessageInner) -> None:
@@ -329,7 +361,12 @@ class RowReader:
             count = tx.replays.missing(key.session_id, next_idx, opened.index)
         if opened.inner.prev is not None:
             count += self._missing_at_end(tx, key, SessionId(opened.inner.prev.session_id), opened.inner.prev.idx)
-        return count
+        # Before the earlier rows are all here, and among them, a gap says nothing: a window may begin anywhere.
+        return 0 if count and self._has_window(tx, key.chat_id) else count
+
+    @staticmethod
+    def _has_window(tx: Tx, chat_id: ChatId) -> bool:
+        return tx.windows.is_fetching(chat_id)
 
     def _missing_at_end(self, tx: Tx, key: InboundKey, session_id: SessionId, last_acked: int) -> int:
         previous = InboundKey(key.chat_id, session_id, key.uid, key.did)
@@ -370,18 +407,29 @@ class RowReader:
             before = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.BEFORE_JOINED)
             out.events.append(MessageReceived(tx.messages.add(before)))
             return
+        if outer.ttl_bucket and self._was_skipped(tx, row.chat_id, row.seq):  # its key is given to nobody later
+            gone = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.NOT_KEPT)
+            out.events.append(MessageReceived(tx.messages.add(gone)))
+            return
         waiting = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.WAITING)
         self._show(tx, out, waiting, row, why, SessionId(outer.session_id))
         if why is RowOutcome.WAITING:
-            self._request(tx, out, row.chat_id, SessionId(outer.session_id), outer.idx)
+            self._request(tx, out, row, SessionId(outer.session_id), outer.idx)
 
-    def _request(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, idx: int) -> None:
+    def _request(self, tx: Tx, out: Outcome, row: RawRow, session_id: SessionId, idx: int) -> None:
+        chat_id, now = row.chat_id, self._me.clock.now_ms()
         known = tx.requests.open(chat_id, session_id)
-        now = self._me.clock.now_ms()
-        key = known[0].key if known else InboundKey(chat_id, session_id, self._somebody(tx, chat_id), ANY_DEVICE)
+        key = known[0].key if known else self._whom_to_ask(tx, row, session_id)
         step, first, following = (known[0].step, known[0].first_ms, known[0].next_ms) if known else (0, now, now)
         tx.requests.put(KeyRequestRow(key, idx, step, first, following))
         out.ask_keys = True
+
+    def _whom_to_ask(self, tx: Tx, row: RawRow, session_id: SessionId) -> InboundKey:
+        """For a row from before one joined only its giver has an answer; for any other one everybody may have it."""
+        window = tx.windows.at(row.chat_id, row.seq) if self._was_skipped(tx, row.chat_id, row.seq) else None
+        if window is not None:
+            return InboundKey(row.chat_id, session_id, window.uid, window.did)
+        return InboundKey(row.chat_id, session_id, self._somebody(tx, row.chat_id), ANY_DEVICE)
 
     def _tampered(self, tx: Tx, out: Outcome, row: RawRow, cause: MessageCause) -> None:
         message = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.TAMPERED, {"reason": cause.value})

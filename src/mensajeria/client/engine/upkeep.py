@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.core.ladder import Ask, GiveUp, NotYet, climb
@@ -16,19 +16,19 @@ from mensajeria.client.engine.envelopes import UNWEDGED, Mail
 from mensajeria.client.engine.erasing import erase
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.health import reported, unreported
-from mensajeria.client.engine.letters import ACK, READ, Letter, devices_of
+from mensajeria.client.engine.letters import ACK, Letter
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.read_receipts import receipts
 from mensajeria.client.engine.session import Session
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Chat, KeyRequestRow
+from mensajeria.client.store.values import KeyRequestRow
 from mensajeria.kit.lazy import LazyModule
 from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import encode
-from mensajeria.protocol.ids import ChatId, Did, Uid
-from mensajeria.protocol.records import OlmAck, ReadMarker, ReadReceipts, Signed
+from mensajeria.protocol.ids import ChatId, Uid
+from mensajeria.protocol.records import OlmAck, Signed
 
 if TYPE_CHECKING:
     from mensajeria.protocol import api
@@ -212,10 +212,6 @@ class Upkeep:
         except ClientError as error:  # the devices are asked all the same
             _log.info("the backup cannot be asked: %s", error.code)
 
-    def _devices(self, tx: Tx, uids: set[Uid]) -> list[tuple[Uid, Did]]:
-        lists = [verified for uid in uids if (verified := list_of(tx, uid)) is not None]
-        return devices_of(lists, but=self._context.me.did)
-
     # --- what envelopes ask for ---
 
     async def _answer_mail(self) -> None:
@@ -263,7 +259,9 @@ class Upkeep:
         if not marks:
             return
         items = [(ChatId(chat_id), seq) for chat_id, seq in marks.items()]
-        letters = await self._context.store.read(lambda tx: self._receipts(tx, items))
+        letters = await self._context.store.read(
+            lambda tx: receipts(tx, self._context.me, self._context.memberships, items)
+        )
         try:
             await self._mailer.deliver(self._session, letters)
         except ClientError as error:
@@ -275,28 +273,6 @@ class Upkeep:
                 tx.chats.read_sent(chat_id, seq)
 
         await self._context.store.run(sent)
-
-    def _receipts(self, tx: Tx, items: Sequence[tuple[ChatId, int]]) -> list[Letter]:
-        """One letter per device: to the authors what is theirs, to own devices everything."""
-        marks: dict[tuple[Uid, Did], list[ReadMarker]] = {}
-        for chat_id, seq in items:
-            chat = tx.chats.get(chat_id)
-            if chat is not None:
-                for device in self._devices(tx, {self._context.me.uid, *self._authors(tx, chat, seq)}):
-                    marks.setdefault(device, []).append(ReadMarker(chat_id, seq))
-        return [
-            Letter(uid, did, READ, encode(ReadReceipts(markers=tuple(markers[:64]))))
-            for (uid, did), markers in marks.items()
-        ]
-
-    def _authors(self, tx: Tx, chat: Chat, seq: int) -> tuple[Uid, ...]:
-        """Who is told that their messages were read: in large groups nobody."""
-        if chat.peer is not None:
-            return (chat.peer,)
-        members = self._context.memberships.members(tx, chat.chat_id)
-        if len(members) > limits.READ_RECEIPTS_MEMBERS:
-            return ()
-        return tuple(uid for uid in tx.groups.authors(chat.chat_id, chat.read_sent, seq) if uid in members)
 
 
 def _model(signed: Signed) -> api.SignedModel:

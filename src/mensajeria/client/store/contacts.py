@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mensajeria.client.api import Person, Trust
@@ -30,6 +31,10 @@ class Contacts:
         """The contact `uid`."""
         row = self._db.one(f"SELECT {_COLUMNS} FROM contacts WHERE uid = ?", uid)
         return None if row is None else _contact(row)
+
+    def some(self, uids: Sequence[Uid]) -> Iterator[Contact]:
+        """Those of these contacts that there are."""
+        return map(_contact, self._db.among(f"SELECT {_COLUMNS} FROM contacts WHERE uid IN", list(dict.fromkeys(uids))))
 
     def by_handle(self, handle: str) -> Contact | None:
         """Who was last known under `handle` (a handle may move to another user)."""

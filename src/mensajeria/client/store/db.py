@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from sqlcipher3 import dbapi2
 
 Row = tuple[Any, ...]
+AT_ONCE: Final = 100
+"""Values of one IN."""
 
 
 class TransactionOverError(RuntimeError):
@@ -58,6 +60,12 @@ class Db:
     def all(self, sql: str, *params: Any) -> Iterator[Row]:
         """All rows, read at once."""
         return iter(self.execute(sql, *params).fetchall())
+
+    def among(self, sql: str, values: Sequence[Any]) -> Iterator[Row]:
+        """All rows of a query that ends with IN, for any number of values."""
+        for start in range(0, len(values), AT_ONCE):
+            part = values[start : start + AT_ONCE]
+            yield from self.all(f"{sql} ({', '.join('?' * len(part))})", *part)
 
     def inserted(self, sql: str, *params: Any) -> int:
         """Insert one row; its row number. RETURNING would build a table for the answer, at three times the cost."""

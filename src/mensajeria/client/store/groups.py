@@ -19,7 +19,7 @@ MAX_KEYS: Final = 8
 """Profile keys kept for a group: whoever is in it can give one, and only the newest ones can be of use."""
 _GROUP: Final = (
     "SELECT c.chat_id, g.role, g.name, g.description, g.profile_ver, g.halted, g.leaving, g.supersedes, "
-    "g.superseded_by, g.joined_seq FROM groups g JOIN chats c ON c.key = g.chat"
+    "g.superseded_by, g.joined_seq, g.skipped_from FROM groups g JOIN chats c ON c.key = g.chat"
 )
 
 
@@ -64,9 +64,9 @@ class Groups:
         rows = self._db.all(sql, chat_key(self._db, chat_id))
         return tuple(GroupMember(Uid(uid), role, read) for uid, role, read in rows)
 
-    def set_joined(self, chat_id: ChatId, seq: int) -> None:
-        """Row of the log by which one came in."""
-        self._set(chat_key(self._db, chat_id), "joined_seq = ?", seq)
+    def set_joined(self, chat_id: ChatId, seq: int, skipped_from: int) -> None:
+        """Row of the log by which one came in, and the first one below it that this device has never decided."""
+        self._set(chat_key(self._db, chat_id), "joined_seq = ?, skipped_from = ?", seq, skipped_from)
 
     def set_profile(self, chat_id: ChatId, *, name: str, description: str, ver: int) -> None:
         """What the group is called by its event `ver`."""
@@ -177,7 +177,7 @@ class Groups:
 
 
 def _group(row: Row) -> Group:
-    chat_id, role, name, description, profile_ver, halted, leaving, supersedes, superseded_by, joined = row
+    chat_id, role, name, description, profile_ver, halted, leaving, supersedes, superseded_by, joined, skipped = row
     return Group(
         chat_id=ChatId(chat_id),
         role=role,
@@ -189,4 +189,5 @@ def _group(row: Row) -> Group:
         supersedes=None if supersedes is None else ChatId(supersedes),
         superseded_by=None if superseded_by is None else ChatId(superseded_by),
         joined_seq=joined,
+        skipped_from=skipped,
     )

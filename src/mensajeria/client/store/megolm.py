@@ -20,8 +20,7 @@ _INBOUND: Final = (
     "SELECT c.chat_id, i.session_id, i.uid, i.did, i.state, i.created_ms, i.next_idx "
     "FROM megolm_inbound i JOIN chats c ON c.key = i.chat"
 )
-_LOOKED_UP: Final = 100
-"""Sessions that are looked for by one statement."""
+_PUT_SHARE: Final = "INSERT OR REPLACE INTO shares VALUES(?, ?, ?, ?, ?, ?)"
 
 
 class Outbounds:
@@ -82,15 +81,11 @@ class Outbounds:
 
     def put_share(self, session_id: SessionId, share: Share) -> None:
         """Note what became of the key for one device."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO shares VALUES(?, ?, ?, ?, ?, ?)",
-            session_id,
-            share.did,
-            share.uid,
-            share.idx,
-            share.outcome.value,
-            share.at_ms,
-        )
+        self._db.execute(_PUT_SHARE, *_share(session_id, share))
+
+    def put_shares(self, shares: Iterable[tuple[SessionId, Share]]) -> None:
+        """`put_share` for many."""
+        self._db.each(_PUT_SHARE, (_share(session_id, share) for session_id, share in shares))
 
     def shared_from(self, session_id: SessionId, did: Did) -> int:
         """The index from which on a device was given the key; 0 when nothing is noted."""
@@ -184,13 +179,8 @@ class Inbounds:
         return left
 
     def _known(self, session_ids: Sequence[SessionId]) -> set[Row]:
-        found: set[Row] = set()
-        for start in range(0, len(session_ids), _LOOKED_UP):
-            part = session_ids[start : start + _LOOKED_UP]
-            marks = ", ".join("?" * len(part))
-            sql = f"SELECT session_id, uid, did, chat FROM megolm_inbound WHERE session_id IN ({marks})"
-            found.update(self._db.all(sql, *part))
-        return found
+        sql = "SELECT session_id, uid, did, chat FROM megolm_inbound WHERE session_id IN"
+        return set(self._db.among(sql, session_ids))
 
     def put(self, session: Inbound) -> None:
         """Store the session, new or merged."""
@@ -273,6 +263,10 @@ class Replays:
 def _outbound(row: Row) -> Outbound:
     chat_id, session_id, state, skb, created, messages, epoch, fetched = row
     return Outbound(ChatId(chat_id), SessionId(session_id), Secret(state), skb, created, messages, epoch, bool(fetched))
+
+
+def _share(session_id: SessionId, share: Share) -> Row:
+    return session_id, share.did, share.uid, share.idx, share.outcome.value, share.at_ms
 
 
 def _inbound(row: Row) -> Inbound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mensajeria.client.store.db import Db
@@ -25,6 +25,10 @@ class Meta:
         """The value of `name`."""
         value: bytes | None = self._db.value("SELECT value FROM meta WHERE name = ?", name)
         return value
+
+    def some(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Those of these values that there are."""
+        return dict(self._db.among("SELECT name, value FROM meta WHERE name IN", names))
 
     def set(self, name: str, value: bytes) -> None:
         """Set `name`."""

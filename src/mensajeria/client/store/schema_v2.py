@@ -184,5 +184,26 @@ CREATE TABLE unwanted_files(
   change BLOB PRIMARY KEY, file_id BLOB NOT NULL, ready INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 """
 
-_PARTS: Final = (_LARGE_ROWS, _GROUPS, _KINDS, _BACKUP, _HEALING, _TRUST, _KEY_LOG, _FILES)
+_HISTORY: Final = """
+CREATE TABLE history_grants(
+  id INTEGER PRIMARY KEY, chat INTEGER NOT NULL REFERENCES chats, uids BLOB NOT NULL, choice TEXT NOT NULL,
+  after_seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, carrier BLOB, told INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE history_grantees(
+  grant_id INTEGER NOT NULL REFERENCES history_grants, uid BLOB NOT NULL, joined INTEGER NOT NULL,
+  pushed INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(grant_id, uid)) WITHOUT ROWID;
+CREATE TABLE history_shares(
+  position INTEGER PRIMARY KEY AUTOINCREMENT, grant_id INTEGER NOT NULL REFERENCES history_grants,
+  session_id BLOB NOT NULL, uid BLOB NOT NULL, did BLOB NOT NULL, idx INTEGER NOT NULL);
+CREATE INDEX history_shares_session ON history_shares(session_id);
+CREATE INDEX history_shares_grant ON history_shares(grant_id, position);
+CREATE TABLE history_windows(
+  chat INTEGER NOT NULL REFERENCES chats, uid BLOB NOT NULL, did BLOB NOT NULL, since INTEGER NOT NULL,
+  upto INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(chat, uid, did, upto)) WITHOUT ROWID;
+CREATE TABLE history_early(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, chat_id BLOB NOT NULL, uid BLOB NOT NULL, did BLOB NOT NULL,
+  content BLOB NOT NULL);
+ALTER TABLE groups ADD COLUMN skipped_from INTEGER NOT NULL DEFAULT 0;
+"""
+
+_PARTS: Final = (_LARGE_ROWS, _GROUPS, _KINDS, _BACKUP, _HEALING, _TRUST, _KEY_LOG, _FILES, _HISTORY)
 V2: Final = "\n".join(_PARTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from mensajeria.client.store.chats import chat_key
@@ -19,6 +20,13 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 
 _OUTGOING: Final = "SELECT id, uid, did, prekey_id, blob, type, session_id, created_ms FROM device_outbox"
+_QUEUE: Final = (
+    "INSERT INTO device_outbox(uid, did, prekey_id, blob, type, session_id, created_ms) VALUES(?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_PEER: Final = (
+    "INSERT INTO olm_peers(did, uid, state) VALUES(?, ?, ?) "
+    "ON CONFLICT(did) DO UPDATE SET uid = excluded.uid, state = excluded.state"
+)
 _REQUEST: Final = (
     "SELECT c.chat_id, k.session_id, k.uid, k.did, k.idx, k.step, k.first_ms, k.next_ms "
     "FROM key_requests k JOIN chats c ON c.key = k.chat"
@@ -38,15 +46,19 @@ class OlmPeers:
         row = self._db.one("SELECT did, uid, state, unwedged_ms FROM olm_peers WHERE did = ?", did)
         return None if row is None else OlmPeerRow(Did(row[0]), Uid(row[1]), Secret(row[2]), row[3])
 
+    def some(self, dids: Sequence[Did]) -> Iterator[OlmPeerRow]:
+        """What is shared with those of these devices that there are."""
+        sql = "SELECT did, uid, state, unwedged_ms FROM olm_peers WHERE did IN"
+        for did, uid, state, unwedged in self._db.among(sql, list(dict.fromkeys(dids))):
+            yield OlmPeerRow(Did(did), Uid(uid), Secret(state), unwedged)
+
     def put(self, did: Did, uid: Uid, state: Secret) -> None:
         """Store the sessions; in the transaction that stores the envelope or its effect."""
-        self._db.execute(
-            "INSERT INTO olm_peers(did, uid, state) VALUES(?, ?, ?) "
-            "ON CONFLICT(did) DO UPDATE SET uid = excluded.uid, state = excluded.state",
-            did,
-            uid,
-            state.reveal(),
-        )
+        self._db.execute(_PUT_PEER, did, uid, state.reveal())
+
+    def put_all(self, peers: Iterable[tuple[Did, Uid, Secret]]) -> None:
+        """`put` for many devices."""
+        self._db.each(_PUT_PEER, ((did, uid, state.reveal()) for did, uid, state in peers))
 
     def set_unwedged(self, did: Did, at_ms: int) -> None:
         """A new session was started to heal the old ones."""
@@ -131,16 +143,12 @@ class Envelopes:
         now_ms: int,
     ) -> int:
         """Keep a sealed envelope until the server confirms it; in the transaction that stores its ratchet. Its id."""
-        return self._db.inserted(
-            "INSERT INTO device_outbox(uid, did, prekey_id, blob, type, session_id, created_ms) "
-            "VALUES(?, ?, ?, ?, ?, ?, ?)",
-            uid,
-            did,
-            prekey_id,
-            blob,
-            type,
-            session_id,
-            now_ms,
+        return self._db.inserted(_QUEUE, uid, did, prekey_id, blob, type, session_id, now_ms)
+
+    def queue_all(self, envelopes: Iterable[OutgoingEnvelope]) -> None:
+        """`queue` for many, in this order; their ids are given here."""
+        self._db.each(
+            _QUEUE, ((e.uid, e.did, e.prekey_id, e.blob, e.type, e.session_id, e.created_ms) for e in envelopes)
         )
 
     def outgoing(self, after: int = 0, limit: int = limits.MAX_PUT_TARGETS) -> tuple[OutgoingEnvelope, ...]:

@@ -11,6 +11,7 @@ from mensajeria.client.store.erasures import Erasures
 from mensajeria.client.store.files import Attachments, Uploads
 from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.healing import HealthFacts, KeySources, PendingEvents
+from mensajeria.client.store.history import HistoryGrants, HistoryWindows
 from mensajeria.client.store.keylog import KeyLogMirror
 from mensajeria.client.store.megolm import Inbounds, Outbounds, Replays
 from mensajeria.client.store.messages import Messages
@@ -29,9 +30,10 @@ class Tx:
     """What a function given to `Store.run` works with; unusable after it has returned."""
 
     __slots__ = (
-        "attachments", "backup", "changes", "chats", "contacts", "envelopes", "erasures", "groups", "health",
+        "attachments", "backup", "changes", "chats", "contacts", "envelopes", "erasures", "grants", "groups", "health",
         "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events",
         "replays", "requests", "restores", "rows", "settings", "sources", "timers", "trust", "uploads", "views",
+        "windows",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -63,3 +65,5 @@ class Tx:
         self.key_log = KeyLogMirror(db)
         self.backup = Backups(db)
         self.settings = SettingsTable(db)
+        self.grants = HistoryGrants(db)
+        self.windows = HistoryWindows(db)

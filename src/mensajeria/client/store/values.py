@@ -130,6 +130,8 @@ class Group:
     superseded_by: ChatId | None
     joined_seq: int
     """The log's row by which one came in: what stands before it is from before."""
+    skipped_from: int = 0
+    """The first row before it that this device has never decided: it may be given some of those."""
 
     @property
     def is_writable(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ else:  # a window is shown from the store before the network is used: these woul
     api = LazyModule("mensajeria.protocol.api")
 
 TIMEOUT_S: Final = 20.0
+CLOSE_PATIENCE_S: Final = 1.0
 MAX_ANSWER: Final = 8 << 20
 MAX_CHAIN: Final = 50_000
 """Membership events of a chat that are read at most."""
@@ -65,6 +67,7 @@ class RestClient:
         self._address = address
         self._tls = tls
         self._connections: httpx.AsyncClient | None = None
+        self._running: set[asyncio.Task[bytes]] = set()
 
     @property
     def _http(self) -> httpx.AsyncClient:
@@ -80,17 +83,36 @@ class RestClient:
         return self._connections
 
     async def close(self) -> None:
-        """Close idle connections."""
+        """Give what still runs a moment to end, then close the connections."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=CLOSE_PATIENCE_S)
+            for exchange in late:
+                exchange.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._connections is not None:
             await self._connections.aclose()
 
     async def call(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
         """One request; `target` is the path with its query. Returns the answer's body.
 
+        Who is cancelled leaves the exchange to end by itself: httpx loses the connection of a request that is cut off
+        in the wrong moment.
+
         Raises:
             RefusedError: the server refused, with the code of its problem document.
             NetworkError: network, timeout, tls or not_a_server.
         """
+        exchange = asyncio.create_task(self._exchange(method, target, body, headers))
+        self._running.add(exchange)
+        exchange.add_done_callback(self._ended)
+        return await asyncio.shield(exchange)
+
+    def _ended(self, exchange: asyncio.Task[bytes]) -> None:
+        self._running.discard(exchange)
+        if not exchange.cancelled():
+            exchange.exception()  # nobody else may be there any more to look at it
+
+    async def _exchange(self, method: str, target: str, body: bytes, headers: dict[str, str] | None) -> bytes:
         sent = dict(headers or {})
         if body:
             sent.setdefault("Content-Type", "application/json")

@@ -187,6 +187,8 @@ class Answerer:
         | asking.LoadInvites
         | asking.MakeInvite
         | asking.RevokeInvite
+        | asking.LoadPrivacy
+        | asking.SetPrivacy
         | asking.LoadHealth,
     ) -> None:
         client = self._client
@@ -220,6 +222,10 @@ class Answerer:
             case asking.RevokeInvite(number):
                 await client.revoke_invite(number)
                 await self._invites()
+            case asking.LoadPrivacy():
+                self.tell(told.privacy(await client.privacy()))
+            case asking.SetPrivacy(name, on):
+                self.tell(told.privacy(await client.set_privacy(**{name: on})))
             case asking.LoadHealth():
                 self.tell(told.health_info(await client.health()))
             case _:

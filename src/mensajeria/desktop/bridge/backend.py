@@ -174,6 +174,7 @@ class SignedIn:
 
     async def _reload(self) -> None:
         """Events were dropped here: read again what is shown."""
+        self._events.set_here(frozenset(self._client.here))
         await self._put_chats()
         if self._open_chat:
             await self.latest(self._open_chat)

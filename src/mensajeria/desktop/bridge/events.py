@@ -26,6 +26,7 @@ class EventMapper:
         self.own_title = own_title
         self._views: dict[bytes, api.ChatView] = {}
         self._typing: dict[bytes, dict[bytes, str]] = {}
+        self._here: set[bytes] = set()
 
     def chats(self, views: list[api.ChatView] | tuple[api.ChatView, ...]) -> ChatsPut:
         """All chats, and the ones that were there before and are no more."""
@@ -67,6 +68,10 @@ class EventMapper:
             case api.TypingChanged(chat_id, person, typing):
                 self._type(chat_id, person, typing=typing)
                 yield from self._chat(chat_id)
+            case api.PresenceChanged(person, here):
+                yield from self._come_or_go(person, here=here)
+            case api.PrivacyChanged(settings):
+                yield Answered(told.privacy(settings))
             case api.TransferProgress(transfer):
                 yield mapping.transfer_put(transfer)
             case api.ChangeFailed(_, _, code):
@@ -86,6 +91,19 @@ class EventMapper:
             case _:  # identity and device changes also come as notices in the timeline and as ChatChanged
                 return
 
+    def set_here(self, uids: frozenset[bytes]) -> None:
+        """Who is here, after events were lost."""
+        self._here = set(uids)
+
+    def _come_or_go(self, person: api.Person, *, here: bool) -> Iterator[Update]:
+        if here:
+            self._here.add(person.uid)
+        else:
+            self._here.discard(person.uid)
+        theirs = [view for view in self._views.values() if view.peer is not None and view.peer.uid == person.uid]
+        if theirs:
+            yield ChatsPut(tuple(self._row(view) for view in theirs))
+
     def _chat(self, chat_id: bytes) -> Iterator[Update]:
         if (view := self._views.get(chat_id)) is not None:
             yield ChatsPut((self._row(view),))
@@ -99,7 +117,8 @@ class EventMapper:
 
     def _row(self, view: api.ChatView) -> ChatRow:
         typists = tuple(self._typing.get(view.chat_id, {}).values())
-        return mapping.chat_row(view, own_title=self.own_title, typists=typists)
+        here = view.peer is not None and not view.note_to_self and view.peer.uid in self._here
+        return mapping.chat_row(view, own_title=self.own_title, typists=typists, online=here)
 
     def _timer(self, message: api.Message) -> Iterator[Update]:
         seconds = message.params.get("seconds", "")

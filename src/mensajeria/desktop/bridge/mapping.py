@@ -64,6 +64,7 @@ _SERVICE: Final = {
     Cause.MEMBER_ADDED: ServiceKind.MEMBER_ADDED,
     Cause.MEMBER_REMOVED: ServiceKind.MEMBER_REMOVED,
     Cause.MEMBER_LEFT: ServiceKind.MEMBER_LEFT,
+    Cause.HISTORY_SHARED: ServiceKind.HISTORY_SHARED,
     Cause.ROLE_CHANGED: ServiceKind.ROLE_CHANGED,
     Cause.GROUP_RENAMED: ServiceKind.GROUP_RENAMED,
     Cause.TIMER_CHANGED: ServiceKind.TIMER_CHANGED,
@@ -265,8 +266,8 @@ def _encrypted_row(time_ms: int) -> MessageRow:
     )
 
 
-def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = ()) -> ChatRow:
-    """One row of the chat list. `own_title` names the note to self."""
+def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = (), online: bool = False) -> ChatRow:
+    """One row of the chat list. `own_title` names the note to self; `online`: the other member is here."""
     last, peer, group = view.last, view.peer, view.group
     return ChatRow(
         chat_id=view.chat_id.hex(),
@@ -281,6 +282,7 @@ def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = ()) -
         unread=view.unread,
         last_state=_STATES[last.state] if last and last.outgoing else MessageState.NONE,
         verified=peer is not None and peer.trust.is_verified,
+        online=online,
         draft=view.draft,
         typing=bool(typists),
         typist=typists[0] if typists and group is not None else "",

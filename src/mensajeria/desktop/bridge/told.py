@@ -89,6 +89,11 @@ def invites(rows: Sequence[api.InviteView]) -> asking.Invites:
     )
 
 
+def privacy(value: api.PrivacySettings) -> asking.PrivacyIs:
+    """What others are let notice."""
+    return asking.PrivacyIs(value.read_receipts, value.typing, value.presence)
+
+
 def health_info(value: api.Health) -> asking.HealthInfo:
     """Numbers that are not zero."""
     counts = [(name, int(getattr(value, name))) for name in _COUNTS]

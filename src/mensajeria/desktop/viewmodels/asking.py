@@ -215,6 +215,19 @@ class RevokeInvite:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadPrivacy:
+    """Answered by `PrivacyIs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetPrivacy:
+    """Let others notice something or not: read_receipts, typing or presence; answered by `PrivacyIs`."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LoadHealth:
     """Answered by `HealthInfo`."""
 
@@ -246,6 +259,8 @@ Request = (
     | LoadInvites
     | MakeInvite
     | RevokeInvite
+    | LoadPrivacy
+    | SetPrivacy
     | LoadHealth
 )
 
@@ -411,6 +426,15 @@ class InviteMade:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivacyIs:
+    """What others are let notice."""
+
+    read_receipts: bool = True
+    typing: bool = True
+    presence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HealthInfo:
     """Numbers of this device: each has a sentence `health.<key>`; only those that are not zero."""
 
@@ -432,6 +456,7 @@ Answer = (
     | BackupMade
     | Invites
     | InviteMade
+    | PrivacyIs
     | HealthInfo
 )
 

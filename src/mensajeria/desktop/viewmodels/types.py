@@ -71,6 +71,7 @@ class ServiceKind(Enum):
     MEMBER_ADDED = auto()
     MEMBER_REMOVED = auto()
     MEMBER_LEFT = auto()
+    HISTORY_SHARED = auto()
     ROLE_CHANGED = auto()
     GROUP_RENAMED = auto()
     TIMER_CHANGED = auto()

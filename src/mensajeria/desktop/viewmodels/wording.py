@@ -105,6 +105,8 @@ class Wording:
             params["count"] = int(count)
         if "role" in params:
             params["role"] = self.translator.tr(f"group.role.{params['role']}")
+        if "choice" in params:
+            params["choice"] = self.translator.tr(f"group.history.{params['choice']}")
         return self.translator.tr(f"service.{kind.name.lower()}", **params)
 
     def size(self, count: int) -> str:

@@ -37,6 +37,7 @@ _SERVICE_ICONS = {
     ServiceKind.MEMBER_ADDED: "user-plus-fill",
     ServiceKind.MEMBER_REMOVED: "prohibit-fill",
     ServiceKind.MEMBER_LEFT: "sign-out-fill",
+    ServiceKind.HISTORY_SHARED: "clock-fill",
     ServiceKind.ROLE_CHANGED: "identification-card-fill",
     ServiceKind.GROUP_RENAMED: "pencil-simple-fill",
     ServiceKind.TIMER_CHANGED: "hourglass-fill",

@@ -312,6 +312,7 @@ _QUIET = {
     ServiceKind.MEMBER_ADDED,
     ServiceKind.MEMBER_REMOVED,
     ServiceKind.MEMBER_LEFT,
+    ServiceKind.HISTORY_SHARED,
     ServiceKind.ROLE_CHANGED,
     ServiceKind.GROUP_RENAMED,
     ServiceKind.TIMER_CHANGED,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from PyQt6.QtCore import QPointF, QRectF
 from PyQt6.QtGui import QPainter, QPainterPath, QPaintEvent
-from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QLayout, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QWidget
 
 from mensajeria.client.i18n import LANGUAGES
 from mensajeria.desktop.theme import fonts, wallpaper
@@ -16,7 +16,7 @@ from mensajeria.desktop.viewmodels.types import TEXT_SIZES, MessageRow, MessageS
 from mensajeria.desktop.widgets import message_delegate
 from mensajeria.desktop.widgets.labels import Label
 from mensajeria.desktop.widgets.message_layout import MessageLayout
-from mensajeria.desktop.widgets.toggles import Radio, Slider, Switch
+from mensajeria.desktop.widgets.toggles import Radio, Slider
 from mensajeria.desktop.windows.settings_page import SettingsPage
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class AppearancePage(SettingsPage):
         self._size = self._slider()
         self.column.addWidget(Preview(ui))
         self._languages = self._choices("settings.language", [(name, f"language.{name}") for name in LANGUAGES])
-        self._motion = self._switch("settings.reduce_motion", "settings.reduce_motion_text")
-        self._enter = self._switch("settings.enter_sends", "settings.enter_sends_text")
+        self._motion = self.switch("settings.reduce_motion", "settings.reduce_motion_text")
+        self._enter = self.switch("settings.enter_sends", "settings.enter_sends_text")
         self.column.addStretch(1)
         self._fill(ui.preferences)
         for choice, radio in self._themes.items():
@@ -119,15 +119,3 @@ class AppearancePage(SettingsPage):
             row.addWidget(part)
         self.column.addLayout(row)
         return slider
-
-    def _switch(self, title: str, text: str) -> Switch:
-        words: QLayout = QVBoxLayout()
-        words.setSpacing(2)
-        words.addWidget(Label(self.ui, title, fonts.BODY_MEDIUM))
-        words.addWidget(Label(self.ui, text, fonts.CAPTION, "text2", wrap=True))
-        row = QHBoxLayout()
-        row.addLayout(words, 1)
-        switch = Switch(self.ui, title)
-        row.addWidget(switch)
-        self.column.addLayout(row)
-        return switch

@@ -16,6 +16,7 @@ from mensajeria.desktop.widgets.labels import ElidedLabel, Label
 from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
 from mensajeria.desktop.windows.appearance import AppearancePage
 from mensajeria.desktop.windows.devices_page import DevicesPage
+from mensajeria.desktop.windows.privacy_page import PrivacyPage
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 PAGES: Final = {
     "account": "user-circle",
     "appearance": "palette",
+    "privacy": "eye-slash",
     "devices": "laptop",
     "backup": "database",
     "invites": "ticket",
@@ -96,6 +98,7 @@ class SettingsDialog(Dialog):
         self.pages: dict[str, SettingsPage] = {
             "account": AccountPage(ui, session),
             "appearance": AppearancePage(ui),
+            "privacy": PrivacyPage(ui, session),
             "devices": DevicesPage(ui, session),
             "backup": BackupPage(ui, session),
             "invites": InvitesPage(ui, session),

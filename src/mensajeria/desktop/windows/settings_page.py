@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from mensajeria.desktop.qt import present
 from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.widgets.fields import Helper
 from mensajeria.desktop.widgets.labels import Label
+from mensajeria.desktop.widgets.toggles import Switch
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -51,6 +52,20 @@ class SettingsPage(QScrollArea):
         self.column.addWidget(made)
         return made
 
+    def switch(self, title: str, text: str) -> Switch:
+        """A switch with its title and a line of what it does."""
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(Label(self.ui, title, fonts.BODY_MEDIUM))
+        words.addWidget(Label(self.ui, text, fonts.CAPTION, "text2", wrap=True))
+        row = QHBoxLayout()
+        row.setSpacing(16)
+        row.addLayout(words, 1)
+        switch = Switch(self.ui, title)
+        row.addWidget(switch)
+        self.column.addLayout(row)
+        return switch
+
 
 class AskingPage(SettingsPage):
     """A page that asks; `outcome` says how its last request ended."""
@@ -81,6 +96,10 @@ class AskingPage(SettingsPage):
     def done(self, request: Request) -> None:
         """A request of this page has succeeded."""
 
+    def failed(self, request: Request, error: ErrorNotice) -> None:  # noqa: ARG002 - for those that look at it
+        """A request of this page has failed: said under the form."""
+        self.tell("danger", self.ui.translator.error(error.code, error.params))
+
     def tell(self, ink: str, sentence: str) -> None:
         """A word about the last request: ``danger`` or ``success``."""
         self.outcome.set_ink(ink)
@@ -96,4 +115,4 @@ class AskingPage(SettingsPage):
         if error is None:
             self.done(mine)
         else:
-            self.tell("danger", self.ui.translator.error(error.code, error.params))
+            self.failed(mine, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from mensajeria.client.api import (
@@ -15,6 +16,7 @@ from mensajeria.client.api import (
     MessageRemoved,
     MessageState,
 )
+from mensajeria.client.engine.kinds.history import added_by, told
 from mensajeria.client.engine.kinds.telling import tell
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
@@ -31,6 +33,8 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Mid
 from mensajeria.protocol.membership import MembershipState, Role
+from mensajeria.protocol.records import MemberEvent
+from mensajeria.protocol.records_history import HISTORY, HistoryBody
 from mensajeria.protocol.records_messages import (
     DELETE,
     EDIT,
@@ -42,7 +46,7 @@ from mensajeria.protocol.records_messages import (
     TimerBody,
 )
 
-WITHOUT_PLACE: Final = frozenset({EDIT, REACTION, DELETE, TIMER})
+WITHOUT_PLACE: Final = frozenset({EDIT, REACTION, DELETE, TIMER, HISTORY})
 """Types that stand in the outbox without a message in the timeline."""
 _WRITTEN: Final = frozenset({MessageKind.TEXT, MessageKind.UNKNOWN, MessageKind.DELETED})
 
@@ -164,6 +168,8 @@ def confirm(tx: Tx, out: Outcome, me: Me, item: OutboxItem, seq: int, server_ms:
     """The server has stored an own change as row `seq`."""
     if item.type == TIMER:
         _confirm_timer(tx, out, me, item, seq, server_ms)
+    elif item.type == HISTORY:
+        _confirm_history(tx, out, me, item, seq, server_ms)
     else:
         target = tx.changes.sent(item.chat_id, item.mid, me.uid, seq)
         if target is not None:
@@ -177,6 +183,25 @@ def _confirm_timer(tx: Tx, out: Outcome, me: Me, item: OutboxItem, seq: int, ser
     seconds = decode_record(TimerBody, item.body).seconds
     tx.timers.set(item.chat_id, seconds, seq)
     tx.timers.unqueue(item.chat_id, item.mid)
+    _say(tx, out, me, item, (seq, server_ms), Cause.TIMER_CHANGED, {"seconds": str(seconds)})
+
+
+def _confirm_history(tx: Tx, out: Outcome, me: Me, item: OutboxItem, seq: int, server_ms: int) -> None:
+    """Everybody can see it now: the keys may go."""
+    body = decode_record(HistoryBody, item.body)
+    row = added_by(tx, item.chat_id, body.add)
+    assert row is not None, "it was queued because of that event"
+    tx.grants.told(item.mid)
+    out.giving = True
+    params = told(tx, decode_record(MemberEvent, row.body), body.choice)
+    _say(tx, out, me, item, (seq, server_ms), Cause.HISTORY_SHARED, params)
+
+
+def _say(
+    tx: Tx, out: Outcome, me: Me, item: OutboxItem, at: tuple[int, int], cause: Cause, params: Mapping[str, str]
+) -> None:
+    """An own message that stands in the timeline as a notice; `at` is its row and the row's time."""
+    seq, server_ms = at
     notice = NewMessage(
         chat_id=item.chat_id,
         mid=item.mid,
@@ -187,8 +212,8 @@ def _confirm_timer(tx: Tx, out: Outcome, me: Me, item: OutboxItem, seq: int, ser
         sent_ms=item.created_ms,
         seq=seq,
         server_ms=server_ms,
-        cause=Cause.TIMER_CHANGED,
-        params={"seconds": str(seconds)},
+        cause=cause,
+        params=params,
     )
     out.events.append(MessageReceived(tx.messages.add(notice)))
     out.touched.add(item.chat_id)
@@ -205,6 +230,8 @@ def undo(tx: Tx, out: Outcome, me: Me, item: OutboxItem) -> None:
     tx.outbox.remove(item.chat_id, item.mid)
     if item.type == TIMER:
         tx.timers.unqueue(item.chat_id, item.mid)
+    elif item.type == HISTORY:
+        tx.grants.take_back(item.mid)
     else:
         tx.erasures.unwant(item.chat_id, item.mid)
         tx.uploads.keep(item.mid)
