@@ -173,6 +173,7 @@ def prepare(name: str, area: Area) -> Path:
             "-p",
             "no:cacheprovider",
         ],
+        "also_copy": ["docs"],
         "use_git_change_detection": False,
     }
     lines = ["", "[tool.mutmut]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items()), ""]

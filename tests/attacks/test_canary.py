@@ -13,15 +13,18 @@ import pytest
 import structlog
 
 from mensajeria.client import Client
+from mensajeria.client.api import DeviceLinked, Event, MessageChanged, VerificationPhase
 from mensajeria.client.store import Tx
 from mensajeria.crypto.linking import parse_code
 from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.crypto.root import AccountRoot
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import ChatId
+from mensajeria.protocol.links import parse_link
 from tests.attacks.canary import device_secrets, files_of, forms, leaks, session_secrets
 from tests.attacks.evil import EvilServer
 from tests.attacks.stage import Actor
+from tests.attacks.test_verification import comparing, reaches
 
 PEOPLE = {"ana": "zaguán-Ñandú 7431 quetzal", "bruno": "ukelele-ácimo 9920 xilófono"}
 TEXTS = {"ana": "canario ÁÑ圖🦜 de Ana 8812", "bruno": "eco «zorzal» ☂ de Bruno 4417"}
@@ -109,14 +112,15 @@ async def test_no_secret_leaves_the_encrypted_stores(
 
 
 async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
-    """Register, meet, write, refuse a wrong password, add a device; the secrets of all that, while they exist."""
+    """Register by an invite, meet, write, compare emoji, link a device; the secrets of all that, while they exist."""
     evil = EvilServer(folder / "server")
     await evil.start()
     actors: dict[str, Actor] = {}
     secrets: dict[str, bytes] = {}
+    invite = ""
     for name, password in PEOPLE.items():
         client = await Client.register(
-            evil.url, name, password, profile=folder / "profiles" / name, insecure_key_file=True
+            evil.url, name, password, profile=folder / "profiles" / name, invite=invite, insecure_key_file=True
         )
         actors[name] = await Actor.watch(client).online()
         assert client.recovery_code is not None
@@ -125,6 +129,9 @@ async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
         secrets |= {f"{name} {what}": secret for what, secret in account.items()}
         secrets |= {f"{name} code": code.encode(), f"{name} code bare": code.replace("-", "").encode()}
         secrets |= {f"{name} password": password.encode(), f"{name} text": TEXTS[name].encode()}
+        if not invite:
+            invite = await _invite(evil, actors[name])
+            secrets["invite secret"] = parse_link(invite).secret
     ana, bruno = actors["ana"], actors["bruno"]
     chat_id = (await ana.client.direct_chat("bruno")).chat_id
     await ana.send(chat_id, TEXTS["ana"])
@@ -134,6 +141,9 @@ async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
     await ana.shows(chat_id, f"bruno: {TEXTS['bruno']}")
     await ana.client.chat(chat_id).save_draft("borrador canario 55012 Ñ")
     secrets |= await _more(folder, ana, bruno, chat_id)
+    secrets |= await _make_sure(ana, bruno)
+    actors["phone"], secrets["link secret"] = await _link(folder, bruno)
+    await actors["phone"].shows(chat_id, f"ana: {secrets['edited'].decode()}")
     secrets["draft"] = "borrador canario 55012 Ñ".encode()
     for name, actor in actors.items():
         secrets |= {f"{name}{what}": secret for what, secret in (await _private(actor)).items()}
@@ -149,9 +159,10 @@ async def _live(folder: Path) -> tuple[dict[str, bytes], EvilServer]:
 
 
 async def _more(folder: Path, ana: Actor, bruno: Actor, chat_id: ChatId) -> dict[str, bytes]:
-    """An edit, a file, a group, a backup file, a code for a new device: what of all that is secret."""
+    """An edit, a reaction, a file, a group, a backup file: what of all that is secret."""
     told = {
         "edited": "corregido canario Ñ 60231",
+        "reaction": "👩🏽‍❤️‍💋‍👨🏿",
         "group name": "Excursión canaria 77120 Ñ",
         "group text": "grupo canario ☂ 31877",
         "file content": "contenido canario ñandú 99314 " * 40,
@@ -162,6 +173,8 @@ async def _more(folder: Path, ana: Actor, bruno: Actor, chat_id: ChatId) -> dict
     await ana.client.wait_sent(sent.mid)
     await ana.client.chat(chat_id).edit(sent.mid, told["edited"])
     await bruno.shows(chat_id, f"ana: {told['edited']}")
+    await bruno.client.chat(chat_id).react(sent.mid, told["reaction"])
+    await ana.until(lambda: any(reacted(event, told["reaction"]) for event in ana.events), "a reaction")
     original = folder / "original" / told["file name"]
     original.parent.mkdir()
     original.write_text(told["file content"], encoding="utf-8")
@@ -171,8 +184,42 @@ async def _more(folder: Path, ana: Actor, bruno: Actor, chat_id: ChatId) -> dict
     await ana.send(group.chat_id, told["group text"])
     told["backup passphrase"] = "zarzal ónice 6642 mandolina-turbia"
     await ana.client.create_backup(folder / "profiles" / "copia", passphrase=told["backup passphrase"])
-    code = parse_code((await ana.client.link_code()).text.reveal_text())
-    return {"link secret": code.secret, **{name: text.encode() for name, text in told.items()}}
+    return {name: text.encode() for name, text in told.items()}
+
+
+def reacted(event: Event, emoji: str) -> bool:
+    return isinstance(event, MessageChanged) and emoji in {one.emoji for one in event.message.reactions}
+
+
+async def _invite(evil: EvilServer, actor: Actor) -> str:
+    """A link that lets somebody register and names its maker."""
+    evil.server.settings = evil.server.settings.model_copy(update={"member_invites": True})
+    return (await actor.client.create_invite()).link.reveal_text()
+
+
+async def _make_sure(ana: Actor, bruno: Actor) -> dict[str, bytes]:
+    """Both compare emoji. What goes to and fro is for the other's device only."""
+    await comparing(ana, bruno)
+    running = [comparison for one in (ana, bruno) for comparison in one.client._engine.verifier._running.values()]
+    assert len(running) == 2
+    said = {f"emoji key {number}": comparison._keys.public for number, comparison in enumerate(running)}
+    for one, other in ((ana, "bruno"), (bruno, "ana")):
+        await one.client.security.confirm(other)
+        await reaches(one, VerificationPhase.CONFIRMED)
+    await reaches(ana, VerificationPhase.DONE)
+    await reaches(bruno, VerificationPhase.DONE)
+    return {**said, "comparison": running[0].vid}
+
+
+async def _link(folder: Path, bruno: Actor) -> tuple[Actor, bytes]:
+    """A device of Bruno's that came by a code of his first one, and the code's secret."""
+    code = (await bruno.client.link_code()).text
+    profile = folder / "profiles" / "phone"
+    client = await Client.link(code, PEOPLE["bruno"], profile=profile, insecure_key_file=True)
+    phone = await Actor.watch(client).online()
+    await client.linked()
+    await bruno.until(lambda: any(isinstance(event, DeviceLinked) for event in bruno.events), "linked")
+    return phone, parse_code(code.reveal_text()).secret
 
 
 @pytest.mark.parametrize(
