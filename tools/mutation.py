@@ -101,6 +101,7 @@ AREAS = {
         (
             "tests/crypto/test_files.py",
             "tests/crypto/test_backup.py",
+            "tests/crypto/test_sealed_bounds.py",
             "tests/client/test_backup_files.py",
             "tests/second/test_messages.py",
         ),
