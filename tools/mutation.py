@@ -97,15 +97,15 @@ AREAS = {
         ("tests/crypto", "tests/protocol/test_devices.py"),
     ),
     "sealed": Area(
-        ("crypto/files.py", "crypto/backup.py", "crypto/backup_file.py", "crypto/group_profile.py"),
+        ("crypto/files.py", "crypto/backup.py", "crypto/group_profile.py"),
         (
             "tests/crypto/test_files.py",
             "tests/crypto/test_backup.py",
             "tests/crypto/test_sealed_bounds.py",
-            "tests/client/test_backup_files.py",
             "tests/second/test_messages.py",
         ),
     ),
+    "exported": Area(("crypto/backup_file.py",), ("tests/client/test_backup_files.py",)),
     "comparing": Area(
         ("crypto/sas.py", "crypto/safety.py", "client/core/sas.py"),
         (
@@ -121,7 +121,10 @@ AREAS = {
         ("tests/client/core/test_keylog.py", "tests/client/core/test_audit.py", "tests/client/core/test_chatlog.py"),
     ),
     "people": Area(("client/engine/people.py",), ("tests/client/engine/test_people.py",)),
-    "healing": Area(("client/engine/healing.py",), ("tests/client/engine/test_healing.py",)),
+    "healing": Area(
+        ("client/engine/healing.py",),
+        ("tests/client/engine/test_healing.py", "tests/client/engine/test_joining.py"),
+    ),
 }
 
 

@@ -107,7 +107,14 @@ async def test_a_missing_session_is_asked_for_at_the_own_devices_and_the_members
     letters = await due(scene.bruno_phone)
     assert {letter.type for letter in letters} == {KEY_REQUEST}
     assert letters[0].did == scene.bruno.me.did
-    assert {letter.did for letter in letters} == {one.me.did for one in (scene.bruno, scene.ana, scene.ana_phone)}
+    ana, bruno = scene.ana.me, scene.bruno.me
+    assert {letter.did: letter.uid for letter in letters} == {
+        bruno.did: bruno.uid, ana.did: ana.uid, scene.ana_phone.me.did: ana.uid,
+    }  # fmt: skip
+    for letter in letters:
+        asked = decode_record(KeyRequest, letter.content)
+        assert (asked.chat_id, asked.session_id, asked.index) == (scene.chat, session_of(rows[0]), 0)
+        assert (asked.uid, asked.did) == (letter.uid, letter.did)
 
 
 async def test_nobody_but_the_own_devices_is_asked_before_the_chat_was_accepted(scene: Scene) -> None:
