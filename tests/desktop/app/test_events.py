@@ -16,7 +16,7 @@ from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.viewmodels.wording import Wording
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
+from mensajeria.protocol.ids import ChatId, Mid, Uid
 
 CHAT = ChatId(b"c" * 32)
 BRUNO = api.Person(Uid(b"b" * 16), "bruno")
@@ -165,9 +165,3 @@ def test_a_contact_s_dot_comes_and_goes(mapper: EventMapper) -> None:
 def test_settings_changed_on_another_device_reach_their_page(mapper: EventMapper) -> None:
     [update] = mapper.updates(api.PrivacyChanged(api.PrivacySettings(typing=False)))
     assert update == up.Answered(asking.PrivacyIs(typing=False))
-
-
-def test_a_device_that_was_linked_is_told(mapper: EventMapper) -> None:
-    view = api.DeviceView(Did(b"d" * 16), "tablet", 1, 2, current=False)
-    [update] = mapper.updates(api.DeviceLinked(view))
-    assert update == up.Answered(asking.LinkUsed("tablet"))

@@ -7,13 +7,14 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from mensajeria.client import ClientError
-from mensajeria.client.api import EventsLost
-from mensajeria.desktop.bridge import mapping
+from mensajeria.client.api import DeviceLinked, EventsLost
+from mensajeria.desktop.bridge import mapping, told
 from mensajeria.desktop.bridge.answers import Answerer
 from mensajeria.desktop.bridge.events import EventMapper
 from mensajeria.desktop.bridge.message_desk import CONTEXT_ROWS, MessageDesk, notice_of
 from mensajeria.desktop.bridge.updates import (
     AccountIs,
+    Answered,
     ChatOpened,
     NewChatDone,
     NewerPut,
@@ -21,6 +22,7 @@ from mensajeria.desktop.bridge.updates import (
     OlderPut,
     PhaseIs,
 )
+from mensajeria.desktop.viewmodels.asking import LinkUsed
 from mensajeria.desktop.viewmodels.timeline import WINDOW_ROWS
 from mensajeria.desktop.viewmodels.types import OpenedChat, Phase
 
@@ -56,6 +58,9 @@ class SignedIn:
             for event in batch:
                 if isinstance(event, EventsLost):
                     await self._reload()
+                    continue
+                if isinstance(event, DeviceLinked):
+                    await self._linked(event)
                     continue
                 for update in self._events.updates(event):
                     self._batcher.put(update)
@@ -171,6 +176,15 @@ class SignedIn:
 
     async def _put_chats(self) -> None:
         self._batcher.put(self._events.chats(await self._client.chats()))
+
+    async def _linked(self, event: DeviceLinked) -> None:
+        """A device has read the code: by the name that only the server knows, if it can be asked."""
+        device = event.device
+        with contextlib.suppress(ClientError):
+            rows = await self._client.devices()
+            self._batcher.put(Answered(told.devices(rows)))
+            device = next((row for row in rows if row.did == device.did), device)
+        self._batcher.put(Answered(LinkUsed(device.name)))
 
     async def _reload(self) -> None:
         """Events were dropped here: read again what is shown."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mensajeria.client import api
 from mensajeria.desktop.bridge import mapping, told
 from mensajeria.desktop.bridge.updates import Answered, ChatsPut, ConnectionIs, MessagesPut, Noticed, TimerIs
-from mensajeria.desktop.viewmodels.asking import LinkUsed, TrustMoved
+from mensajeria.desktop.viewmodels.asking import TrustMoved
 from mensajeria.desktop.viewmodels.types import ErrorNotice
 
 if TYPE_CHECKING:
@@ -84,8 +84,6 @@ class EventMapper:
                 yield Answered(TrustMoved(person.handle))
             case api.DeviceListChanged(devices, _, _):
                 yield Answered(told.devices(devices))
-            case api.DeviceLinked(device):
-                yield Answered(LinkUsed(device.name))
             case api.SecurityWarning(code, _, params):
                 yield Noticed(ErrorNotice(code, params))
             case _:  # identity and device changes also come as notices in the timeline and as ChatChanged

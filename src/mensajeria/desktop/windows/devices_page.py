@@ -138,7 +138,6 @@ class DevicesPage(AskingPage):
             QTimer.singleShot(0, lambda: self.ensureWidgetVisible(self.card))  # once it is laid out
         elif isinstance(answer, LinkUsed):
             self._end_link()
-            self.ask(LoadDevices())
             self.tell("success", self.ui.say("devices.linked", name=answer.name))
 
     def done(self, request: Request) -> None:
