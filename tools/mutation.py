@@ -118,7 +118,12 @@ AREAS = {
     ),
     "log": Area(
         ("client/core/keylog.py", "client/core/audit.py", "client/core/chatlog.py"),
-        ("tests/client/core/test_keylog.py", "tests/client/core/test_audit.py", "tests/client/core/test_chatlog.py"),
+        (
+            "tests/client/core/test_keylog.py",
+            "tests/client/core/test_frontier.py",
+            "tests/client/core/test_audit.py",
+            "tests/client/core/test_chatlog.py",
+        ),
     ),
     "people": Area(("client/engine/people.py",), ("tests/client/engine/test_people.py",)),
     "healing": Area(
