@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 # loses nothing there either, and the tests of a full disk make their own.
 _MEMORY, _PLENTY = Path("/dev/shm"), 4 << 30
 if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _PLENTY:
-    os.environ["TMPDIR"] = str(_MEMORY)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 # A test never opens a window on the screen of whoever runs it, and is not touched by their settings.
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("MENSAJERIA_TEST_QPA_PLATFORM", "offscreen")
 for _name in [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -11,13 +10,13 @@ import pytest
 
 from mensajeria.client.core import keylog as core
 from mensajeria.client.core.keylog import Frontier, LogViolationError, Newest, Verdict
-from mensajeria.client.store import Store, Tx
+from mensajeria.client.store import Tx
 from mensajeria.client.store.keylog import Claim, Evidence
 from mensajeria.kit.merkle import EMPTY_ROOT, MerkleTree, leaf_hash
-from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import Did, Uid
 from mensajeria.protocol.records import Signed, TransparencyLeaf, TreeHead
+from tests.client.blank import blank_store
 
 HASHES = [hashlib.sha256(bytes([n & 255, n >> 8])).digest() for n in range(600)]
 HEAD = TreeHead(log_id=b"l" * 32, size=10, root=b"r" * 32, ts=1000, restore_epoch=1)
@@ -123,7 +122,7 @@ def test_a_head_is_stale_after_a_day() -> None:
 
 async def test_the_mirror_knows_the_root_at_every_size(tmp_path: Path) -> None:
     tree, roots = MerkleTree(), [EMPTY_ROOT]
-    async with await Store.create(tmp_path / "s.db", Secret(os.urandom(32))) as store:
+    async with await blank_store(tmp_path / "s.db") as store:
 
         def fill(tx: Tx) -> None:
             for index in range(core.BLOCK * 2 + 3):
@@ -149,7 +148,7 @@ async def test_claims_heads_and_evidence_are_kept(tmp_path: Path) -> None:
     signed, other = Signed(b"head", b"s" * 64), Signed(b"other", b"t" * 64)
     claim = Claim(Uid(b"u" * 16), Did(b"d" * 16), 3, b"r" * 32)
     evidence = Evidence(core.FORKED, signed, other, 5)
-    async with await Store.create(tmp_path / "s.db", Secret(os.urandom(32))) as store:
+    async with await blank_store(tmp_path / "s.db") as store:
 
         def fill(tx: Tx) -> list[object]:
             for size in range(1, 100):

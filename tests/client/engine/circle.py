@@ -18,7 +18,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.engine.shared_settings import SettingsBook
-from mensajeria.client.store import Store, Tx
+from mensajeria.client.store import Tx
 from mensajeria.kit.clock import FakeClock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.encoding import encode
@@ -26,6 +26,7 @@ from mensajeria.protocol.frames import Event, EventKind
 from mensajeria.protocol.ids import ChatId, Did
 from mensajeria.protocol.membership import event_hash, group_chat_id
 from mensajeria.protocol.records import Member, MemberEvent, Signed
+from tests.client.blank import blank_store
 from tests.client.engine.world import NOW, SERVER, Desk, Somebody
 
 
@@ -88,7 +89,7 @@ async def seated(who: Somebody, known: list[Somebody], log: Log, folder: Path) -
     clock = FakeClock(NOW)
     me = Me(SERVER, who.uid, Did(who.device.did), who.handle, clock)
     memberships = Memberships(me)
-    async with await Store.create(folder / f"{who.handle}.db", Secret(os.urandom(32))) as store:
+    async with await blank_store(folder / f"{who.handle}.db") as store:
         rows, profiles = RowReader(me, memberships), GroupProfiles(me, memberships, SettingsBook(me))
         rows.applied = profiles.applied
         made = GroupDesk(

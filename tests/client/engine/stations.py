@@ -28,6 +28,7 @@ from mensajeria.protocol.frames import Event, EventKind
 from mensajeria.protocol.ids import ChatId, Did, Mid, ServerId, Uid
 from mensajeria.protocol.membership import direct_chat_id
 from mensajeria.protocol.records import SenderAddress, ToDevice
+from tests.client.blank import blank_store
 from tests.crypto.people import NOW, SERVER, Person
 
 T = TypeVar("T")
@@ -139,7 +140,7 @@ async def station(person: Person, device: DeviceKeys, others: Sequence[Person], 
     reader = EnvelopeReader(me, rows)
     healer = Healer(me, memberships, reader, rows)
     sealer = Sealer(me, memberships, lambda _: 1_000_000)
-    async with await Store.create(folder / f"{device.did.hex()}.db", Secret(os.urandom(32))) as store:
+    async with await blank_store(folder / f"{device.did.hex()}.db") as store:
         made = Station(person, device, store, clock, me, memberships, rows, reader, healer, sealer)
         await made.learn(person, *others)
 

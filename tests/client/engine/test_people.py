@@ -10,14 +10,13 @@ import pytest
 from mensajeria.client.api import Trust
 from mensajeria.client.engine.people import Served, list_of, new_contact, updated_contact, verified_list, verify_served
 from mensajeria.client.errors import SecurityError
-from mensajeria.client.store import Store
 from mensajeria.client.store.values import Contact
-from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.devices import MissingListsError, UnsupportedListError, VerifiedList, check_first_list
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import Idfp
 from mensajeria.protocol.records import Signed
 from mensajeria.protocol.signing import Ctx
+from tests.client.blank import blank_store
 from tests.crypto.people import NOW, Person
 
 
@@ -170,7 +169,7 @@ def test_another_identity_does_not_lift_a_block(ana: Ana) -> None:
 
 
 async def test_the_list_of_somebody_is_the_kept_one_and_of_a_stranger_none(ana: Ana, tmp_path: Path) -> None:
-    async with await Store.create(tmp_path / "own.db", Secret(bytes(range(32)))) as store:
+    async with await blank_store(tmp_path / "own.db") as store:
         await store.run(lambda tx: tx.contacts.put(known(ana, 3)))
         assert await store.read(lambda tx: list_of(tx, ana.uid)) == ana.list
         assert await store.read(lambda tx: list_of(tx, b"x" * 16)) is None

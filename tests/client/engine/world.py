@@ -26,6 +26,7 @@ from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.frames import Event, EventKind
 from mensajeria.protocol.ids import ChatId, Did, ServerId, Uid
 from mensajeria.protocol.membership import direct_chat_id
+from tests.client.blank import blank_store
 
 SERVER = ServerId(b"s" * 16)
 NOW = 1_790_000_000_000
@@ -85,7 +86,7 @@ async def desk(who: Somebody, other: Somebody, folder: Path) -> AsyncIterator[De
     clock = FakeClock(NOW)
     me = Me(SERVER, who.uid, Did(who.device.did), who.handle, clock)
     memberships = Memberships(me)
-    async with await Store.create(folder / f"{who.handle}.db", Secret(os.urandom(32))) as store:
+    async with await blank_store(folder / f"{who.handle}.db") as store:
         made = Desk(who, store, clock, me, RowReader(me, memberships), Sealer(me, memberships, lambda _: 1_000_000))
 
         def prepare(tx: Tx) -> None:
