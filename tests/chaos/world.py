@@ -10,9 +10,11 @@ import asyncio
 import hashlib
 import random
 import shutil
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,12 +22,22 @@ from typing import Final
 import msgspec
 
 from mensajeria.client import Client, ClientError
-from mensajeria.client.api import Cause, ConnectionPhase, Message, MessageKind, MessageState, MessageStateChanged
+from mensajeria.client.api import (
+    Cause,
+    ConnectionPhase,
+    HistoryRestored,
+    Message,
+    MessageKind,
+    MessageState,
+    MessageStateChanged,
+)
 from mensajeria.kit.clock import SystemClock
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Batch, BatchItem, Envelope, Event
 from mensajeria.protocol.ids import ChatId, Mid
 from mensajeria.protocol.records import MessageOuter
+from mensajeria.server.admin.content import raise_restore_epoch
+from mensajeria.server.db.engine import Database
 from tests.attacks.evil import EvilServer, Rule
 from tests.attacks.stage import Actor, _point_to
 
@@ -203,8 +215,9 @@ class World:
     async def replace(self, device: Device, files: Path) -> None:
         """End the program and put other files in the place of its profile."""
         await self.stop(device)
-        await asyncio.to_thread(shutil.rmtree, device.folder)
-        await asyncio.to_thread(files.rename, device.folder)
+        await asyncio.to_thread(shutil.rmtree, device.folder, ignore_errors=True)
+        if await asyncio.to_thread(files.exists):
+            await asyncio.to_thread(files.rename, device.folder)
 
     async def keep_copy(self, device: Device) -> None:
         """Somebody makes a copy of the running profile, as a backup program would."""
@@ -243,20 +256,46 @@ class World:
 
     async def add_device(self, person: str) -> None:
         """Log in on a new device with the password."""
+        device = self.new_device(person)
+        await self.log_in(device)
+        device.since = self._ends()
+
+    def new_device(self, person: str) -> Device:
+        """A machine with nothing on it yet."""
         self.count += 1
-        device = Device(person, f"new{self.count}", self.folder / f"{person}-new{self.count}", MovedClock(self.clock))
+        name = f"new{self.count}"
+        device = Device(person, name, self.folder / f"{person}-{name}", MovedClock(self.clock))
+        self.devices.append(device)
+        return device
+
+    async def log_in(self, device: Device) -> None:
+        """The first login on a device, or the first one that is not cut off."""
         client = await Client.login(
             self.evil.url,
-            person,
-            PASSWORDS[person],
+            device.person,
+            PASSWORDS[device.person],
             profile=device.folder,
             insecure_key_file=True,
             clock=device.clock,
             device_name=device.name,
         )
         device.actor = Actor.watch(client)
-        device.since = self._ends()
-        self.devices.append(device)
+
+    async def lose(self, device: Device) -> None:
+        """The device falls into the sea. Nobody knows, it stays in the list; its keys are in the backup."""
+        await self._until(lambda: self._is_saved(device), f"{device} is not in the backup")
+        await self._is_gone(device)
+
+    async def _is_saved(self, device: Device) -> bool:
+        store = device.client._context.store
+        return not await store.read(lambda tx: tx.backup.count_pending() + tx.outbox.count())
+
+    @staticmethod
+    async def _until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not await ready():
+            assert time.monotonic() < end, what
+            await asyncio.sleep(0.02)
 
     def _ends(self) -> dict[ChatId, int]:
         with self.evil.database() as database:
@@ -280,6 +319,36 @@ class World:
         self.forgotten |= await self._queued(device)
         await self.stop(device)
         device.removed = True
+
+    # --- what happens to the server
+
+    async def back_up(self) -> Path:
+        """What a careful operator does every night."""
+        copy = self.folder / "yesterday.db"
+
+        def write() -> None:
+            with self.evil.database() as database, closing(sqlite3.connect(copy)) as target:
+                database.backup(target)
+
+        await asyncio.to_thread(write)
+        return copy
+
+    async def put_back(self, copy: Path) -> None:
+        """The server's database is lost and restored from a backup, which its operator declares. Nobody is there."""
+        for device in self.devices:
+            await self.stop(device)
+        rule, seen, port = self.evil.rule, self.evil.seen, self.evil.port
+        await self.evil.stop()
+        path = self.evil.data / "mensajeria.db"
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        await asyncio.to_thread(shutil.copyfile, copy, path)
+        database = Database(f"sqlite:///{path}")
+        await database.write(raise_restore_epoch)
+        await database.close()
+        self.evil = EvilServer(self.evil.data, clock=self.clock, port=port)
+        self.evil.rule, self.evil.seen = rule, seen
+        await self.evil.start()
 
     async def _did(self, device: Device) -> list[bytes]:
         if device.actor is None:
@@ -362,6 +431,17 @@ class World:
             return device.mids <= {one.mid for one in changed if one.state is not MessageState.QUEUED}
 
         await actor.until(is_sent, "sent")
+
+    async def agreed(self) -> None:
+        """Wait until everybody has everything."""
+        await self._until_level(time.monotonic() + PATIENCE_S)
+        assert not (left := await self._left(time.monotonic() + PATIENCE_S)), left
+
+    async def restored(self, device: Device) -> None:
+        """Wait until a new device has everything that it gets from the key backup, if it was not cut off before."""
+        assert device.actor is not None
+        actor = device.actor
+        await actor.until(lambda: any(isinstance(event, HistoryRestored) for event in actor.events), "restored")
 
     def never_taken(self) -> None:
         """A call of `send_text` was cut off: its text may be there or not."""

@@ -355,9 +355,13 @@ class Client:
         cls, opened: Opened, reach: _Reach, clock: Clock, code: Secret | None, *, offline: bool = False
     ) -> Self:
         client = cls(opened, reach, clock, code)
-        await client._control.start(opened.profile.folder)
-        await client._context.commit(client._context.rows.read_again)
-        await client._expiry.start()
+        try:
+            await client._control.start(opened.profile.folder)
+            await client._context.commit(client._context.rows.read_again)
+            await client._expiry.start()
+        except BaseException:  # whoever called may be cut off just now: the folder must not stay locked
+            await client.close()
+            raise
         if not offline:
             client._engine.start()
         return client

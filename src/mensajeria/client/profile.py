@@ -24,6 +24,8 @@ else:
     import fcntl
 
 VERSION: Final = 1
+UNFINISHED: Final = "unfinished"
+"""Name of an empty file: what lies in the folder is being made, and is no profile without `profile.json`."""
 _MAX_BYTES: Final = 16 << 10
 _Hex16 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
@@ -78,10 +80,12 @@ class Profile:
             raise ProfileError("profile_missing", "this folder holds no profile")
         lock = _acquire(folder / "lock")
         try:
-            return cls(folder, lock, load_info(folder))
+            profile = cls(folder, lock, load_info(folder))
+            profile.finish()  # whoever made it may have been killed just then
         except ProfileError:
             lock.close()
             raise
+        return profile
 
     @property
     def folder(self) -> Path:
@@ -107,6 +111,13 @@ class Profile:
         except OSError as error:
             raise ProfileError("store_failed", str(error)) from error
         self._info = info
+
+    def finish(self) -> None:
+        """It is complete: nothing of it is ever removed from now on. Raises ProfileError store_failed."""
+        try:
+            (self._folder / UNFINISHED).unlink(missing_ok=True)
+        except OSError as error:
+            raise ProfileError("store_failed", str(error)) from error
 
     def close(self) -> None:
         """Let go of the lock. May be called twice."""

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from mensajeria.client.account import Account
 from mensajeria.client.api import Trust
@@ -15,7 +16,9 @@ from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.account_keys import RESTORE_WANTED, put_keys
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import new_contact, updated_contact, verified_list
-from mensajeria.client.profile import Profile, ProfileInfo
+from mensajeria.client.errors import ProfileError
+from mensajeria.client.files import write_private
+from mensajeria.client.profile import UNFINISHED, Profile, ProfileInfo
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.store.connection import Fill
 from mensajeria.client.store.values import Tokens
@@ -27,6 +30,7 @@ from mensajeria.protocol.ids import Did, ServerId, Uid
 
 ROLLED_BACK = "rolled_back"
 """Meta value: the store is an old copy, or the server says so: the next login adds a new device."""
+_MADE: Final = ("store.db*", "key.*")
 
 
 @dataclass(slots=True)
@@ -62,15 +66,20 @@ async def open_profile(folder: Path, passphrase: Secret | None) -> Opened:
 async def new_profile(
     folder: Path, passphrase: Secret | None, *, insecure_key_file: bool, fill: Fill | None = None
 ) -> AsyncIterator[Opened]:
-    """A new profile that is kept if the block ends well and leaves nothing behind otherwise. Raises ProfileError."""
+    """A new profile that is kept if the block ends well and leaves nothing behind otherwise. Raises ProfileError.
+
+    What a process that was killed in the block has left behind is no profile yet: the next one begins anew.
+    """
     existed = await asyncio.to_thread(folder.exists)
     profile = await asyncio.to_thread(Profile.reserve, folder)
     made: Opened | None = None
     try:
-        vault = await create_vault(folder, passphrase=passphrase, insecure_key_file=insecure_key_file)
+        await asyncio.to_thread(_begin, folder)
         try:
+            vault = await create_vault(folder, passphrase=passphrase, insecure_key_file=insecure_key_file)
             made = Opened(profile, vault, await Store.create(profile.store_path, vault.key, fill))
             yield made
+            await asyncio.to_thread(profile.finish)
         except BaseException:
             if made is not None:
                 await made.store.close()
@@ -83,9 +92,24 @@ async def new_profile(
         raise
 
 
+def _begin(folder: Path) -> None:
+    """Note in the folder that what is made there now is not finished; what was left so is removed.
+
+    A key or store without that note may be all that is left of a profile: it is never touched.
+    """
+    if (folder / UNFINISHED).exists():
+        _remove_made(folder)
+    elif any(next(folder.glob(pattern), None) for pattern in _MADE):
+        raise ProfileError("profile_exists", "there is a key or a store already")
+    try:
+        write_private(folder / UNFINISHED, b"")
+    except OSError as error:
+        raise ProfileError("store_failed", str(error)) from error
+
+
 def _remove_made(folder: Path) -> None:
-    """What `new_profile` made: the store and the key's files. The profile was never used."""
-    for pattern in ("store.db*", "key.*"):
+    """What `new_profile` made: the store and the key's files. The profile was never used. The note goes last."""
+    for pattern in (*_MADE, UNFINISHED):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
