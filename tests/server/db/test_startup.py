@@ -34,6 +34,21 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_validate({"data_dir": tmp_path / "data"})
 
 
+@pytest.fixture(scope="module")
+def first_started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a server after its first start, which takes a second for the tables."""
+    folder = tmp_path_factory.mktemp("first") / "data"
+    start(Settings.model_validate({"data_dir": folder}))
+    return folder
+
+
+@pytest.fixture
+def started(settings: Settings, first_started: Path) -> Settings:
+    """A server that was started before."""
+    shutil.copytree(first_started, settings.data_dir)
+    return settings
+
+
 def test_first_start_makes_everything_and_the_second_finds_it(settings: Settings) -> None:
     first = start(settings)
     second = start(settings)
@@ -48,43 +63,39 @@ def test_first_start_makes_everything_and_the_second_finds_it(settings: Settings
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX thing")
-def test_modes(settings: Settings) -> None:
-    start(settings)
+def test_modes(started: Settings) -> None:
 
-    assert stat.S_IMODE(settings.secrets_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(started.secrets_dir.stat().st_mode) == 0o700
     for name, size in SIZES.items():
-        file = settings.secrets_dir / name
+        file = started.secrets_dir / name
         assert (stat.S_IMODE(file.stat().st_mode), file.stat().st_size) == (0o600, size)
-    (settings.secrets_dir / "ck.key").chmod(0o644)
+    (started.secrets_dir / "ck.key").chmod(0o644)
     with pytest.raises(StateError, match="read by others"):
-        start(settings)
+        start(started)
 
 
-def test_database_without_its_secrets_does_not_start(settings: Settings) -> None:
-    start(settings)
-    shutil.rmtree(settings.secrets_dir)
+def test_database_without_its_secrets_does_not_start(started: Settings) -> None:
+    shutil.rmtree(started.secrets_dir)
 
     with pytest.raises(StateError, match="restore them"):
-        start(settings)
-    assert not settings.secrets_dir.exists()
+        start(started)
+    assert not started.secrets_dir.exists()
 
 
-def test_secrets_of_another_database_are_noticed(settings: Settings, tmp_path: Path) -> None:
-    start(settings)
+def test_secrets_of_another_database_are_noticed(started: Settings, tmp_path: Path) -> None:
     other = Settings.model_validate({"data_dir": tmp_path / "other"})
     start(other)
-    shutil.rmtree(settings.secrets_dir)
-    shutil.copytree(other.secrets_dir, settings.secrets_dir)
+    shutil.rmtree(started.secrets_dir)
+    shutil.copytree(other.secrets_dir, started.secrets_dir)
 
     with pytest.raises(StateError, match="another database"):
-        start(settings)
+        start(started)
 
 
 @pytest.mark.parametrize("name", SIZES)
 @pytest.mark.parametrize("damage", ["missing", "short"])
-def test_damaged_secret_is_named(settings: Settings, name: str, damage: str) -> None:
-    start(settings)
-    file = settings.secrets_dir / name
+def test_damaged_secret_is_named(started: Settings, name: str, damage: str) -> None:
+    file = started.secrets_dir / name
     content = file.read_bytes()
     file.unlink()
     if damage == "short":
@@ -92,7 +103,7 @@ def test_damaged_secret_is_named(settings: Settings, name: str, damage: str) -> 
         file.write_bytes(content[:-1])
 
     with pytest.raises(StateError, match=name):
-        start(settings)
+        start(started)
 
 
 def test_secrets_made_before_a_kill_are_taken_over(settings: Settings) -> None:
@@ -114,8 +125,8 @@ def test_half_made_secrets_are_made_again(settings: Settings) -> None:
     assert load_key_files(settings.secrets_dir) is not None
 
 
-def test_secrets_do_not_show(settings: Settings) -> None:
-    prepared = start(settings)
+def test_secrets_do_not_show(started: Settings) -> None:
+    prepared = start(started)
 
     assert prepared.keys.channel.reveal().hex() not in repr(prepared.keys)
     assert "decoy" not in repr(prepared.facts)
