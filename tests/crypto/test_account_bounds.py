@@ -7,11 +7,14 @@ import os
 import msgspec
 import pytest
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.identity import TooManyDevicesError
 from mensajeria.crypto.root import AccountRoot
+from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
@@ -20,7 +23,7 @@ from mensajeria.protocol.prekeys import PrekeyError, verify_device_login, verify
 from mensajeria.protocol.records import DeviceLogin, MemberEvent, PqPrekey
 from mensajeria.protocol.signing import BadSignatureError, Ctx, verify_ed25519
 from tests.crypto.people import NOW, SERVER, Person
-from tests.second.encoding import hkdf, u64, unseal
+from tests.second.encoding import cat, hkdf, read, u64, unseal
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +110,29 @@ def test_a_device_s_first_hybrid_prekey_may_have_any_number(ana: Person) -> None
     assert verify_pq_prekey(signed, uid=ana.uid, device=listed, now_ms=NOW).prekey_id == 0
     with pytest.raises(PrekeyError):
         verify_pq_prekey(signed, uid=ana.uid, device=listed, now_ms=NOW, newest_id=1)
+
+
+def test_what_follows_from_a_root_is_the_documents(ana: Person) -> None:
+    secret = ana.root._secret.reveal()
+    record = ana.list.record
+    signing = Ed25519PrivateKey.from_private_bytes(hkdf(secret, b"identity-ed25519"))
+    quantum = MLDSA65PrivateKey.from_seed_bytes(hkdf(secret, b"identity-mldsa"))
+    assert record.ed25519 == signing.public_key().public_bytes_raw()
+    assert record.mldsa == quantum.public_key().public_bytes_raw()
+    assert ana.root.backup_key(3).reveal() == hkdf(secret, cat(b"backup", u64(3)))
+
+
+def test_a_root_is_wrapped_under_the_keys_of_the_document_and_keeps_its_version(ana: Person) -> None:
+    following, _ = ana.root.rotate(ana.uid)
+    export_key = os.urandom(64)
+    keys = {"opaque": hkdf(export_key, b"account-wrap"), "recovery": ana.code.wrap_key().reveal()}
+    wraps = {
+        "opaque": following.wrap_password(ana.uid, Secret(export_key)),
+        "recovery": following.wrap_recovery(ana.uid, ana.code),
+    }
+    for method, wrap in wraps.items():
+        fields = read(wrap)
+        ids = (ana.uid, u64(2), method.encode())
+        assert unseal(keys[method], "account-wrap", fields["salt"] + fields["ct"], *ids) == following._secret.reveal()
+    assert AccountRoot.unwrap_password(wraps["opaque"], uid=ana.uid, export_key=Secret(export_key)).root_ver == 2
+    assert AccountRoot.unwrap_recovery(wraps["recovery"], uid=ana.uid, code=ana.code).root_ver == 2
