@@ -127,8 +127,12 @@ AREAS = {
     ),
     "people": Area(("client/engine/people.py",), ("tests/client/engine/test_people.py",)),
     "healing": Area(
-        ("client/engine/healing.py",),
-        ("tests/client/engine/test_healing.py", "tests/client/engine/test_joining.py"),
+        ("client/engine/healing.py", "client/engine/giving.py"),
+        (
+            "tests/client/engine/test_healing.py",
+            "tests/client/engine/test_joining.py",
+            "tests/client/engine/test_chosen_history.py",
+        ),
     ),
 }
 
