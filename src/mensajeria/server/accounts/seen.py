@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-FLUSH_PAUSE_S: Final = 0.05
+FLUSH_PAUSE_S: Final = 0.2
 """How long admissions gather at least: after a restart everybody comes back at once."""
 MAX_SEEN: Final = 2000
 _COLUMNS: Final = ("devices", "moments", "gens")

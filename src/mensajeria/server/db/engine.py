@@ -57,7 +57,7 @@ def normalise_url(url: str) -> URL:
 
 
 POOL: Final = 10
-"""Connections that a process keeps to PostgreSQL; under load it opens twice as many on top."""
+"""Connections to PostgreSQL, see `PostgresPools`."""
 
 
 class Database:

@@ -14,12 +14,15 @@ from sqlalchemy.pool import Pool
 class PostgresPools:
     """`writing`: transactions. `reading`: each statement is a transaction of its own, and none may write.
 
-    Each keeps half of `pool_size` connections, and opens twice as many on top under load.
+    Together three times `pool_size` connections at most, half of them in each. What is opened above a pool's size is
+    closed as soon as it is given back, and opening one takes longer than fifty reads: the pool that reads, for which
+    bursts are common and short, keeps more. The connection used last is used next: its statements are prepared.
     """
 
     def __init__(self, url: URL, pool_size: int) -> None:
-        self.writing = _engine(url, pool_size)
-        reading = _engine(url, pool_size, server_settings={"default_transaction_read_only": "on"})
+        half = max(1, pool_size // 2)
+        self.writing = _engine(url, half, pool_size)
+        reading = _engine(url, pool_size, half, server_settings={"default_transaction_read_only": "on"})
         self.reading = reading.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
@@ -33,11 +36,12 @@ class PostgresPools:
         await self.reading.dispose()
 
 
-def _engine(url: URL, pool_size: int, **options: Any) -> AsyncEngine:
+def _engine(url: URL, kept: int, on_top: int, **options: Any) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        pool_size=max(1, pool_size // 2),
-        max_overflow=pool_size,
+        pool_size=kept,
+        max_overflow=on_top,
+        pool_use_lifo=True,
         pool_timeout=10,
         hide_parameters=True,
         connect_args={"timeout": 10, "command_timeout": 30, **options},
