@@ -27,6 +27,7 @@ from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.crypto.root import AccountRoot
 from mensajeria.crypto.sender import OutboundSession, decode_room_key
 from mensajeria.kit.secrets import Secret
+from mensajeria.protocol import limits
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
@@ -323,6 +324,19 @@ async def test_a_message_is_read_when_everybody_has_read_it(desks: Desks, log: L
     assert await state_after(Uid(os.urandom(16)), 9) is MessageState.SENT
     assert await state_after(carla.me.uid, 1) is MessageState.SENT
     assert await state_after(carla.me.uid, 3) is MessageState.READ
+
+
+async def test_in_a_large_group_nobody_is_told_how_far_it_was_delivered(
+    desks: Desks, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = desks[0]
+
+    async def shown(up_to: int) -> bool:
+        monkeypatch.setattr(limits, "READ_RECEIPTS_MEMBERS", up_to)
+        return await ana.store.read(lambda tx: ana.memberships.shows_delivered(tx, log.chat_id))
+
+    assert await shown(3)
+    assert not await shown(2)
 
 
 async def test_a_message_under_a_session_from_before_a_removal_is_told(desks: Desks, log: Log) -> None:
