@@ -626,6 +626,18 @@ def group_info(scene: Scene) -> None:
     scene.session.asks.put(ChatInfo("g0", members, "owner", timeline=lines))
 
 
+def add_members(scene: Scene) -> None:
+    """People for a group, and how much of the past they may read."""
+    group_info(scene)
+    scene.window.main.info.add_wanted.emit("g0")
+
+
+def edit_group(scene: Scene) -> None:
+    """Name and description of a group."""
+    group_info(scene)
+    scene.window.main.info.rename_wanted.emit("g0")
+
+
 def person_info() -> PersonInfo:
     """What is known of Pablo."""
     number = "30741 88256 90413 77268 19055 47230 91846 22703 56948 81732 50416 69352"
@@ -768,6 +780,8 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "focus": focus,
     "new-group": new_group,
     "group-info": group_info,
+    "add-members": add_members,
+    "edit-group": edit_group,
     "contact-info": contact_info,
     "verify": verify,
     "compare-emoji": compare_emoji,

@@ -221,8 +221,10 @@ def test_people_are_added(main: MainWindow, session: SessionModel, asked: list[R
     write(main.dialog.people.field.line, "dora")
     press(main.dialog.people.field.line, Qt.Key.Key_Return)
     session.asks.put(Found("dora", Person("d4", "dora", "", 4)))
+    assert main.dialog.past["none"].isChecked(), "nothing of the past unless somebody says so"
+    main.dialog.past["7d"].click()
     main.dialog.go.click()
-    assert last(asked) == AddMembers("g", ("dora",))
+    assert last(asked) == AddMembers("g", ("dora",), "7d")
     session.asks.finish(asked[-1])
     assert main.dialog is None
 

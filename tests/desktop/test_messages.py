@@ -271,6 +271,9 @@ def test_the_information_shows_earlier_wordings(
     words = " ".join(label.text() for label in dialog.findChildren(Label))
     assert "Voy" in words
     assert "👍  bruno" in words
+    qtbot.waitUntil(lambda: all(label.isVisible() for label in dialog.findChildren(Label)))
+    card = dialog.card
+    assert card.height() >= card.column.totalHeightForWidth(card.width()), "nothing is squeezed"
 
 
 def test_the_bar_beside_the_message_answers_it(qtbot: QtBot, pane: ChatPane) -> None:

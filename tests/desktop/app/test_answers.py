@@ -113,6 +113,7 @@ async def test_groups(people: tuple[RunningServer, Path, Path]) -> None:
         assert await ana.ask(asking.LeaveGroup(group)) == "owner_stays"
         assert await ana.ask(asking.RemoveMember(group, "bruno")) == ""
         assert len((await ana.asked_for(asking.LookAtChat(group), asking.ChatInfo)).members) == 1
+        assert await ana.ask(asking.AddMembers(group, ("bruno",), "all")) == ""
 
 
 async def test_people_and_the_account(people: tuple[RunningServer, Path, Path], tmp_path: Path) -> None:

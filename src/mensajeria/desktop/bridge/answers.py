@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from mensajeria.client import ClientError, qr_modules
-from mensajeria.client.api import ChatKind, GroupRole, Verification
+from mensajeria.client.api import ChatKind, GroupRole, HistoryChoice, Verification
 from mensajeria.desktop.bridge import told
 from mensajeria.desktop.bridge.mapping import person
 from mensajeria.desktop.bridge.updates import Answered, Finished
@@ -93,8 +93,8 @@ class Answerer:
                 await self._made(await self._client.recreate_group(bytes.fromhex(chat_id)))
             case asking.LookAtChat(chat_id):
                 await self._look_at(chat_id)
-            case asking.AddMembers(chat_id, handles):
-                await self._chat(chat_id).add(handles)
+            case asking.AddMembers(chat_id, handles, history):
+                await self._chat(chat_id).add(handles, history=HistoryChoice(history))
             case asking.RemoveMember(chat_id, handle):
                 await self._chat(chat_id).remove(handle)
             case asking.ChangeRole(chat_id, handle, role):

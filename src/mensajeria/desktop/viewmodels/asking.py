@@ -8,7 +8,7 @@ answer has a signal of its own. Nothing here waits, and nothing here knows a win
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from mensajeria.kit.secrets import Secret
 
+
+HISTORY: Final = ("none", "24h", "7d", "all")
+"""How much of the past new members of a group may read."""
 
 # ---- requests --------------------------------------------------------------------------------------------------------
 
@@ -48,10 +51,11 @@ class LookAtChat:
 
 @dataclass(frozen=True, slots=True)
 class AddMembers:
-    """Add people to a group."""
+    """Add people to a group. `history`: what they may read of the past, one of `HISTORY`."""
 
     chat_id: str
     handles: tuple[str, ...]
+    history: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

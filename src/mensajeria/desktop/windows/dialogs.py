@@ -151,7 +151,7 @@ class ShortcutsDialog(Dialog):
     """The keys that work here."""
 
     def __init__(self, ui: UiContext, host: QWidget) -> None:
-        super().__init__(ui, host, "shortcuts.title", width=720)
+        super().__init__(ui, host, "shortcuts.title", width=800)
         grid = QGridLayout()
         grid.setHorizontalSpacing(24)
         grid.setVerticalSpacing(8)

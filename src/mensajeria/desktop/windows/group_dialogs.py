@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QHBoxLayout, QWidget
+from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts
-from mensajeria.desktop.viewmodels.asking import AddMembers, CreateGroup, GroupMade, RenameGroup
-from mensajeria.desktop.widgets.buttons import Button, Kind
+from mensajeria.desktop.viewmodels.asking import HISTORY, AddMembers, CreateGroup, GroupMade, RenameGroup
+from mensajeria.desktop.widgets.buttons import Button, Chip, Kind
 from mensajeria.desktop.widgets.dialog import Dialog
 from mensajeria.desktop.widgets.fields import Field, Helper
 from mensajeria.desktop.widgets.labels import Label
@@ -136,6 +136,7 @@ class AddMembersDialog(AskingDialog):
         self.people = PeopleField(ui, session.asks)
         self.card.column.addWidget(Label(ui, "add_members.text", fonts.PREVIEW, "text2", wrap=True))
         self.card.column.addWidget(self.people)
+        self.past = self._past()
         self.close_column()
         self.people.resized.connect(self.refit)
 
@@ -146,7 +147,21 @@ class AddMembersDialog(AskingDialog):
             self.people.field.fail("auth.missing")
             self.people.field.line.setFocus()
             return None
-        return AddMembers(self._chat_id, handles)
+        return AddMembers(self._chat_id, handles, next(name for name, chip in self.past.items() if chip.isChecked()))
+
+    def _past(self) -> dict[str, Chip]:
+        """What they may read of what came before; nothing, unless the person says otherwise."""
+        self.card.column.addWidget(Label(self.ui, "add_members.history", fonts.LABEL))
+        chips = {name: Chip(self.ui, f"add_members.past.{name}") for name in HISTORY}
+        group, row = QButtonGroup(self), QHBoxLayout()
+        row.setSpacing(6)
+        for chip in chips.values():
+            group.addButton(chip)
+            row.addWidget(chip)
+        row.addStretch()
+        chips[HISTORY[0]].setChecked(True)
+        self.card.column.addLayout(row)
+        return chips
 
 
 class RenameGroupDialog(AskingDialog):

@@ -111,12 +111,17 @@ class InfoDialog(Dialog):
         earlier = list(versions)[:-1][-_MAX_VERSIONS:]
         if mid != self.mid or not earlier:
             return
-        self.card.column.addWidget(Label(self.ui, "message_info.edits", fonts.LABEL))
+        self._add(Label(self.ui, "message_info.edits", fonts.LABEL))
         for version in reversed(earlier):
             words = Label(self.ui, "", fonts.PREVIEW, "text2", wrap=True)
             words.show_text(f"{self.ui.wording.clock(version.time_ms)}  {version.text[:_MAX_SHOWN]}")
-            self.card.column.addWidget(words)
+            self._add(words)
         self.refit()
+
+    def _add(self, label: Label) -> None:
+        """Shown at once: what is not visible has no room when the card is measured."""
+        self.card.column.addWidget(label)
+        label.show()
 
     def _fact(self, key: str, words: str) -> None:
         row = QHBoxLayout()
