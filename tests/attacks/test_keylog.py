@@ -268,6 +268,34 @@ async def test_a_restored_server_s_log_begins_anew_and_says_so(stage: Stage) -> 
     await ana.warned("key_log_restored")
 
 
+async def test_a_log_that_was_rewritten_under_cover_of_a_restore_is_told(stage: Stage) -> None:
+    """Behind what a restored log shares with the mirror stands only what was made since."""
+    ana = await stage.open("ana")
+    await level(ana)
+    leaves = leaves_of(stage.evil)
+    changed = decode_leaf(leaves[1])
+    other = TransparencyLeaf(label=b"n" * 32, ver=1, value_hash=b"v" * 32, prev_idx=-1, ts=changed.ts - 600_000)
+    epoch = stage.evil.server.facts.restore_epoch + 1
+    stage.evil.rule = OtherLog(stage.evil, [leaves[0], encode_leaf(other)], restore_epoch=epoch)
+    for _ in range(2):  # it does not pass by being repeated
+        assert not await ana.client.security.look_at_log()
+    await ana.warned(core.REWRITTEN)
+
+
+async def test_a_restored_log_goes_on_from_what_it_shares(stage: Stage) -> None:
+    ana = await stage.open("ana")
+    await level(ana)
+    leaves = leaves_of(stage.evil)
+    cut = leaves[:-1]
+    stage.evil.rule = OtherLog(
+        stage.evil, added(cut, b"n" * 32), restore_epoch=stage.evil.server.facts.restore_epoch + 1
+    )
+    await ana.client.security.look_at_log()
+    warning = next(one for one in await ana.read(lambda tx: tx.meta.warnings()) if one.code == "key_log_restored")
+    assert dict(warning.params) == {"kept": str(len(cut)), "lost": "1"}
+    assert await ana.read(lambda tx: tx.key_log.size()) == len(leaves)
+
+
 async def test_a_stale_head_warns_and_blocks_nothing(stage: Stage) -> None:
     ana, bruno = await stage.pair()
     await level(ana)

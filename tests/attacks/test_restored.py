@@ -10,9 +10,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from mensajeria.client import Client, SecurityError
+from mensajeria.client.api import ConnectionPhase
+from mensajeria.protocol.ids import Uid
+from mensajeria.protocol.records import Signed
+from mensajeria.protocol.transparency import uid_label
 from mensajeria.server.admin.content import raise_restore_epoch
 from mensajeria.server.db.engine import Database
-from tests.attacks.stage import PATIENCE_S, Actor, Stage
+from tests.attacks.forging import ServeKeys, contact_of, keys_of
+from tests.attacks.stage import PASSWORDS, PATIENCE_S, Actor, Stage
 
 OLD = ["ana: hola", "bruno: qué tal"]
 
@@ -34,7 +42,9 @@ async def restore(stage: Stage, copy: Path, *, epoch: int = 2, declared: bool = 
     path = stage.evil.data / "mensajeria.db"
     for end in ("-wal", "-shm"):
         path.with_name(path.name + end).unlink(missing_ok=True)
-    shutil.copyfile(copy, path)
+    fresh = path.with_name("fresh.db")  # a file of its own: whoever still has the old one open keeps that one
+    shutil.copyfile(copy, fresh)
+    fresh.replace(path)
     if declared:
         db = Database(f"sqlite:///{path}")
         while await db.write(raise_restore_epoch) < epoch:
@@ -129,3 +139,87 @@ async def test_an_undeclared_restore_is_shown_as_a_violation(stage: Stage) -> No
     for actor in (ana, bruno):
         await actor.warned("log_rolled_back")
         assert await actor.texts(stage.chat_id) == texts
+
+
+def lists_of(stage: Stage, actor: Actor) -> tuple[int, int, list[int]]:
+    """What the server has of a person: the newest list's version, devices in use, versions in the key log."""
+    query = "SELECT list_ver, id FROM account WHERE uid = ?"
+    devices = "SELECT count(*) FROM device WHERE account_id = ? AND revoked_ms IS NULL"
+    with stage.evil.database() as db:
+        ver, account = db.execute(query, (actor.uid,)).fetchone()
+        leaves = db.execute("SELECT ver FROM kt_leaf WHERE label = ? ORDER BY idx", (uid_label(actor.uid),)).fetchall()
+        return ver, db.execute(devices, (account,)).fetchone()[0], [leaf for (leaf,) in leaves]
+
+
+async def knows(actor: Actor, uid: bytes, ver: int) -> None:
+    """Wait until that version of a person's list is known."""
+    end = time.monotonic() + PATIENCE_S
+    while (await actor.read(contact_of(uid))).list_ver < ver:
+        assert time.monotonic() < end, actor.warnings()
+        await asyncio.sleep(0.02)
+
+
+async def settled(ana: Actor, bruno: Actor) -> None:
+    """Everything that follows from the removal of Bruno's phone has happened: nobody asks the server any more."""
+    await knows(ana, bruno.uid, 3)
+    end = time.monotonic() + PATIENCE_S
+    while await bruno.read(lambda tx: tx.backup.count_pending() or tx.pending_events.next_due_ms() is not None):
+        assert time.monotonic() < end, bruno.warnings()
+        await asyncio.sleep(0.02)
+    for actor in (ana, bruno):
+        await actor.client.security.look_at_log()
+
+
+async def test_a_device_that_was_removed_after_the_backup_is_cut_off_again(phone_stage: Stage) -> None:
+    stage = phone_stage
+    ana, bruno = await stage.pair()
+    copy = back_up(stage)
+    phone = next(one for one in await bruno.client.devices() if not one.current)
+    await bruno.client.revoke_device(phone.did, PASSWORDS["bruno"])
+    await settled(ana, bruno)
+    await restore(stage, copy)
+    assert lists_of(stage, bruno) == (2, 2, [1, 2])
+    ana = await stage.open("ana")
+    await ana.send(stage.chat_id, "nadie ha entrado")
+    bruno = await stage.open("bruno")
+    assert lists_of(stage, bruno) == (3, 1, [1, 2, 3])
+    await agree((ana, bruno), stage.chat_id, [*OLD, "ana: nadie ha entrado"])
+    for actor in (ana, bruno):
+        assert await actor.client.security.look_at_log()
+        assert set(actor.warnings()) <= {"server_restored", "key_log_restored"}
+
+
+async def test_a_device_that_was_added_after_the_backup_comes_back_with_the_password(stage: Stage) -> None:
+    ana, bruno = await stage.pair()
+    copy = back_up(stage)
+    phone = await Client.login(
+        stage.evil.url, "bruno", PASSWORDS["bruno"], profile=stage.folder / "phone", insecure_key_file=True
+    )
+    stage.actors.append(await Actor.watch(phone).online())
+    await knows(bruno, bruno.uid, 2)
+    await restore(stage, copy)
+    ana, bruno = await stage.pair()
+    assert lists_of(stage, bruno) == (2, 2, [1, 2])
+    back = await stage.open("phone", online=False)
+    await back.phase(ConnectionPhase.LOGIN_ENDED)
+    await back.client.login_again(PASSWORDS["bruno"])
+    await back.online()
+    await ana.send(stage.chat_id, "los tres")
+    await agree((ana, bruno, back), stage.chat_id, [*OLD, "ana: los tres"])
+
+
+async def test_after_the_lists_came_back_an_older_one_is_a_rollback_as_ever(phone_stage: Stage) -> None:
+    stage = phone_stage
+    ana, bruno = await stage.pair()
+    before, copy = await ana.read(contact_of(bruno.uid)), back_up(stage)
+    phone = next(one for one in await bruno.client.devices() if not one.current)
+    await bruno.client.revoke_device(phone.did, PASSWORDS["bruno"])
+    await settled(ana, bruno)
+    await restore(stage, copy)
+    ana, bruno = await stage.pair()
+    await ana.client._engine.directory.refresh(Uid(bruno.uid))
+    stage.evil.rule = ServeKeys(
+        bruno.uid, keys_of(bruno.uid, before.identity, Signed(before.list_body, before.list_sig))
+    )
+    with pytest.raises(SecurityError, match="list_rolled_back"):
+        await ana.client._engine.directory.refresh(Uid(bruno.uid))

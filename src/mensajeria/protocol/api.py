@@ -114,6 +114,13 @@ class ListBodies(Model):
     bodies: Annotated[list[Data], Field(max_length=64)]
 
 
+class ListsBroughtBack(Model):
+    """`PUT /v1/devices/lists`: the caller's newest list, and the bodies between it and the one that the server has."""
+
+    between: Annotated[list[Data], Field(max_length=limits.LISTS_BROUGHT_BACK_MAX)]
+    newest: SignedModel
+
+
 class ClaimRequest(Model):
     """`POST /v1/prekeys/claim`."""
 

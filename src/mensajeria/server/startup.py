@@ -201,6 +201,7 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
         ),
         signals=SignalWatch(clock=clock, db=db, ends=ends, hub=hub, reload_keys=reload_keys),
         audit=AuditSweep(db, clock, settings.audit_days),
+        ends=ends,
         key_log=KeyLog(db, clock, prepared.keys.log, facts.restore_epoch),
         files=Files(
             db,

@@ -9,6 +9,7 @@ from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
 from mensajeria.server.accounts.auth_socket import AuthSession
 from mensajeria.server.accounts.change_socket import AccountChanges
+from mensajeria.server.accounts.ended import EndedLogins
 from mensajeria.server.accounts.login import LoginService
 from mensajeria.server.accounts.opaque import PasswordVerifier
 from mensajeria.server.accounts.refresh import RefreshService
@@ -49,6 +50,7 @@ class Server:
     changes: AccountChanges
     signals: SignalWatch
     audit: AuditSweep
+    ends: EndedLogins
     key_log: KeyLog
     files: Files
     retention: Retention

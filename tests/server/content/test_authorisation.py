@@ -119,6 +119,14 @@ MATRIX: dict[str, tuple[Callable[[World, Person], Call], dict[str, int]]] = {
     "list_invites": (lambda _w, _p: ("GET", "/v1/invites", None), OK),
     "revoke_invite": (lambda _w, _p: ("DELETE", "/v1/invites/1", None), NONE_THERE),
     "own_devices": (lambda _w, _p: ("GET", "/v1/devices", None), OK),
+    "bring_back_lists": (
+        lambda _w, _p: (
+            "PUT",
+            "/v1/devices/lists",
+            {"between": [], "newest": {"body": b64(b"x"), "sig": b64(bytes(3373))}},
+        ),
+        NOBODY,  # no restore was declared
+    ),
     "rename_device": (
         lambda w, _p: ("PUT", f"/v1/devices/{b64(w.people['admin'].device.did)}/name", {"name": "x"}),
         OWNER,

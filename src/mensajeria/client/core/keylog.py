@@ -19,6 +19,8 @@ SECOND_VALUE: Final = "key_log_second_value"
 STALE: Final = "key_log_stale"
 MIRROR_MAX: Final = 500_000
 """Leaves that a client copies; of a larger log it asks for proofs."""
+CLOCK_STEP_MS: Final = 300_000
+"""How far a server's clock may have been set back."""
 BLOCK_LEVEL: Final = 8
 BLOCK: Final = 1 << BLOCK_LEVEL
 """Leaves whose common hash is kept, so that the root at any size is computed from few hashes."""
@@ -47,7 +49,7 @@ class Verdict(Enum):
     SAME = auto()
     GROWN = auto()
     RESTORED = auto()
-    """The server says that it was restored from a backup: the log begins anew for whoever mirrors it."""
+    """The server says that it was restored from a backup: what was logged since is gone, what was before is not."""
 
 
 class Frontier:
@@ -111,6 +113,16 @@ def judge_head(known: TreeHead | None, head: TreeHead) -> Verdict:
             raise LogViolationError(FORKED, "two roots of one size")
         return Verdict.SAME
     return Verdict.GROWN
+
+
+def check_after_restore(leaf: TransparencyLeaf, known: TreeHead) -> None:
+    """A leaf that a restored log has behind what it shares with the mirror was made after the last head seen before.
+
+    One that says to be older should have stood in the log of that head: the log was rewritten, not restored.
+    Raises LogViolationError.
+    """
+    if leaf.ts + CLOCK_STEP_MS < known.ts:
+        raise LogViolationError(REWRITTEN, "an old leaf that was not there before the restore")
 
 
 def contradicts(theirs: TreeHead, mine: TreeHead, my_root_at_their_size: bytes | None) -> bool:

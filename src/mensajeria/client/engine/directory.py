@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived, SecurityKind
@@ -11,13 +11,20 @@ from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.own_lists import may_be_behind
 from mensajeria.client.engine.people import Served, new_contact, updated_contact, verified_list, verify_served
 from mensajeria.client.engine.trust import note, note_list
 from mensajeria.client.errors import ClientError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
 from mensajeria.kit.ids import random16
-from mensajeria.protocol.devices import MissingListsError, UnsupportedListError, VerifiedList
+from mensajeria.protocol.devices import (
+    MissingListsError,
+    UnsupportedListError,
+    VerifiedList,
+    decode_device_list,
+    device_list_hash,
+)
 from mensajeria.protocol.ids import Did, Mid, Uid
 from mensajeria.protocol.records import Signed
 
@@ -70,22 +77,40 @@ class Directory:
             raise await self._warned(SecurityError("identity_swapped", params={"handle": uid.hex()[:8]}))
         known = await self._context.store.read(lambda tx: tx.contacts.get(uid))
         try:
-            verified = await self._verify(served, known)
+            verified, between = await self._verify(served, known)
         except SecurityError as error:
+            if known is not None and await self._is_behind(error, served, known):
+                return known
             raise await self._warned(error) from error
         except UnsupportedListError as error:
             raise ClientError("newer_version", str(error)) from error
         mail, names = Mail(), await self._names(uid, known, verified)
-        return await self._context.commit_with(mail, lambda tx, out: self._store(tx, out, served, verified, names))
+        kept = between if uid == self._context.me.uid else ()  # a restored server may have to be given them again
 
-    async def _verify(self, served: Served, known: Contact | None) -> VerifiedList:
+        def store(tx: Tx, out: Mail) -> Contact:
+            for body in kept:
+                tx.contacts.put_former_list(uid, decode_device_list(body).ver, device_list_hash(body), body)
+            return self._store(tx, out, served, verified, names)
+
+        return await self._context.commit_with(mail, store)
+
+    async def _is_behind(self, error: SecurityError, served: Served, known: Contact) -> bool:
+        """An older list of the same identity, of a server that was declared restored: the pinned one counts on."""
+        if error.code != "list_rolled_back" or not await self._context.store.read(lambda tx: may_be_behind(tx, known)):
+            return False
         try:
-            return verify_served(served, known)
+            return verify_served(served, None).idfp == known.idfp
+        except (SecurityError, UnsupportedListError):
+            return False
+
+    async def _verify(self, served: Served, known: Contact | None) -> tuple[VerifiedList, Sequence[bytes]]:
+        try:
+            return verify_served(served, known), ()
         except MissingListsError as missing:
             after, upto = missing.after, missing.upto
         between = (await self._context.rest.list_bodies(served.uid, after))[: upto - after - 1]
         try:
-            return verify_served(served, known, between)
+            return verify_served(served, known, between), between
         except MissingListsError as error:
             raise SecurityError("list_forked", "the bodies between were not served") from error
 

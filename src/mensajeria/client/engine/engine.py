@@ -27,6 +27,7 @@ from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_devices import OwnDevices
+from mensajeria.client.engine.own_lists import bring_back, note_restore
 from mensajeria.client.engine.privacy import Privacy
 from mensajeria.client.engine.rewinding import REWIND_DUE
 from mensajeria.client.engine.rows import RESTORE_EPOCH
@@ -240,6 +241,7 @@ class Engine:
             await self._check_epoch(await self._welcome(session))
             self._link.opened(asyncio.get_running_loop().time())
             await self._tell()
+            await bring_back(self._context)
             await self._live(session)
         finally:
             self._after_s = session.reconnect_after_s
@@ -324,6 +326,7 @@ class Engine:
                 out.warn(tx, "server_restored", self._context.me.clock.now_ms())
                 tx.backup.forget_server()
                 tx.meta.raise_to(REWIND_DUE, epoch)
+                note_restore(tx, epoch, self._context.me.clock.now_ms())
             tx.meta.raise_to(RESTORE_EPOCH, epoch)
             return epoch >= known
 

@@ -20,6 +20,7 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.gossip import LOG_SIZE
 from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.own_lists import may_be_behind
 from mensajeria.client.errors import ClientError, NetworkError, RefusedError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.keylog import Claim, Evidence
@@ -148,11 +149,14 @@ class KeyLog:
         except LogViolationError as violation:
             await self._keep_evidence(violation.code, signed, known_signed)
             raise
-        if verdict is Verdict.RESTORED:
-            await self._context.commit(self._restored)
+        lost = None
+        if verdict is Verdict.RESTORED and known is not None:
+            lost = await self._restored(head, known)
             known = None
-        if verdict is not Verdict.SAME or known is None:
-            await (self._mirror if head.size <= core.MIRROR_MAX else self._prove)(head, signed, known, known_signed)
+        if head.size > core.MIRROR_MAX:
+            await self._prove(head, signed, known, known_signed)
+        elif verdict is not Verdict.SAME or known is None:
+            await self._mirror(head, signed, known, known_signed, lost)
         now = self._context.me.clock.now_ms()
 
         def keep(tx: Tx) -> None:
@@ -164,26 +168,31 @@ class KeyLog:
         await self._context.store.run(keep)
         return head
 
-    async def _mirror(self, head: TreeHead, signed: Signed, known: TreeHead | None, before: Signed | None) -> None:
-        """Copy what was added; the copy must have the head's root, or nothing of it is kept."""
+    async def _mirror(
+        self, head: TreeHead, signed: Signed, known: TreeHead | None, before: Signed | None, lost: TreeHead | None
+    ) -> None:
+        """Copy what was added; the copy must have the head's root, or nothing of it is kept.
+
+        `lost`: the last head before a declared restore, after which everything must have been made that is added.
+        """
         start = await self._context.store.read(lambda tx: tx.key_log.size())
         try:
-            await self._pull(start, head)
+            await self._pull(start, head, lost)
         except (LogViolationError, ClientError) as error:
-            kept = 0 if known is None else min(known.size, start)
+            kept = start if lost is not None else 0 if known is None else min(known.size, start)
             await self._context.store.run(lambda tx: tx.key_log.cut(kept))
             if isinstance(error, LogViolationError):
                 await self._keep_evidence(error.code, signed, before)
             raise
 
-    async def _pull(self, size: int, head: TreeHead) -> None:
+    async def _pull(self, size: int, head: TreeHead, lost: TreeHead | None) -> None:
         while size < head.size:
             leaves = (await fetch_leaves(self._context.rest, size))[: head.size - size]
             if not leaves:
                 raise NetworkError("not_a_server", "leaves of the key log are missing")
             for start in range(0, len(leaves), LEAVES_SLICE):
                 part = leaves[start : start + LEAVES_SLICE]
-                await self._context.store.run(partial(_append, size, part))
+                await self._context.store.run(partial(_append, size, part, lost))
                 size += len(part)
                 if size < head.size:
                     await asyncio.sleep(SLICE_PAUSE_S)
@@ -204,11 +213,34 @@ class KeyLog:
             await self._keep_evidence(core.REWRITTEN, signed, before)
             raise LogViolationError(core.REWRITTEN, "has not grown from the last head")
 
-    def _restored(self, tx: Tx, out: Outcome) -> None:
-        """The server came back from a backup and says so: what was logged since is logged again."""
-        tx.key_log.cut(0)
-        tx.meta.remove(LOG_SIZE)
-        out.warn(tx, "key_log_restored", self._context.me.clock.now_ms())
+    async def _restored(self, head: TreeHead, known: TreeHead) -> TreeHead | None:
+        """The server came back from a backup and says so: what was logged since is logged again, and nothing else.
+
+        The last head before it if the mirror held its whole log: then what is not shared must be newer than that head.
+        """
+        shared = await self._shared(head) if head.size <= core.MIRROR_MAX else 0
+        told = f"kt_restored:{head.restore_epoch}"
+
+        def cut(tx: Tx, out: Outcome) -> bool:
+            whole = tx.meta.get(told) is not None or tx.key_log.size() >= known.size > 0
+            lost = max(known.size, tx.key_log.size()) - shared
+            tx.key_log.cut(shared)
+            tx.meta.remove(LOG_SIZE)
+            self._once(tx, out, told, "key_log_restored", self._context.me.clock.now_ms(), kept=shared, lost=lost)
+            return whole
+
+        return known if await self._context.commit(cut) and head.size <= core.MIRROR_MAX else None
+
+    async def _shared(self, head: TreeHead) -> int:
+        """How many leaves the restored log has in common with the mirror, from the first one on."""
+        shared, size = 0, min(head.size, await self._context.store.read(lambda tx: tx.key_log.size()))
+        while shared < size:
+            hashes = [leaf_hash(leaf) for leaf in (await fetch_leaves(self._context.rest, shared))[: size - shared]]
+            same = await self._context.store.read(partial(_same_until, shared, hashes))
+            shared += same
+            if not hashes or same < len(hashes):
+                break
+        return shared
 
     async def _keep_evidence(self, code: str, head: Signed, other: Signed | None) -> None:
         evidence = Evidence(code, head, other, self._context.me.clock.now_ms())
@@ -243,7 +275,7 @@ class KeyLog:
         if logged is not None and logged.ver > contact.list_ver:
             return True
         if logged is None or logged.ver < contact.list_ver:
-            if contact.updated_ms <= started:  # else it may be newer than the head
+            if contact.updated_ms <= started and not may_be_behind(tx, contact):  # else it may be newer than the head
                 self._alarm(tx, out, "key_log_unlogged", contact, logged)
         elif logged.value_hash != uid_value(contact.identity, contact.list_body):
             self._alarm(tx, out, "key_log_keys", contact, logged)
@@ -261,7 +293,9 @@ class KeyLog:
         me = self._context.me
         logged = tx.key_log.newest(handle_label(me.server_id, me.handle))
         if logged is None or logged.value_hash != handle_value(me.uid):
-            self._once(tx, out, f"kt_name:{0 if logged is None else logged.index}", "key_log_own_name", now, me.handle)
+            self._once(
+                tx, out, f"kt_name:{0 if logged is None else logged.index}", "key_log_own_name", now, handle=me.handle
+            )
 
     def _alarm(self, tx: Tx, out: Outcome, code: str, contact: Contact, logged: Newest | None) -> None:
         """Once for each leaf and list."""
@@ -269,13 +303,13 @@ class KeyLog:
         name = f"kt_alarm:{contact.uid.hex()}:{at}:{contact.list_hash.hex()[:16]}:{code}"
         own = contact.uid == self._context.me.uid
         told = f"{code}_own" if own else code
-        self._once(tx, out, name, told, self._context.me.clock.now_ms(), contact.handle)
+        self._once(tx, out, name, told, self._context.me.clock.now_ms(), handle=contact.handle)
 
     @staticmethod
-    def _once(tx: Tx, out: Outcome, name: str, code: str, now: int, handle: str) -> None:
+    def _once(tx: Tx, out: Outcome, name: str, code: str, now: int, **params: object) -> None:
         if tx.meta.get(name) is None:
             tx.meta.set(name, b"1")
-            out.warn(tx, code, now, None, handle=handle)
+            out.warn(tx, code, now, None, **{key: str(value) for key, value in params.items()})
 
     # --- names ---
 
@@ -406,9 +440,15 @@ def _known(tx: Tx) -> tuple[Signed | None, TreeHead | None]:
     return (None, None) if found is None else (found[0], decode_record(TreeHead, found[0].body))
 
 
-def _append(start: int, leaves: Sequence[bytes], tx: Tx) -> None:
+def _same_until(index: int, hashes: Sequence[bytes], tx: Tx) -> int:
+    return tx.key_log.same_until(index, hashes)
+
+
+def _append(start: int, leaves: Sequence[bytes], lost: TreeHead | None, tx: Tx) -> None:
     for index, encoded in enumerate(leaves, start):
         leaf = core.read_leaf(encoded)
+        if lost is not None:
+            core.check_after_restore(leaf, lost)
         core.check_leaf(leaf, tx.key_log.newest(leaf.label))
         tx.key_log.append(index, leaf, leaf_hash(encoded))
 

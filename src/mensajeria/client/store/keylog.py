@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,6 +81,12 @@ class KeyLogMirror:
     def _hashes(self, start: int, stop: int) -> Iterable[bytes]:
         rows = self._db.all("SELECT hash FROM key_log WHERE idx >= ? AND idx < ? ORDER BY idx", start, stop)
         return (one for (one,) in rows)
+
+    def same_until(self, index: int, hashes: Sequence[bytes]) -> int:
+        """How many of these leaf hashes, from `index` on, are the mirror's."""
+        own = list(self._hashes(index, index + len(hashes)))
+        pairs = enumerate(zip(own, hashes, strict=False))
+        return next((at for at, (mine, theirs) in pairs if mine != theirs), min(len(own), len(hashes)))
 
     def cut(self, size: int) -> None:
         """Forget leaves from `size` on: they were not those of a head."""

@@ -323,6 +323,12 @@ class RestApi:
         body = api.LogoutRequest(everywhere=True).model_dump_json().encode() if everywhere else b""
         await self._call("POST", "/v1/auth/logout", body)
 
+    async def bring_back_lists(self, between: Sequence[bytes], newest: Signed) -> None:
+        """Give a restored server the own lists that it lacks; list_conflict, list_invalid, forbidden."""
+        signed = api.SignedModel(body=newest.body, sig=newest.sig)
+        body = _checked(lambda: api.ListsBroughtBack(between=list(between), newest=signed)).model_dump_json().encode()
+        await self._call("PUT", "/v1/devices/lists", body)
+
     async def rename_device(self, did: bytes, name: str) -> None:
         """Give a device of the account another name."""
         body = _checked(lambda: api.DeviceRename(name=name)).model_dump_json().encode()

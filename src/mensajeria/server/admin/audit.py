@@ -32,6 +32,7 @@ class Act(StrEnum):
     ACCOUNT_DELETED = "account_deleted"
     ACCOUNT_SUSPENDED = "account_suspended"
     ACCOUNT_RESTORED = "account_restored"
+    LISTS_BROUGHT_BACK = "lists_brought_back"
     ACCOUNT_APPROVED = "account_approved"
     ACCOUNT_REJECTED = "account_rejected"
     INVITE_CREATED = "invite_created"

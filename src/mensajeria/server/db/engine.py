@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -72,6 +73,7 @@ class Database:
         self._marks: Final = None if self.is_sqlite else self._lane("marks", {"synchronous_commit": "off"})
         self._look_ups: Final = None if self.is_sqlite else self._lane("reads", {"default_transaction_read_only": "on"})
         self._awaited: AsyncEngine | None = None
+        self._making: Final = threading.Lock()
         self._borrowed: _Borrowed | None = None
         self.observe_write: Callable[[float], None] | None = None
         """Told how many seconds each `write` took."""
@@ -101,12 +103,14 @@ class Database:
         return self._postgres
 
     def _awaited_engine(self) -> AsyncEngine:
-        if self._awaited is None:
-            from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - only for those who read so
+        with self._making:  # two first readers at once would make two, and one of them would never be closed
+            if self._awaited is None:
+                from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - only for those who read so
 
-            self._awaited = create_async_engine(self.url, hide_parameters=True)
-            listen_as_reader(self._awaited.sync_engine)
-        return self._awaited
+                made = create_async_engine(self.url, hide_parameters=True)
+                listen_as_reader(made.sync_engine)
+                self._awaited = made
+            return self._awaited
 
     async def query(self, function: Callable[[Connection], T]) -> T:
         """Run a function that only reads, with the same kind of connection that a write function gets.

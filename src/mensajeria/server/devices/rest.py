@@ -7,10 +7,13 @@ from typing import Final
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection, select, update
 
-from mensajeria.protocol.api import B16, DeviceInfo, DeviceInfos, DeviceRename
+from mensajeria.protocol.api import B16, DeviceInfo, DeviceInfos, DeviceRename, ListsBroughtBack
 from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.protocol.records import Signed
 from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.db.schema import device
+from mensajeria.server.devices.restored import bring_back
+from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
 
 router: Final = APIRouter(prefix="/v1")
@@ -55,4 +58,27 @@ async def rename_device(did: B16, body: DeviceRename, login: Caller, server: The
 
     if not await server.db.write(write):
         raise ProtocolError(Code.UNKNOWN_DEVICE)
+    return Response(status_code=204)
+
+
+@router.put(
+    "/devices/lists",
+    tags=["devices"],
+    status_code=204,
+    responses=errors(*CALLER_CODES, *CHANGE_CODES, Code.FORBIDDEN, Code.LIST_CONFLICT, Code.LIST_INVALID),
+)
+async def bring_back_lists(body: ListsBroughtBack, login: Caller, server: TheServer) -> Response:
+    """Store the caller's device lists that a restored server lacks: `newest`, and the bodies `between`, ascending.
+
+    Only after a declared restore (restore_epoch above 1), and only what the account's identity has signed, as the
+    continuation of the stored list. The caller's device must stand in the newest one.
+    """
+    await server.limiter.check(Limit.LIST_ACCOUNT, login.uid)
+    if server.facts.restore_epoch <= 1:
+        raise ProtocolError(Code.FORBIDDEN)
+    newest = Signed(body.newest.body, body.newest.sig)
+    now_ms = server.clock.now_ms()
+    done = await server.db.write(lambda db: bring_back(db, login, body.between, newest, now_ms))
+    await server.ends.tell(done.ended)
+    await server.hub.notify_list_changed(done.audience, login.uid, done.ver)
     return Response(status_code=204)
