@@ -9,12 +9,12 @@ from PyQt6 import sip
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QAbstractButton, QApplication, QWidget
 
-from mensajeria.desktop.viewmodels.asking import ChatInfo, Member
+from mensajeria.desktop.viewmodels.asking import ChatInfo, LinkMade, Member, PrivacyIs
 from mensajeria.desktop.viewmodels.types import CheckState, ConnectionPhase, ConnectionState, Phase, ServerCheck
 from mensajeria.desktop.widgets.buttons import IconButton, SendButton
 from mensajeria.kit.secrets import Secret
 from tests.desktop.hands import press
-from tests.desktop.material import ANA, BRUNO, chat, incoming, opened
+from tests.desktop.material import ANA, BRUNO, NOW_MS, chat, incoming, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,18 @@ def dialog(name: str) -> Callable[[AppWindow, SessionModel], None]:
     return show
 
 
+def privacy(window: AppWindow, session: SessionModel) -> None:
+    open_chat(window, session)
+    window.main.settings("privacy")
+    session.asks.put(PrivacyIs())
+
+
+def linking(window: AppWindow, session: SessionModel) -> None:
+    open_chat(window, session)
+    window.main.settings("devices")
+    session.asks.put(LinkMade(Secret.from_text("mensajeria-link:AAAA"), ((True,),), NOW_MS + 600_000))
+
+
 def panel(window: AppWindow, session: SessionModel) -> None:
     session.set_account(ANA)
     session.put_chats([chat("g", "Ruta", group=True, members=2, handle="")])
@@ -117,6 +129,8 @@ SCENES = {
     "new_chat": dialog("new_chat"),
     "jump": dialog("jump"),
     "settings": dialog("settings"),
+    "privacy": privacy,
+    "linking": linking,
     "new_group": dialog("new_group"),
     "panel": panel,
     "shortcuts": dialog("shortcuts"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from PyQt6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QKeyEvent, QPainter, QPaintEvent
+from PyQt6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
 from mensajeria.desktop.qt import application, present
@@ -41,11 +41,13 @@ class GroupTab(PaintedButton):
         self.setToolTip(self.text())
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
-        """The emoji; marked when its group is shown."""
+        """The emoji; marked when its group is shown, ringed with the focus: the window's ring does not reach here."""
         painter, theme = self.start(), self.ui.theme
-        if self.isChecked() or self.hovered:
+        if self.hasFocus():
+            painter.setPen(QPen(theme["focus"], 2))
+        if self.isChecked() or self.hovered or self.hasFocus():
             painter.setBrush(theme["accent_soft" if self.isChecked() else "hover"])
-            painter.drawRoundedRect(QRectF(self.rect()), 8, 8)
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 8, 8)
         painter.setFont(fonts.emoji(17))
         painter.setPen(theme["text"])
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, SIGNS[self.kind])
