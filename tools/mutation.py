@@ -111,9 +111,7 @@ AREAS = {
         (
             "tests/client/core/test_sas.py",
             "tests/client/core/test_sas_bounds.py",
-            "tests/second/test_accounts.py",
-            "tests/second/test_channel_and_trust.py",
-            "tests/crypto/test_reprs.py",
+            "tests/crypto/test_safety.py",
         ),
     ),
     "log": Area(

@@ -98,3 +98,9 @@ def test_the_commitment_is_the_documents() -> None:
     key = SasKeys().public
     assert commitment(VID, ANA, BRUNO, key) == h("sas-commit", VID, *PEOPLE, key)
     assert commitment(VID, ANA, EVE, key) != commitment(VID, ANA, BRUNO, key)
+
+
+def test_keys_and_what_was_agreed_do_not_show() -> None:
+    pair = Pair().compare()
+    assert repr(SasKeys()) == "SasKeys(***)"
+    assert repr(pair.ana._agreement) == "Agreement(***)"
