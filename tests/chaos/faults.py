@@ -150,6 +150,7 @@ class Doom:
         return self.dead
 
     def _die(self) -> None:
+        self.world.never_taken()  # it is committed behind the files that are kept, or before: nobody was told
         self._task = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
