@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from mensajeria.client import Client
+from mensajeria.kit.secrets import Secret
 from tests.support.net import free_port
 
 PASSWORDS = {"ana": "correcto caballo 77 bateria", "bruno": "otra clave larga 88 verde", "eva": "tercera frase 99 roja"}
@@ -22,9 +26,9 @@ PASSWORDS = {"ana": "correcto caballo 77 bateria", "bruno": "otra clave larga 88
 class ServerProcess:
     """`mensajeria serve` on one port and data folder, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder.with_suffix(".log")
         self._process: subprocess.Popen[str] | None = None
@@ -67,9 +71,52 @@ class ServerProcess:
             self._process = None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A server's folder and profiles of people who have just registered there, for every test to copy."""
+
+    folder: Path
+    port: int
+    codes: dict[str, Secret]
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Made once by each worker: tables, registrations and their Argon2 take seconds."""
+    made = Prepared(tmp_path_factory.mktemp("prepared"), free_port(), {})
+    process = ServerProcess(made.folder / "server", made.port)
+    process.start()
+    try:
+        asyncio.run(_register_all(process.url, made))
+    finally:
+        process.stop()
+    return made
+
+
+async def _register_all(url: str, made: Prepared) -> None:
+    for name, password in PASSWORDS.items():
+        async with await Client.register(
+            url, name, password, profile=made.folder / name, insecure_key_file=True, device_name="test"
+        ) as client:
+            await client.caught_up()
+            assert client.recovery_code is not None
+            made.codes[name] = client.recovery_code
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "server")
+def server(prepared: Prepared, tmp_path: Path) -> Iterator[ServerProcess]:
+    """Where everybody in `PASSWORDS` is registered."""
+    shutil.copytree(prepared.folder / "server", tmp_path / "server")
+    process = ServerProcess(tmp_path / "server", prepared.port)
+    process.start()
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def empty_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """Where nobody is."""
+    process = ServerProcess(tmp_path / "server", free_port())
     process.start()
     yield process
     process.kill()
@@ -79,14 +126,14 @@ Register = Callable[[str], Awaitable[Client]]
 
 
 @pytest.fixture
-async def register(server: ServerProcess, tmp_path: Path) -> AsyncIterator[Register]:
-    """Register somebody and wait until they are online; closed at the end of the test."""
+async def register(server: ServerProcess, prepared: Prepared, tmp_path: Path) -> AsyncIterator[Register]:
+    """Somebody who has just registered, online; closed at the end of the test."""
     clients: list[Client] = []
 
     async def make(name: str) -> Client:
-        client = await Client.register(
-            server.url, name, PASSWORDS[name], profile=tmp_path / name, insecure_key_file=True, device_name="test"
-        )
+        await asyncio.to_thread(shutil.copytree, prepared.folder / name, tmp_path / name)
+        client = await Client.open(tmp_path / name)
+        client.recovery_code = prepared.codes[name]
         clients.append(client)
         await client.caught_up()
         return client

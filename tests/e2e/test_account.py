@@ -187,9 +187,9 @@ def approving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_account_that_waits_keeps_its_profile_and_code(
-    approving: None, server: ServerProcess, tmp_path: Path
+    approving: None, empty_server: ServerProcess, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "ana"
+    server, folder = empty_server, tmp_path / "ana"
     ana = await Client.register(server.url, "ana", PASSWORDS["ana"], profile=folder, insecure_key_file=True)
     async with ana:
         assert ana.awaits_approval

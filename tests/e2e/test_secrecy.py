@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,14 +66,15 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return seen
 
 
-async def test_secrets_are_nowhere(
-    server: ServerProcess, tmp_path: Path, wire: list[bytes], register: Callable[[str], Awaitable[Client]]
-) -> None:
-    bruno = await register("bruno")
+async def test_secrets_are_nowhere(empty_server: ServerProcess, tmp_path: Path, wire: list[bytes]) -> None:
+    server = empty_server
+    bruno = await Client.register(
+        server.url, "bruno", PASSWORDS["bruno"], profile=tmp_path / "bruno", insecure_key_file=True
+    )
     ana = await Client.register(
         server.url, "ana", PASSWORDS["ana"], profile=tmp_path / "ana", passphrase="frase del perfil 123"
     )
-    async with ana:
+    async with ana, bruno:
         chat, back = await befriend(ana, bruno)
         await chat.send_text(f"{CANARY} uno")
         await back.send_text(f"{CANARY} dos")
