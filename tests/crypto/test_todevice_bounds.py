@@ -22,8 +22,8 @@ from mensajeria.protocol.prekeys import verify_one_time_key
 from mensajeria.protocol.records import SUITE_TODEVICE, ToDevice, ToDeviceOuter
 from tests.crypto.people import NOW, Person, envelope
 
-SECOND_FORM = (2**255 - 19 + 20).to_bytes(32, "little")
-"""u = 20, which is on the curve and of large order, in the form that no encoder writes."""
+SECOND_FORM = (2**255 - 19 + 9).to_bytes(32, "little")
+"""u = 9, the base point, in the form that no encoder writes: the library itself would take it."""
 
 
 @pytest.fixture(scope="module")
