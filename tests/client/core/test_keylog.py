@@ -161,3 +161,28 @@ async def test_claims_heads_and_evidence_are_kept(tmp_path: Path) -> None:
         assert await store.read(lambda tx: (tx.key_log.claims(), tx.key_log.evidence())) == ((claim,), (evidence,))
         await store.run(lambda tx: tx.key_log.remove_claim(claim.did))
         assert await store.read(lambda tx: tx.key_log.claims()) == ()
+
+
+def test_behind_a_restore_stands_only_what_was_made_since() -> None:
+    seen = changed(ts=1_000_000)
+    core.check_after_restore(core.read_leaf(leaf(ts=seen.ts)), seen)
+    core.check_after_restore(core.read_leaf(leaf(ts=seen.ts - core.CLOCK_STEP_MS)), seen)
+    with pytest.raises(LogViolationError) as caught:
+        core.check_after_restore(core.read_leaf(leaf(ts=seen.ts - core.CLOCK_STEP_MS - 1)), seen)
+    assert caught.value.code == core.REWRITTEN
+
+
+async def test_the_mirror_says_how_far_another_log_is_the_same(tmp_path: Path) -> None:
+    async with await blank_store(tmp_path / "s.db") as store:
+        hashes = [bytes([number]) * 32 for number in range(5)]
+
+        def fill(tx: Tx) -> None:
+            for index, one in enumerate(hashes):
+                label = index.to_bytes(32, "big")
+                entry = TransparencyLeaf(label=label, ver=1, value_hash=b"v" * 32, prev_idx=-1, ts=1)
+                tx.key_log.append(index, entry, one)
+
+        await store.run(fill)
+        assert await store.read(lambda tx: tx.key_log.same_until(1, hashes[1:])) == 4
+        assert await store.read(lambda tx: tx.key_log.same_until(0, [*hashes[:2], b"x" * 32, *hashes[3:]])) == 2
+        assert await store.read(lambda tx: tx.key_log.same_until(3, [*hashes[3:], b"more" * 8])) == 2

@@ -282,6 +282,18 @@ async def test_inbound_sessions_are_kept_apart_by_author_and_chat(store: Store) 
     assert await store.read(lambda tx: tx.inbound.find(OTHER_CHAT, SESSION)) == ()
 
 
+async def test_of_many_sessions_each_is_stored_once_and_what_is_there_is_left(store: Store) -> None:
+    known = Inbound(KEY, Secret(b"known"), 1)
+    other = replace(known, key=replace(KEY, did=LAPTOP))
+    await store.run(lambda tx: tx.inbound.put(known))
+    await store.run(lambda tx: tx.backup.looked_at(KEY))
+    again = replace(known, state=Secret(b"again"))
+    assert await store.run(lambda tx: tx.inbound.add_all([again, other, other])) == [again, other]
+    assert await store.read(lambda tx: tx.inbound.get(KEY)) == known
+    assert await store.read(lambda tx: tx.inbound.get(other.key)) == other
+    assert await store.read(lambda tx: tx.backup.count_pending()) == 0  # they have come from the backup
+
+
 async def test_replays_and_gaps(store: Store) -> None:
     await store.run(lambda tx: tx.replays.note(CHAT, BRUNO, mid(1), SESSION, 3, b"hash"))
     await store.run(lambda tx: tx.replays.note_voids([VoidIndex(SESSION, 5)]))

@@ -104,3 +104,10 @@ def test_urls_get_our_drivers() -> None:
     assert normalise_url("postgresql://u@h/d").drivername == "postgresql+asyncpg"
     assert normalise_url("postgresql+psycopg://u@h/d").drivername == "postgresql+asyncpg"
     assert normalise_url("sqlite:////tmp/x.db").drivername == "sqlite+aiosqlite"
+
+
+@pytest.mark.quick
+async def test_two_first_readers_share_one_engine(server: Server) -> None:
+    if server.db.is_sqlite:
+        made = await asyncio.gather(*(asyncio.to_thread(server.db._awaited_engine) for _ in range(8)))
+        assert len(set(map(id, made))) == 1
