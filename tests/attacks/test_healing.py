@@ -6,13 +6,13 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from mensajeria.client.api import Cause, ConnectionPhase
+from mensajeria.client.api import Cause, ConnectionChanged, ConnectionPhase, Event
 from mensajeria.client.engine.healing import ANSWERS_PER_HOUR
 from mensajeria.client.engine.letters import KEY_REQUEST
 from mensajeria.client.store import Tx
@@ -278,6 +278,10 @@ async def test_a_copy_from_the_middle_of_a_connection_finds_its_own_messages_in_
     assert not (await again.client.health()).rolled_back
 
 
+def is_online_again(events: Sequence[Event]) -> bool:
+    return any(isinstance(one, ConnectionChanged) and one.phase is ConnectionPhase.ONLINE for one in events)
+
+
 async def test_what_could_not_be_read_is_counted_for_the_operator_once_and_in_bare_numbers(stage: Stage) -> None:
     ana, bruno = await stage.pair()
     stage.evil.rule = KeepBack(bruno.uid)
@@ -288,9 +292,10 @@ async def test_what_could_not_be_read_is_counted_for_the_operator_once_and_in_ba
     with stage.evil.database() as db:
         db.execute("DELETE FROM mailbox")
     for _ in range(2):
+        told = len(bruno.events)
         stage.evil.drop_connections()
+        await bruno.until(lambda: is_online_again(bruno.events[told:]), "online again")  # noqa: B023
         await bruno.shows(stage.chat_id, "ana: sin clave")
-        await bruno.online()
         bruno.client._engine._upkeep.keys_due.set()  # type: ignore[union-attr]
         await bruno.until(lambda: stage.evil.server.unreadable["healed"], "counted")
         await asyncio.sleep(0.2)
