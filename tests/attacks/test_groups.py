@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from mensajeria.client import Client, StateError
-from mensajeria.client.api import Cause, Closed, GroupRole, MessageState
+from mensajeria.client.api import Cause, Closed, GroupRole, HistoryChoice, MessageState
 from mensajeria.client.store import Tx
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.frames import Batch, Event, EventKind, Head, Nack
+from mensajeria.protocol.frames import Batch, Event, EventKind, Head, Nack, SyncPage
 from mensajeria.protocol.ids import ChatId, b64
 from mensajeria.protocol.membership import MembershipState
 from mensajeria.protocol.records import Member as NewMember
@@ -341,5 +341,103 @@ async def test_a_claim_of_a_fork_stops_nobody(circle: Circle) -> None:
     await circle.bruno.shows(circle.group, "ana: todo sigue")
     assert "group_forked" not in circle.bruno.warnings()
     view = (await circle.bruno.client.chat(circle.group).view()).group
+    assert view is not None
+    assert view.closed is None
+
+
+# --- chosen history for a new member
+
+
+async def left_out(circle: Circle) -> None:
+    """Carla is removed, and two messages are written without her."""
+    await circle.ana.client.chat(circle.group).remove("carla")
+    await circle.carla.has_place(circle.group, Cause.MEMBER_REMOVED)
+    await circle.bruno.has_place(circle.group, Cause.MEMBER_REMOVED)
+    await circle.ana.send(circle.group, "sin carla")
+    await circle.bruno.shows(circle.group, "ana: sin carla")
+    await circle.bruno.send(circle.group, "tampoco yo")
+    await circle.ana.shows(circle.group, "bruno: tampoco yo")
+
+
+async def test_a_member_added_with_history_reads_what_was_chosen_and_everybody_is_told(circle: Circle) -> None:
+    await left_out(circle)
+    await circle.ana.client.chat(circle.group).add(["carla"], history=HistoryChoice.ALL)
+    await circle.carla.shows(circle.group, "ana: sin carla", "bruno: tampoco yo")
+    for actor in (circle.ana, circle.bruno, circle.carla):
+        await actor.has_place(circle.group, Cause.HISTORY_SHARED)
+    await circle.ana.send(circle.group, "juntas otra vez")
+    await circle.all_show("ana: juntas otra vez")
+
+
+class Withhold(Rule):
+    """One person never gets the last row that the log has now."""
+
+    def __init__(self, circle: Circle, who: Actor) -> None:
+        with circle.stage.evil.database() as db:
+            sql = "SELECT last_seq FROM chat WHERE chat_id = ?"
+            self.seq: int = db.execute(sql, (circle.group,)).fetchone()[0]
+        self.chat, self.who = circle.group, who.uid
+
+    def event(self, to: bytes, event: Event) -> Iterable[Event]:
+        if (to, event.chat_id, event.seq) != (self.who, self.chat, self.seq):
+            yield event
+
+
+async def test_a_server_that_keeps_earlier_rows_back_is_told_on(circle: Circle) -> None:
+    await left_out(circle)
+    circle.stage.evil.rule = Withhold(circle, circle.carla)
+    await circle.ana.client.chat(circle.group).add(["carla"], history=HistoryChoice.ALL)
+    await circle.carla.warned("log_gap")
+    circle.stage.evil.rule = Rule()
+    await circle.ana.send(circle.group, "sigue")
+    await circle.carla.shows(circle.group, "ana: sigue")
+
+
+async def test_without_a_choice_no_server_makes_a_new_member_read_what_was_before(circle: Circle) -> None:
+    await left_out(circle)
+    await circle.ana.client.chat(circle.group).add(["carla"])
+    await circle.ana.send(circle.group, "desde ahora")
+    await circle.carla.shows(circle.group, "ana: desde ahora")
+    assert not {"ana: sin carla", "bruno: tampoco yo"} & set(await circle.carla.texts(circle.group))
+    assert Cause.HISTORY_SHARED not in await circle.bruno.places(circle.group)
+
+
+# --- removed while away
+
+
+async def test_who_was_removed_while_away_learns_it_at_the_next_connection(circle: Circle) -> None:
+    await circle.carla.close()
+    await circle.ana.client.chat(circle.group).remove("carla")
+    await circle.ana.send(circle.group, "sin carla")
+    carla = await circle.stage.open("carla")
+    await carla.has_place(circle.group, Cause.MEMBER_REMOVED)
+    view = (await carla.client.chat(circle.group).view()).group
+    assert view is not None
+    assert view.closed is Closed.NOT_A_MEMBER
+    with pytest.raises(StateError, match="not_a_member"):
+        await carla.client.chat(circle.group).send_text("ya no")
+    assert "ana: sin carla" not in await carla.texts(circle.group)
+    assert "group_hidden" not in carla.warnings()
+
+
+class Unlisted(Rule):
+    """The server does not speak of a group any more, to one person."""
+
+    def __init__(self, circle: Circle, who: Actor) -> None:
+        self.chat, self.who = circle.group, who.uid
+
+    def frame(self, to: bytes, frame: msgspec.Struct) -> Iterable[msgspec.Struct]:
+        if isinstance(frame, SyncPage) and to == self.who:
+            kept = tuple(head for head in frame.heads if head.chat_id != self.chat)
+            frame = msgspec.structs.replace(frame, heads=kept)
+        yield from super().frame(to, frame)
+
+
+async def test_a_server_that_hides_a_group_removes_nobody_from_it(circle: Circle) -> None:
+    await circle.carla.close()
+    circle.stage.evil.rule = Unlisted(circle, circle.carla)
+    carla = await circle.stage.open("carla")
+    await carla.warned("group_hidden")
+    view = (await carla.client.chat(circle.group).view()).group
     assert view is not None
     assert view.closed is None

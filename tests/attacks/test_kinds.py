@@ -125,6 +125,19 @@ async def test_deleted_for_all_is_erased_on_the_server_and_everybody_knows_who_d
     assert Cause.REMOVED_BY_SERVER not in await bruno.places(stage.chat_id)
 
 
+async def test_what_one_own_device_wrote_another_one_erases_on_the_server(phone_stage: Stage) -> None:
+    bruno, phone = await phone_stage.open("bruno"), await phone_stage.open("phone")
+    mid = await bruno.send(phone_stage.chat_id, "desde el portátil")
+    await phone.shows(phone_stage.chat_id, "bruno: desde el portátil")
+    await phone.client.chat(phone_stage.chat_id).delete(mid, for_all=True)
+    end = time.monotonic() + PATIENCE_S
+    while _kind_of(phone_stage, mid) != EventKind.TOMBSTONE:
+        assert time.monotonic() < end, "not erased"
+        await asyncio.sleep(0.01)
+    [gone] = await deleted(bruno, phone_stage.chat_id)
+    assert gone.mid == mid
+
+
 def _kind_of(stage: Stage, mid: bytes) -> int:
     with stage.evil.database() as db:
         kind: int = db.execute("SELECT kind FROM event WHERE mid = ?", (mid,)).fetchone()[0]

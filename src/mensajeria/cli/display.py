@@ -159,7 +159,14 @@ def _body(message: Message, console: Console) -> str:
         params["role"] = console.translator.tr(f"group.role.{params['role']}")
     if "choice" in params:
         params["choice"] = console.translator.tr(f"group.history.{params['choice']}")
-    return f"[{console.translator.tr(_CAUSES[message.cause], **params)}]"
+    return f"[{console.translator.tr(_sentence(message), **params)}]"
+
+
+def _sentence(message: Message) -> str:
+    """The name of the sentence for an unreadable place or a notice."""
+    assert message.cause is not None
+    name, why = _CAUSES[message.cause], message.params.get("why", "")
+    return f"{name}_{why}" if message.cause is api.Cause.LOST and why in set(api.Lost) else name
 
 
 def _file(attachment: Attachment, caption: str, console: Console) -> str:

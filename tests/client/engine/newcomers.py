@@ -95,7 +95,8 @@ class Circle:
             chat = tx.chats.get(self.chat_id)
             assert chat is not None
             row = chain.row_of(joined)
-            tx.groups.set_joined(self.chat_id, row, chat.cursor + 1)
+            out_since = chain.out_since(guest.at.me.uid, joined)
+            tx.groups.set_joined(self.chat_id, row, min(chat.cursor, out_since) + 1)
             if row - 1 > chat.cursor:
                 tx.chats.advance_cursor(self.chat_id, row - 1)
             return max(row - 1, chat.cursor)

@@ -405,3 +405,17 @@ async def test_a_given_session_is_not_given_on_to_the_next_new_member(group: Cir
         chat_id=group.chat_id, session_id=session_at(group, 2), uid=eva[0], did=group.dora.at.me.did, index=0
     )
     assert await group.dora.at.do(lambda tx, _: group.dora.at.healer.answer(tx, *eva, question)) == []
+
+
+async def test_who_was_out_for_a_while_and_comes_back_reads_that_while_if_it_is_chosen(group: Circle) -> None:
+    """Rows from then had places already: the log went on where the cursor stood, before the group was opened anew."""
+    await group.add_dora(HistoryChoice.NOTHING)
+    await group.write(group.ana, "juntas")
+    await group.read(group.dora)
+    group.event(group.ana, "remove", who=group.dora.at.me.uid)
+    await group.read(*group.guests)
+    await group.write(group.bruno, "sin dora")
+    await group.read(group.dora, group.ana)
+    assert await group.shown() == ["juntas", "<before_joined>"]
+    await given(group, HistoryChoice.ALL)
+    assert await group.shown() == ["juntas", "sin dora", "<history_shared>"]

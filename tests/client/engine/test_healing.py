@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mensajeria.client.api import MessageChanged, SecurityWarning
+from mensajeria.client.api import Cause, Lost, MessageChanged, SecurityWarning
 from mensajeria.client.core.ladder import LOST_AFTER_MS
 from mensajeria.client.engine.envelopes import HEALED, Mail
 from mensajeria.client.engine.healing import ANSWERS_PER_HOUR, FORWARDED, WITHHELD
@@ -215,6 +215,33 @@ async def test_what_was_given_up_opens_when_the_key_comes_after_all(scene: Scene
     assert await phone.store.read(lambda tx: tx.health.rows()) == {RowOutcome.LOST: 1}
     await phone.take(scene.ana, keys[phone.me.did])
     assert await phone.texts(scene.chat) == ["tarde"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        (("unknown", "unknown", "unknown"), Lost.UNKNOWN),
+        (("unknown", "refused", "unknown"), Lost.REFUSED),
+        (("unknown", "refused"), Lost.SILENT),
+    ],
+)
+async def test_what_was_given_up_says_what_was_tried(scene: Scene, answers: tuple[str, ...], why: Lost) -> None:
+    rows, _ = await written(scene, "hola")
+    phone = scene.bruno_phone
+    await phone.read(scene.chat, 1, rows)
+    await due(phone)
+    for one, reason in zip((scene.bruno, scene.ana, scene.ana_phone), answers, strict=False):
+        withheld = KeyWithheld(chat_id=scene.chat, session_id=session_of(rows[0]), reason=reason)
+        await phone.take(one, as_letter(phone, WITHHELD, withheld))
+
+    def give_up(tx: Tx, out: Mail) -> None:
+        (request,) = tx.requests.all()
+        found = phone.healer.why_lost(tx, request)
+        phone.rows.give_up(tx, out, scene.chat, session_of(rows[0]), found)
+
+    await phone.do(give_up)
+    (message,) = (await phone.store.read(lambda tx: tx.messages.page(scene.chat))).messages
+    assert (message.cause, message.params["why"]) == (Cause.LOST, why.value)
 
 
 async def test_a_question_ends_when_everybody_has_answered(scene: Scene) -> None:

@@ -125,8 +125,9 @@ async def test_ex_member_is_a_stranger_at_once(http: httpx.AsyncClient, friends:
     ana, bruno, carla, dario = friends
     group = await Group.create(http, ana, bruno, carla)
     await group.event(ana, "remove", who=bruno.uid)
+    await group.event(ana, "timer", timer_s=60)
+    problem(await dario.call(http, "GET", f"{group.path}/members-events"), 404, "unknown_chat")
     for ex in (bruno, dario):
-        problem(await ex.call(http, "GET", f"{group.path}/members-events"), 404, "unknown_chat")
         problem(await group.post(ex, group.sign(ex, "leave", who=ex.uid)), 404, "unknown_chat")
         problem(
             await ex.call(http, "POST", f"{group.path}/erase", {"items": [{"mid": b64(bytes(16)), "token": None}]}),
@@ -136,6 +137,19 @@ async def test_ex_member_is_a_stranger_at_once(http: httpx.AsyncClient, friends:
     # coming back, the chain keeps what it knew
     await group.event(ana, "add", members=(member(bruno),))
     assert (await bruno.call(http, "GET", f"{group.path}/members-events")).status_code == 200
+
+
+async def test_who_was_removed_gets_the_chain_up_to_that_event_and_nothing_beyond(
+    http: httpx.AsyncClient, friends: list[Person]
+) -> None:
+    ana, bruno, carla, _ = friends
+    group = await Group.create(http, ana, bruno, carla)
+    await group.event(ana, "remove", who=bruno.uid)
+    await group.event(ana, "timer", timer_s=60)
+    answer = await bruno.call(http, "GET", f"{group.path}/members-events?after=1")
+    assert answer.status_code == 200
+    served = [decode_member_event(unb64(one["event"]["body"])) for one in answer.json()["events"]]
+    assert [(one.type, one.who) for one in served] == [("remove", bruno.uid)]
 
 
 async def test_messages_of_an_older_epoch_are_refused(

@@ -82,7 +82,10 @@ MATRIX: dict[str, tuple[Callable[[World, Person], Call], dict[str, int]]] = {
         lambda w, p: ("POST", f"{w.group.path}/events", event_of(w, p)),
         IN_CHAT | {"admin": 403},  # the owner leaves only after handing the group over
     ),
-    "read_events": (lambda w, _p: ("GET", f"{w.group.path}/members-events", None), IN_CHAT),
+    "read_events": (
+        lambda w, _p: ("GET", f"{w.group.path}/members-events", None),
+        IN_CHAT | {"ex-member": 200},  # up to the removal, which proves it
+    ),
     "erase_messages": (
         lambda w, _p: ("POST", f"{w.group.path}/erase", {"items": [{"mid": b64(bytes(16)), "token": None}]}),
         IN_CHAT,

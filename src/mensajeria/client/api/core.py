@@ -60,6 +60,7 @@ class Cause(StrEnum):
     BEFORE_JOINED = "before_joined"
     NOT_KEPT = "not_kept"
     LOST = "lost"
+    """The key is not to be had; `why` (a Lost) says what was tried. It still opens if the key comes after all."""
     TAMPERED = "tampered"
     """The row fails verification: altered, moved, replayed or signed by somebody else. Content is not shown."""
     MISSING = "missing"
@@ -85,6 +86,17 @@ class Cause(StrEnum):
     """The server has let two different events take one place: nothing is sent any more."""
     MEMBER_SKIPPED = "member_skipped"
     """The member's devices got no key: their list or their identity is not the one the group knows."""
+
+
+class Lost(StrEnum):
+    """Why a message was given up. Each has a sentence in both languages (`unreadable.lost_<value>`)."""
+
+    UNKNOWN = "unknown"
+    """Every device that could have the key has said that it has not."""
+    REFUSED = "refused"
+    """A device has the key and may not give it to this account."""
+    SILENT = "silent"
+    """A device that could have it has not answered for 30 days."""
 
 
 class Trust(StrEnum):

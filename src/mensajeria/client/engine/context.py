@@ -86,7 +86,7 @@ class Context:
     earlier_due: asyncio.Event = field(default_factory=asyncio.Event)
     """Rows from before one joined are to be fetched."""
     giving_due: asyncio.Event = field(default_factory=asyncio.Event)
-    """Keys of earlier sessions are owed to new members."""
+    """Keys are owed to members: of earlier sessions to new ones, withheld ones to who was accepted."""
 
     def __post_init__(self) -> None:
         self.memberships = Memberships(self.me)

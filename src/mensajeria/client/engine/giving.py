@@ -18,6 +18,7 @@ from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import list_of
+from mensajeria.client.engine.withheld import withheld_letters
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.history import Grant, HistoryShare, Owed
@@ -153,11 +154,14 @@ class Giver:
 async def push_owed(
     context: Context, deliver: Callable[[list[Letter]], Awaitable[object]], settle: Callable[[], Awaitable[None]]
 ) -> None:
-    """Beside a connection: what was chosen before a crash is settled, and everybody is sent what they are owed."""
+    """Beside a connection: what was chosen before a crash is settled, and everybody is sent the keys they are owed."""
     while True:
         context.giving_due.clear()
         try:
             await settle()
+            withheld = await context.store.run(lambda tx: withheld_letters(tx, context.me, context.memberships))
+            if withheld:
+                await deliver(withheld)
             while people := await context.store.read(lambda tx: tx.grants.owed()):
                 for one in people:
                     letters = await context.store.run(lambda tx: context.giver.letters(tx, one))  # noqa: B023

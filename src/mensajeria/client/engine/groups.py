@@ -12,6 +12,7 @@ from mensajeria.client.api import HistoryChoice
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.membership import verify_chain
+from mensajeria.client.engine.notices import note_event
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.errors import ClientError, InputError, NetworkError, RefusedError, StateError
@@ -29,6 +30,7 @@ from mensajeria.protocol.membership import (
     Void,
     VoidReason,
     decode_member_event,
+    event_hash,
     group_chat_id,
     judge,
 )
@@ -250,6 +252,44 @@ class GroupKeeper:
             return False
         return await self._context.commit(lambda tx, out: self._open(tx, out, chat_id, events, accepted=accepted))
 
+    async def unlisted(self, listed: Collection[ChatId]) -> None:
+        """Groups that the server does not name any more: somebody may have removed one while one was away.
+
+        Only the signed event is believed; a server that has none to show is told on.
+        """
+        for chat_id in await self._context.store.read(lambda tx: set(tx.groups.joined()) - set(listed)):
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._ended(chat_id)
+            except RefusedError as error:
+                if error.code == Code.UNKNOWN_CHAT:
+                    await self._context.commit(lambda tx, out: self._hidden(tx, out, chat_id))  # noqa: B023
+            except (TimeoutError, ClientError) as error:
+                _log.info("an unlisted group could not be read: %s", type(error).__name__)
+
+    async def _ended(self, chat_id: ChatId) -> None:
+        after = await self._context.store.read(lambda tx: self._context.memberships.of(tx, chat_id).now.seq)
+        events = await self._fetch(chat_id, after)
+        await self._learn(chat_id, events)
+
+        def tell(tx: Tx, out: Outcome) -> None:
+            if self._context.memberships.is_member(tx, chat_id, self._context.me.uid):
+                self._hidden(tx, out, chat_id)
+                return
+            last = self._context.memberships.of(tx, chat_id).now
+            for one in events:
+                event = decode_member_event(one.signed.body)
+                if event_hash(one.signed.body) == last.hash:
+                    note_event(tx, out, chat_id, event, one.row, one.at_ms)
+
+        await self._context.commit(tell)
+
+    def _hidden(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
+        """Said once for each group."""
+        if not tx.meta.number(f"hidden:{chat_id.hex()}"):
+            tx.meta.raise_to(f"hidden:{chat_id.hex()}", 1)
+            out.warn(tx, "group_hidden", self._context.me.clock.now_ms(), chat_id)
+
     async def prepare(self, events: Iterable[Event]) -> None:
         """Before rows are shown: know the people whom membership events name. Waits a little only."""
         signed = [one for event in events if event.kind == EventKind.MEMBER for one in _signed_in(bytes(event.body))]
@@ -281,7 +321,8 @@ class GroupKeeper:
         row = chain.row_of(joined)
         chat = tx.chats.get(chat_id)
         assert chat is not None
-        tx.groups.set_joined(chat_id, row, chat.cursor + 1)
+        # Rows from while one was out have a place at most ("before you joined"): a window may fill it.
+        tx.groups.set_joined(chat_id, row, min(chat.cursor, chain.out_since(me, joined)) + 1)
         if row - 1 > chat.cursor:
             tx.chats.advance_cursor(chat_id, row - 1)
         self._context.envelopes.open_early(tx, out, chat_id)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+from mensajeria.client.api import Lost
 from mensajeria.client.core.ladder import window
 from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
 from mensajeria.client.engine.giving import Giver
@@ -84,6 +85,13 @@ class Healer:
         answered = tx.sources.cannot_help(request.key.chat_id, request.key.session_id, 0)
         own, others = self._whom(tx, request)
         return all(did in answered for _, did in (*own, *others))
+
+    def why_lost(self, tx: Tx, request: KeyRequestRow) -> Lost:
+        """What the sources said in the end."""
+        if not self.all_answered(tx, request):
+            return Lost.SILENT
+        answers = tx.sources.cannot_help(request.key.chat_id, request.key.session_id, 0)
+        return Lost.REFUSED if REFUSED in answers.values() else Lost.UNKNOWN
 
     def _sources(self, tx: Tx, request: KeyRequestRow) -> list[tuple[Uid, Did]]:
         own, others = self._whom(tx, request)

@@ -101,6 +101,7 @@ class Inbound:
         for chat in await self._context.store.read(lambda tx: tx.chats.all()):
             self._logs[chat.chat_id] = ChatLog(chat.chat_id, chat.cursor, chat.cursor)
         await self._take_heads(heads)
+        await self._groups.unlisted({ChatId(head.chat_id) for head in heads})
         await self._drain_mailbox()
         await self._before_logs()
         for head in heads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import list_of
@@ -82,6 +83,14 @@ class Chain:
             if not state.is_member(uid):
                 break
             found = state.seq
+        return found
+
+    def out_since(self, uid: bytes, joined: int) -> int:
+        """The row of the event by which who came in by event `joined` had gone out before; 0 for the first time."""
+        found = 0
+        for before, after in pairwise(self.states):
+            if after.seq < joined and before.is_member(uid) and not after.is_member(uid):
+                found = self.row_of(after.seq)
         return found
 
     def set_row(self, seq: int, row: int) -> None:

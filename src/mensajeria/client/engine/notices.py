@@ -22,14 +22,14 @@ MAX_NAMED: Final = 20
 
 def note_event(tx: Tx, out: Outcome, chat_id: ChatId, event: MemberEvent, row_seq: int, at_ms: int) -> None:
     """Say in a group's timeline, at the event's own place, what a valid event has changed."""
-    told = _told(tx, event)
-    if told is None:
+    told, mid = _told(tx, event), Mid(H("place", chat_id, u64(row_seq), b"member")[:16])
+    if told is None or tx.messages.find(chat_id, mid) is not None:
         return
     cause, params = told
     shown = tx.messages.add(
         NewMessage(
             chat_id=chat_id,
-            mid=Mid(H("place", chat_id, u64(row_seq), b"member")[:16]),
+            mid=mid,
             sender=Uid(event.by_uid),
             outgoing=False,
             kind=MessageKind.NOTICE,

@@ -44,7 +44,7 @@ class Outcome:
     earlier: bool = False
     """Rows from before one joined were given, and are to be fetched."""
     giving: bool = False
-    """Keys of earlier sessions are owed to new members."""
+    """Keys are owed to members: of earlier sessions to new ones, withheld ones to who was accepted."""
     timers: bool = False
     """The clock of disappearing messages was started."""
 

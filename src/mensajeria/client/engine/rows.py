@@ -9,6 +9,7 @@ from typing import Final
 
 from mensajeria.client.api import (
     Cause,
+    Lost,
     MessageChanged,
     MessageKind,
     MessageReceived,
@@ -110,10 +111,23 @@ class RowReader:
         """Decide rows from before one joined that a member has given. The cursor stays where it is."""
         self._begin(tx)
         for event in events:
-            if self._was_skipped(tx, chat_id, event.seq):
+            if self._was_skipped(tx, chat_id, event.seq) and self._is_free(tx, out, event):
                 self._decide(tx, out, chat_id, event)
         self._finish(tx)
         out.touched.add(chat_id)
+
+    @staticmethod
+    def _is_free(tx: Tx, out: Outcome, event: Event) -> bool:
+        """Whether nothing stands in the row's place, or only that it was from before one joined, which goes."""
+        chat_id, order = ChatId(event.chat_id), event.seq << ORDER_SHIFT
+        found = tx.messages.page(chat_id, after=order - 1, limit=1).messages
+        if not found or found[0].order != order:
+            return True
+        if found[0].cause is not Cause.BEFORE_JOINED:
+            return False
+        tx.messages.remove(chat_id, order)
+        out.events.append(MessageRemoved(chat_id, found[0].mid, order))
+        return True
 
     def not_given(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, upto: int) -> None:
         """Who has given earlier rows does not give this session's first ones: they are from before one joined."""
@@ -153,12 +167,14 @@ class RowReader:
             else:
                 self._reopen_row(tx, out, row)
 
-    def give_up(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId) -> None:
-        """Nobody has the key: what waits for it is lost, unless it comes after all."""
+    def give_up(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, why: Lost = Lost.SILENT) -> None:
+        """The key is not to be had: what waits for it is lost, unless it comes after all."""
+        params = {"why": why.value}
         while rows := tx.rows.waiting_for(chat_id, session_id):
             for row in rows:
                 tx.rows.put(_kept(row, RowOutcome.LOST))
-                self._show_again(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.LOST))
+                lost = self._unreadable(tx, row.chat_id, row.seq, row.server_ms, Cause.LOST, params)
+                self._show_again(tx, out, lost)
             tx.meta.count(LOST_ROWS, len(rows))
         tx.requests.remove(chat_id, session_id)
         tx.sources.forget(chat_id, session_id)
@@ -553,6 +569,7 @@ class RowReader:
                 self._forked(tx, out, chat_id, verdict)
             case Valid() | Known():
                 if tx.groups.get(chat_id) is not None:
+                    out.giving = out.giving or verdict.event.type == "identity"
                     note_event(tx, out, chat_id, verdict.event, row_seq, at_ms)
                     self.applied(tx, out, chat_id, verdict.event, row_seq, at_ms)
             case Void(reason):

@@ -19,6 +19,7 @@ from mensajeria.client.engine.notices import note_left_out
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import verified_list
 from mensajeria.client.engine.timers import timer_of, ttl_bucket
+from mensajeria.client.engine.withheld import kept_key, withhold
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import (
     Chat,
@@ -127,6 +128,7 @@ class Sealer:
         if letters:
             return Plan(ready, letters=tuple(letters))
         note_left_out(tx, out, self._me, chat, audience.left_out)
+        withhold(tx, session, audience.left_out)
         allowed = self._allowance(tx)
         unsealed = [item for item in items if item.sealed is None]
         sealed = self._seal(tx, out, chat, state, session, unsealed[:allowed])
@@ -250,8 +252,14 @@ class Sealer:
     def _letter(
         tx: Tx, session: OutboundSession, uid: Uid, did: Did, shares: dict[Did, Share], now_key: bytes
     ) -> Letter:
-        """A device that was meant to have the key from the start gets it from there, a new one from now on."""
+        """A device that was meant to have the key from the start gets it from there, a new one from now on.
+
+        Somebody who was left out for a while gets it from the first message that they were left out of.
+        """
         session_id = SessionId(session.session_id)
+        kept = kept_key(tx, ChatId(session.binding.chat_id), session_id, uid)
+        if kept is not None:
+            return Letter(uid, did, ROOM_KEY, kept[0], session_id, kept[1])
         first = tx.own.get(room_key_name(session_id)) if did in shares else None
         if first is not None and shares[did].idx == 0:
             return Letter(uid, did, ROOM_KEY, first.reveal(), session_id, 0)

@@ -47,6 +47,7 @@ def mark_verified(tx: Tx, out: Outcome, me: Me, uid: Uid, idfp: bytes, method: V
     tx.contacts.set_trust(uid, Trust.INVITE if by_link else Trust.VERIFIED)
     tx.trust.put_verified(VerifiedRow(uid, Idfp(idfp), method, now))
     note(tx, now, SecurityKind.VERIFIED, uid, method=method.value)
+    out.giving = True
     _tell(tx, out, me, uid, method)
     return True
 
@@ -70,6 +71,7 @@ def accept_identity(tx: Tx, out: Outcome, me: Me, uid: Uid) -> bool:
     if changed:
         tx.contacts.set_trust(uid, Trust.FIRST_USE)
         note(tx, me.clock.now_ms(), SecurityKind.IDENTITY_ACCEPTED, uid)
+        out.giving = True
     for chat_id in tx.chats.with_peer(uid):
         tx.chats.set_identity_changed(chat_id, changed=False)
         out.touched.add(chat_id)

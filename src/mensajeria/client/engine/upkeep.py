@@ -181,7 +181,8 @@ class Upkeep:
         now, answered = self._context.me.clock.now_ms(), self._context.healer.all_answered(tx, request)
         match climb(request.step, request.first_ms, request.next_ms, now, all_answered=answered):
             case GiveUp():
-                self._context.rows.give_up(tx, out, request.key.chat_id, request.key.session_id)
+                why = self._context.healer.why_lost(tx, request)
+                self._context.rows.give_up(tx, out, request.key.chat_id, request.key.session_id, why)
             case Ask(step, next_ms):
                 tx.requests.put(KeyRequestRow(request.key, request.idx, step, request.first_ms, next_ms))
                 letters.extend(self._context.healer.questions(tx, request))

@@ -41,6 +41,11 @@ class Groups:
         rows = self._db.all("SELECT c.chat_id FROM groups g JOIN chats c ON c.key = g.chat WHERE g.leaving")
         return tuple(ChatId(chat_id) for (chat_id,) in rows)
 
+    def joined(self) -> tuple[ChatId, ...]:
+        """Groups that one is in, as far as this device knows; without those that were declined."""
+        sql = "SELECT c.chat_id FROM groups g JOIN chats c ON c.key = g.chat WHERE g.role <> '' AND NOT c.declined"
+        return tuple(ChatId(chat_id) for (chat_id,) in self._db.all(sql))
+
     # --- what its events say ---
 
     def set_members(self, chat_id: ChatId, roles: Mapping[bytes, str], own: Uid) -> None:

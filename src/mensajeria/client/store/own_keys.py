@@ -22,6 +22,11 @@ class OwnKeys:
         value: bytes | None = self._db.value("SELECT value FROM own_keys WHERE name = ?", name)
         return None if value is None else Secret(value)
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Names of secrets that begin so."""
+        sql = "SELECT name FROM own_keys WHERE substr(name, 1, ?) = ? ORDER BY rowid"
+        return tuple(name for (name,) in self._db.all(sql, len(prefix), prefix))
+
     def put(self, name: str, value: Secret) -> None:
         """Store a named secret."""
         self._db.execute("INSERT OR REPLACE INTO own_keys VALUES(?, ?)", name, value.reveal())

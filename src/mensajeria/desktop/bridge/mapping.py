@@ -54,6 +54,11 @@ _UNREADABLE: Final = {
     Cause.NOT_KEPT: Unreadable.NOT_KEPT,
     Cause.LOST: Unreadable.LOST,
 }
+_LOST: Final = {
+    "unknown": Unreadable.LOST_UNKNOWN,
+    "refused": Unreadable.LOST_REFUSED,
+    "silent": Unreadable.LOST_SILENT,
+}
 _SERVICE: Final = {
     Cause.TAMPERED: ServiceKind.TAMPERED,
     Cause.MISSING: ServiceKind.MESSAGES_MISSING,
@@ -235,6 +240,8 @@ def unreadable_of(message: Message) -> Unreadable | None:
         return Unreadable.DELETED
     if message.kind is MessageKind.UNKNOWN:
         return Unreadable.UNKNOWN
+    if message.cause is Cause.LOST and message.params.get("why") in _LOST:
+        return _LOST[message.params["why"]]
     return _UNREADABLE.get(message.cause) if message.cause is not None else None
 
 

@@ -52,6 +52,9 @@ class Unreadable(Enum):
     BEFORE_JOINED = auto()
     NOT_KEPT = auto()
     LOST = auto()
+    LOST_UNKNOWN = auto()
+    LOST_REFUSED = auto()
+    LOST_SILENT = auto()
     DELETED = auto()
     """By its author or an admin, for everybody."""
     UNKNOWN = auto()

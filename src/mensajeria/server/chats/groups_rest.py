@@ -26,7 +26,7 @@ from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.chats.access import as_member
 from mensajeria.server.chats.cache import ChatInfo, read_chat
 from mensajeria.server.chats.erase import Wish, erase
-from mensajeria.server.chats.membership import Stored, append_event, create_group, events_of_chain
+from mensajeria.server.chats.membership import Stored, append_event, create_group, events_of_chain, removed_at
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
 
@@ -67,11 +67,17 @@ async def append(chat_id: B32, body: MemberEventRequest, login: Caller, server: 
 async def read_events(
     chat_id: B32, login: Caller, server: TheServer, after: Annotated[int, Query(ge=0, lt=1 << 53)] = 0
 ) -> MemberEventPage:
-    """The chain's signed events with a membership number above `after`, ascending: everything to compute who is in."""
+    """The chain's signed events with a membership number above `after`, ascending: everything to compute who is in.
+
+    Who was removed while they were away gets the chain up to their removal, which proves it, and nothing beyond.
+    """
 
     def read(connection: Connection) -> MemberEventPage:
-        info = as_member(read_chat(connection, chat_id), login.account_id)
-        rows, more = events_of_chain(connection, info.id, after)
+        info = read_chat(connection, chat_id)
+        until = None if info is None or login.account_id in info.members else removed_at(connection, info.id, login.uid)
+        if info is None or until is None:
+            info = as_member(info, login.account_id)
+        rows, more = events_of_chain(connection, info.id, after, until)
         return MemberEventPage(events=[_stored(row.seq, row.ts, row.body) for row in rows], more=more)
 
     return await server.db.query(read)

@@ -35,7 +35,7 @@ from mensajeria.server.chats.requests import admit
 from mensajeria.server.db.engine import AnyRow
 from mensajeria.server.db.schema import account, device
 from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor, event
-from mensajeria.server.db.schema_content import chat_purge, member_event
+from mensajeria.server.db.schema_content import chat_purge, member_event, membership
 from mensajeria.server.state import Server
 
 PAGE: Final = 200
@@ -247,8 +247,17 @@ def _shut_out(connection: Connection, chat_row: int, uids: Sequence[bytes]) -> N
     )
 
 
-def events_of_chain(connection: Connection, chat_row: int, after: int) -> tuple[list[AnyRow], bool]:
-    """(log seq, ts, body) of the membership events after `after`, ascending, one page of them."""
+def removed_at(connection: Connection, chat_row: int, uid: bytes) -> int | None:
+    """The membership event by which somebody went out, None for who was never in."""
+    query = select(membership.c.removed_seq).where(membership.c.chat == chat_row, membership.c.uid == uid)
+    seq: int | None = connection.execute(query).scalar()
+    return seq
+
+
+def events_of_chain(
+    connection: Connection, chat_row: int, after: int, until: int | None = None
+) -> tuple[list[AnyRow], bool]:
+    """(log seq, ts, body) of the membership events after `after` (up to `until`), ascending, one page of them."""
     chain = member_event.join(event, (event.c.chat == member_event.c.chat) & (event.c.seq == member_event.c.log_seq))
     query = (
         select(event.c.seq, event.c.ts, event.c.body)
@@ -257,6 +266,8 @@ def events_of_chain(connection: Connection, chat_row: int, after: int) -> tuple[
         .order_by(member_event.c.seq)
         .limit(PAGE + 1)
     )
+    if until is not None:
+        query = query.where(member_event.c.seq <= until)
     rows = list(connection.execute(query))
     until = last_that_fits((index, len(row.body)) for index, row in enumerate(rows[:PAGE]))
     fitting = rows[: 0 if until is None else until + 1]
