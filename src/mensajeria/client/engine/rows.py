@@ -570,11 +570,22 @@ class RowReader:
             case Valid() | Known():
                 if tx.groups.get(chat_id) is not None:
                     out.giving = out.giving or verdict.event.type == "identity"
+                    self._came_back(tx, chat_id, verdict.event, row_seq)
                     note_event(tx, out, chat_id, verdict.event, row_seq, at_ms)
                     self.applied(tx, out, chat_id, verdict.event, row_seq, at_ms)
             case Void(reason):
                 _log.info("membership event without effect: %s", reason.value)
         return isinstance(verdict, Valid | Known)
+
+    def _came_back(self, tx: Tx, chat_id: ChatId, event: MemberEvent, row_seq: int) -> None:
+        """Who was out for a while is added again: rows from then stand below this one."""
+        group, chat = tx.groups.get(chat_id), tx.chats.get(chat_id)
+        if event.type != "add" or group is None or chat is None or row_seq <= group.joined_seq:
+            return
+        if any(member.uid == self._me.uid for member in event.members):
+            out_since = self._memberships.of(tx, chat_id).out_since(self._me.uid, event.seq)
+            tx.groups.set_joined(chat_id, row_seq, min(chat.cursor, out_since) + 1)
+            self._skipped.pop(chat_id, None)
 
     def learn(self, tx: Tx, out: Outcome, chat_id: ChatId, signed: Signed, row_seq: int) -> None:
         """Judge an event that came beside the log. It takes effect now; its row shows it."""
