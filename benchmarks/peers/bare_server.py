@@ -24,7 +24,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
 from mensajeria.server.db.sqlite_writer import PRAGMAS
 from mensajeria.server.realtime.picows_front import protocol_class
-from mensajeria.server.serve import tune_collector
+from mensajeria.server.serve import tune_interpreter
 
 GROUP: Final = 1_000_000
 MAX_BATCH: Final = 1024
@@ -258,7 +258,7 @@ def main() -> None:
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         hubs.append(Hub(STORES[given.database](given.address), given.users))
         await hubs[0].start()
-        tune_collector()
+        tune_interpreter()
         yield
 
     def accept(_peer: str, request: WSUpgradeRequest) -> WSListener:
