@@ -111,4 +111,6 @@ class UiContext(QObject):
         app = application()
         app.setFont(fonts.font(fonts.BODY))
         app.setPalette(self.theme.palette())
-        app.setStyleSheet(style.sheet(self.theme))
+        sheet = style.sheet(self.theme)
+        if app.styleSheet() != sheet:  # Qt would dress every widget anew
+            app.setStyleSheet(sheet)
