@@ -54,7 +54,7 @@ def test_a_failed_message_says_why(console: Console) -> None:
     assert console.translator.error("forbidden") in display.message_line(failed, console)
 
 
-PARAMS = {"count": "3", "who": "carla", "role": "admin", "title": "Excursión", "seconds": "60"}
+PARAMS = {"count": "3", "who": "carla", "role": "admin", "title": "Excursión", "seconds": "60", "choice": "7d"}
 
 
 @pytest.mark.parametrize("cause", list(api.Cause))

@@ -42,6 +42,8 @@ EVENTS = [
     api.EventsLost(4),
     api.RestoreProgress(200, 1000),
     api.HistoryRestored(1000, 2, 1),
+    api.PresenceChanged(BRUNO, here=True),
+    api.PrivacyChanged(api.PrivacySettings()),
     api.SettingChanged("color", b"azul"),
     api.TransferProgress(api.Transfer(CHAT, TEXT.mid, api.Direction.UPLOAD, 5, 9)),
 ]
