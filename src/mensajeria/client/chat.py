@@ -29,7 +29,6 @@ from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.timers import timer_of
-from mensajeria.client.engine.trust import accept_identity
 from mensajeria.client.errors import InputError, SendBlockedError, StateError
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
@@ -304,7 +303,7 @@ class Chat:
             chat = self._stored(tx)
             if chat.peer is None:
                 return
-            accept_identity(tx, out, self._context.me, chat.peer)
+            self._context.marks.accept(tx, out, chat.peer)
 
         await self._context.commit(step)
         self._engine.sending.wake(self.chat_id)
@@ -360,7 +359,7 @@ class Chat:
             raise InputError("unknown_chat")
         return chat
 
-    def _writable(self, tx: Tx) -> StoredChat:
+    def _writable(self, tx: Tx, out: Outcome) -> StoredChat:
         """The chat, if something may be written in it now; writing accepts it. Raises InputError, SendBlockedError."""
         chat = self._stored(tx)
         contact = None if chat.peer is None else tx.contacts.get(chat.peer)
@@ -370,7 +369,7 @@ class Chat:
         if group is not None and (closed := closed_of(group)) is not None:
             raise StateError(closed.value)
         if not chat.accepted:
-            tx.chats.set_accepted(self.chat_id, accepted=True)
+            self._context.marks.answered(tx, out, self.chat_id, accepted=True)
         return chat
 
     def _membership_of_stored(self, tx: Tx) -> MembershipState:
@@ -381,7 +380,7 @@ class Chat:
         return self._context.memberships.of(tx, self.chat_id).now
 
     def _add(self, tx: Tx, out: Outcome, mid: Mid, text: str, body: bytes, reply_to: Mid | None) -> Message:
-        self._writable(tx)
+        self._writable(tx, out)
         now, me = self._context.me.clock.now_ms(), self._context.me.uid
         timer_s = timer_of(tx, self.chat_id, self._membership(tx))
         reply = None if reply_to is None else self._about(tx, reply_to)
@@ -415,7 +414,7 @@ class Chat:
         """Queue something that has no place of its own."""
 
         def add(tx: Tx, out: Outcome) -> M:
-            self._writable(tx)
+            self._writable(tx, out)
             return queue(tx, out)
 
         return await self._engine.sending.enqueue(self.chat_id, add)
@@ -428,8 +427,7 @@ class Chat:
         await self._context.rest.answer_request(self.chat_id, accept=accept)
 
         def step(tx: Tx, out: Outcome) -> None:
-            tx.chats.set_accepted(self.chat_id, accepted=accept, declined=not accept)
-            out.touched.add(self.chat_id)
+            self._context.marks.answered(tx, out, self.chat_id, accepted=accept)
 
         await self._context.commit(step)
 

@@ -13,7 +13,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.gossip import is_same_log, newest_root
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.trust import accept_identity, mark_verified, number_with, security_of, timeline, unverify
+from mensajeria.client.engine.trust import number_with, security_of, timeline
 from mensajeria.client.errors import ClientError, InputError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
@@ -84,7 +84,7 @@ class Security:
         def step(tx: Tx, out: Outcome) -> VerificationMethod:
             contact = self._known(tx, uid)
             method, code = self._compare(tx, contact, text)
-            mark_verified(tx, out, self._context.me, uid, contact.idfp, method)
+            self._context.marks.verify(tx, out, uid, contact.idfp, method)
             if code is not None and not is_same_log(tx, code.size, code.root):
                 out.warn(tx, "key_log_forked", self._context.me.clock.now_ms(), None, handle=contact.handle)
             return method
@@ -117,7 +117,7 @@ class Security:
     async def accept(self, username: str) -> bool:
         """Go on with the person's changed identity, unverified, in every chat; whether it had changed."""
         uid = await self._uid(username)
-        changed = await self._context.commit(lambda tx, out: accept_identity(tx, out, self._context.me, uid))
+        changed = await self._context.commit(lambda tx, out: self._context.marks.accept(tx, out, uid))
         for chat_id in await self._context.store.read(lambda tx: tx.chats.with_member(uid)):
             self._engine.sending.wake(chat_id)
         return changed
@@ -125,7 +125,7 @@ class Security:
     async def withdraw(self, username: str) -> bool:
         """The person is not taken for verified any more; whether they were."""
         uid = await self._uid(username)
-        return await self._context.commit(lambda tx, out: unverify(tx, out, self._context.me, uid))
+        return await self._context.commit(lambda tx, out: self._context.marks.withdraw(tx, out, uid))
 
     # --- what is known ---
 

@@ -37,6 +37,8 @@ class VerificationMethod(StrEnum):
     NUMBER = "number"
     INVITE = "invite"
     """They came by this account's invite link, or this account by theirs."""
+    DEVICE = "device"
+    """On another device of this account, which has told this one."""
 
 
 class SecurityKind(StrEnum):

@@ -18,6 +18,7 @@ from mensajeria.client.engine.giving import Giver
 from mensajeria.client.engine.group_profiles import GroupProfiles
 from mensajeria.client.engine.healing import Healer, KeyBackup
 from mensajeria.client.engine.letters import PostOffice
+from mensajeria.client.engine.marks import Marks
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
@@ -69,6 +70,7 @@ class Context:
     chains_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     log_due: asyncio.Event = field(default_factory=asyncio.Event)
     settings: SettingsBook = field(init=False)
+    marks: Marks = field(init=False)
     presence: Presence = field(init=False)
     backup_due: asyncio.Event = field(default_factory=asyncio.Event)
     """The key backup may have something to send."""
@@ -96,6 +98,7 @@ class Context:
         self.giver = Giver(self.me, self.memberships)
         self.given_keys = GivenKeys(self.me, self.envelopes)
         self.settings = SettingsBook(self.me)
+        self.marks = Marks(self.me, self.settings)
         self.presence = Presence(self.store, self.emitter)
         self.profiles = GroupProfiles(self.me, self.memberships, self.settings)
         self.rows.applied = self.profiles.applied

@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mensajeria.client.api import Cause, DeviceListChanged, DeviceView, IdentityChanged, MessageReceived, SecurityKind
+from mensajeria.client.api import DeviceListChanged, DeviceView, SecurityKind
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_lists import may_be_behind
 from mensajeria.client.engine.people import Served, new_contact, updated_contact, verified_list, verify_served
-from mensajeria.client.engine.trust import note, note_list
+from mensajeria.client.engine.trust import note, note_list, show_changed
 from mensajeria.client.errors import ClientError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
-from mensajeria.kit.ids import random16
 from mensajeria.protocol.devices import (
     MissingListsError,
     UnsupportedListError,
@@ -25,7 +24,7 @@ from mensajeria.protocol.devices import (
     decode_device_list,
     device_list_hash,
 )
-from mensajeria.protocol.ids import Did, Mid, Uid
+from mensajeria.protocol.ids import Did, Uid
 from mensajeria.protocol.records import Signed
 
 if TYPE_CHECKING:  # its library is loaded when the network is first used
@@ -135,7 +134,7 @@ class Directory:
                 out.warn(tx, "own_identity_swapped", now)
                 return known
             tx.contacts.put(fresh)
-            self._identity_changed(tx, out, fresh, now)
+            show_changed(tx, out, fresh, now)
             note(tx, now, SecurityKind.IDENTITY_CHANGED, uid, former=known.idfp.hex()[:16], idfp=fresh.idfp.hex()[:16])
         else:
             tx.contacts.put(fresh)
@@ -145,10 +144,11 @@ class Directory:
                 self._own_changed(tx, out, verified_list(known), verified, names)
         if known is None or fresh.list_hash != known.list_hash:
             out.log_due = True
+        self._context.marks.met(tx, out, uid)
         self._context.envelopes.retry(tx, out, uid)
         for chat_id in tx.chats.with_member(uid):
             self._context.rows.reopen_held(tx, out, chat_id)
-        return fresh
+        return tx.contacts.get(uid) or fresh
 
     def _own_changed(
         self, tx: Tx, out: Outcome, before: VerifiedList, after: VerifiedList, names: Mapping[bytes, DeviceInfo]
@@ -171,26 +171,6 @@ class Directory:
             return {info.did: info for info in await self._context.rest.devices()}
         except ClientError:
             return {}
-
-    @staticmethod
-    def _identity_changed(tx: Tx, out: Outcome, contact: Contact, now: int) -> None:
-        for chat_id in tx.chats.with_peer(contact.uid):
-            chat = tx.chats.get(chat_id)
-            assert chat is not None
-            tx.chats.set_identity_changed(chat_id, changed=True)
-            notice = tx.messages.notice(
-                chat_id,
-                after_seq=chat.cursor,
-                mid=Mid(random16()),
-                about=contact.uid,
-                cause=Cause.IDENTITY_CHANGED,
-                at_ms=now,
-                params={"handle": contact.handle},
-            )
-            if notice is not None:
-                out.events.append(MessageReceived(notice))
-            out.events.append(IdentityChanged(chat_id, tx.contacts.person(contact.uid), contact.sending_blocked))
-            out.touched.add(chat_id)
 
 
 def own_devices(

@@ -72,6 +72,7 @@ class Engine:
         self._mailer = Mailer(context)
         self._linking = Linking(context)
         self.sending = Sending(context, self.directory, self._mailer)
+        context.marks.wake = self.sending.wake
         self.verifier = Verifier(context, self.directory, self.sending.wake)
         self.transfers = Transfers(context.emitter)
         self.uploads = Uploads(context, self.sending, self.transfers)

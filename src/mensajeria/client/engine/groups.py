@@ -236,7 +236,7 @@ class GroupKeeper:
             chat = tx.chats.get(chat_id)
             if chat is None or not self._context.memberships.is_member(tx, chat_id, self._context.me.uid):
                 return False
-            if accepted and not chat.accepted:
+            if accepted and not chat.accepted and self._context.marks.answer(tx, chat_id) is not False:
                 tx.chats.set_accepted(chat_id, accepted=True)
                 out.touched.add(chat_id)
             return True
@@ -318,6 +318,7 @@ class GroupKeeper:
         valid, chain = found
         tx.chats.ensure_group(chat_id, accepted=accepted, now_ms=now)
         memberships.start_group(tx, chat_id, chain, valid)
+        self._context.marks.chat_met(tx, out, chat_id)
         row = chain.row_of(joined)
         chat = tx.chats.get(chat_id)
         assert chat is not None

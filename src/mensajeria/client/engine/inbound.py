@@ -146,8 +146,9 @@ class Inbound:
         if known is None:
             now = self._context.me.clock.now_ms()
             tx.chats.ensure_direct(chat_id, peer, accepted=head.accepted, note_to_self=peer == me, now_ms=now)
+            self._context.marks.chat_met(tx, out, chat_id)
             out.touched.add(chat_id)
-        elif head.accepted and not known.accepted:
+        elif head.accepted and not known.accepted and self._context.marks.answer(tx, chat_id) is not False:
             tx.chats.set_accepted(chat_id, accepted=True)
             out.touched.add(chat_id)
         if tx.contacts.get(peer) is None:

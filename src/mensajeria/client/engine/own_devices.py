@@ -50,6 +50,7 @@ class OwnDevices:
         """Tell and ask whatever is due; ends with the connection."""
         backoff = Backoff()
         self._asked, listed = 0, False
+        await self._context.commit(self._context.marks.publish)
         self._context.keys_due.set()
         while True:
             try:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mensajeria.client.api import (
+    Cause,
     ContactSecurity,
+    IdentityChanged,
+    MessageReceived,
     SecurityEntry,
     SecurityKind,
     Trust,
@@ -19,9 +22,10 @@ from mensajeria.client.store import Tx
 from mensajeria.client.store.trust import SecurityRow, VerifiedRow
 from mensajeria.client.store.values import Contact
 from mensajeria.crypto.safety import safety_number
+from mensajeria.kit.ids import random16
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.devices import VerifiedList
-from mensajeria.protocol.ids import ChatId, Idfp, Uid
+from mensajeria.protocol.ids import ChatId, Idfp, Mid, Uid
 from mensajeria.protocol.membership import direct_chat_id
 from mensajeria.protocol.records import MemberEvent
 
@@ -76,6 +80,27 @@ def accept_identity(tx: Tx, out: Outcome, me: Me, uid: Uid) -> bool:
         tx.chats.set_identity_changed(chat_id, changed=False)
         out.touched.add(chat_id)
     return changed
+
+
+def show_changed(tx: Tx, out: Outcome, contact: Contact, now_ms: int) -> None:
+    """The contact has another identity than was known: direct chats show it until the person has decided."""
+    for chat_id in tx.chats.with_peer(contact.uid):
+        chat = tx.chats.get(chat_id)
+        assert chat is not None
+        tx.chats.set_identity_changed(chat_id, changed=True)
+        notice = tx.messages.notice(
+            chat_id,
+            after_seq=chat.cursor,
+            mid=Mid(random16()),
+            about=contact.uid,
+            cause=Cause.IDENTITY_CHANGED,
+            at_ms=now_ms,
+            params={"handle": contact.handle},
+        )
+        if notice is not None:
+            out.events.append(MessageReceived(notice))
+        out.events.append(IdentityChanged(chat_id, tx.contacts.person(contact.uid), contact.sending_blocked))
+        out.touched.add(chat_id)
 
 
 def _tell(tx: Tx, out: Outcome, me: Me, uid: Uid, method: VerificationMethod | None) -> None:

@@ -25,7 +25,7 @@ from mensajeria.client.engine.transfers import Transfers
 from mensajeria.client.errors import ClientError, InputError, NetworkError, RefusedError, SendBlockedError, StateError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.files import NOT_YET, Upload, file_body
-from mensajeria.client.store.values import NewMessage
+from mensajeria.client.store.values import Chat, NewMessage
 from mensajeria.client.store.views import closed_of
 from mensajeria.client.transfer.staging import Staged, read_staged, stage_file, stage_name, sweep
 from mensajeria.kit.ids import random16
@@ -86,7 +86,7 @@ class Uploads:
         out.uploads = True
         return True
 
-    def _check(self, tx: Tx, chat_id: ChatId) -> None:
+    def _check(self, tx: Tx, chat_id: ChatId) -> Chat:
         """Before anything is encrypted, and again when it is."""
         chat = tx.chats.get(chat_id)
         if chat is None:
@@ -97,12 +97,13 @@ class Uploads:
         group = tx.groups.get(chat_id)
         if group is not None and (closed := closed_of(group)) is not None:
             raise StateError(closed.value)
+        return chat
 
     def _add(
         self, tx: Tx, out: Outcome, chat_id: ChatId, mid: Mid, staged: Staged, caption: str, body: bytes
     ) -> Message:
-        self._check(tx, chat_id)
-        tx.chats.set_accepted(chat_id, accepted=True)
+        if not self._check(tx, chat_id).accepted:
+            self._context.marks.answered(tx, out, chat_id, accepted=True)
         me, now = self._context.me, self._context.me.clock.now_ms()
         timer_s = timer_of(tx, chat_id, self._context.memberships.of(tx, chat_id).now)
         queued = MessageState.QUEUED

@@ -29,7 +29,7 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.letters import Letter, devices_of
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import list_of
-from mensajeria.client.engine.trust import mark_verified, note
+from mensajeria.client.engine.trust import note
 from mensajeria.client.errors import ClientError, InputError, StateError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.trust import RequestRow
@@ -243,7 +243,7 @@ class Verifier:
         def step(tx: Tx, out: Outcome) -> bool:
             for chat_id in tx.chats.with_peer(uid):
                 out.after.append(partial(self._wake, chat_id))
-            return mark_verified(tx, out, self._context.me, uid, idfp, VerificationMethod.EMOJI)
+            return self._context.marks.verify(tx, out, uid, idfp, VerificationMethod.EMOJI)
 
         if await self._context.commit(step):
             return await self._view(made)

@@ -15,7 +15,6 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.letters import Letter, devices_of
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import list_of
-from mensajeria.client.engine.trust import mark_verified
 from mensajeria.client.errors import ClientError, RefusedError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.trust import Inviter
@@ -95,7 +94,7 @@ class Welcoming:
         now = me.clock.now_ms()
         tx.chats.ensure_direct(chat_id, inviter.uid, accepted=True, note_to_self=False, now_ms=now)
         out.touched.add(chat_id)
-        mark_verified(tx, out, me, inviter.uid, inviter.idfp, VerificationMethod.INVITE)
+        self._context.marks.verify(tx, out, inviter.uid, inviter.idfp, VerificationMethod.INVITE)
         mac = invite_mac(inviter.secret.reveal(), invitee=me.contact(tx).idfp, inviter=inviter.idfp)
         content = encode(InviteProof(invite=inviter.invite, mac=mac))
         theirs = list_of(tx, inviter.uid)
@@ -118,8 +117,7 @@ class Welcoming:
         tx.trust.use_issued(proof.invite)
         chat_id = ChatId(direct_chat_id(me.server_id, me.uid, uid))
         tx.chats.ensure_direct(chat_id, uid, accepted=True, note_to_self=False, now_ms=now)
-        tx.chats.set_accepted(chat_id, accepted=True)
+        self._context.marks.answered(tx, out, chat_id, accepted=True)
         tx.trust.put_welcome(chat_id)
-        out.touched.add(chat_id)
-        mark_verified(tx, out, me, uid, letter.sender.idfp, VerificationMethod.INVITE)
+        self._context.marks.verify(tx, out, uid, letter.sender.idfp, VerificationMethod.INVITE)
         out.after.append(self.due.set)
