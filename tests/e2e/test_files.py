@@ -86,7 +86,7 @@ async def test_an_upload_survives_kill_9_at_any_moment(register: Register, tmp_p
     ana, bruno = await register("ana"), await register("bruno")
     _, back = await befriend(ana, bruno)
     await ana.close()
-    original, content = tmp_path / "video.mp4", os.urandom(30_000_000)
+    original, content = tmp_path / "video.mp4", os.urandom(80_000_000)
     original.write_bytes(content)
     kills = 0
     while True:
@@ -95,7 +95,7 @@ async def test_an_upload_survives_kill_9_at_any_moment(register: Register, tmp_p
         async for line in lines(process):
             seen += line.startswith("at ")
             done = line == "done"
-            if done or (kills < 5 and seen > kills % 3):
+            if done or (kills < 5 and seen > kills % 2):
                 break
         if done:
             await process.wait()
