@@ -17,8 +17,11 @@ from mensajeria.client.api import ConnectionPhase
 from mensajeria.protocol.ids import Uid
 from mensajeria.protocol.records import Signed
 from mensajeria.protocol.transparency import uid_label
+from mensajeria.server.admin.backups.create import create
+from mensajeria.server.admin.backups.restore import restore as put_back
 from mensajeria.server.admin.content import raise_restore_epoch
 from mensajeria.server.db.engine import Database
+from mensajeria.server.settings import Settings
 from tests.attacks.forging import ServeKeys, contact_of, keys_of
 from tests.attacks.stage import PASSWORDS, PATIENCE_S, Actor, Stage
 
@@ -94,6 +97,33 @@ async def test_a_declared_restore_loses_nothing_that_a_client_has(stage: Stage) 
     await bruno.shows(stage.chat_id, "ana: hoy")
     assert "server_restored" in ana.warnings()
     await agree((ana, bruno), stage.chat_id, [*texts, "ana: hoy"])
+
+
+def devices_with_keys(stage: Stage) -> int:
+    """Devices that have one-time keys at the server."""
+    with stage.evil.database() as db:
+        return int(db.execute("SELECT count(DISTINCT device_id) FROM one_time_key").fetchone()[0])
+
+
+async def test_the_operator_s_own_backup_put_back_loses_nothing_that_a_client_has(stage: Stage) -> None:
+    """Made beside the running server, put into a new folder: its one-time keys, too, are given anew."""
+    ana, bruno = await stage.pair()
+    data, backup = stage.evil.data, stage.folder / "backup.tar"
+    await asyncio.to_thread(create, Settings.model_validate({"data_dir": data}), backup)
+    await ana.send(stage.chat_id, "perdido")
+    await bruno.shows(stage.chat_id, "ana: perdido")
+    for actor in (ana, bruno):
+        await actor.close()
+    stage.actors.clear()
+    await stage.evil.stop()
+    data.rename(stage.folder / "lost")
+    done = await asyncio.to_thread(put_back, Settings.model_validate({"data_dir": data}), backup)
+    assert done.restore_epoch == 2
+    await stage.restart()
+    ana, bruno = await stage.pair()
+    await agree((ana, bruno), stage.chat_id, [*OLD, "ana: perdido"])
+    await ana.warned("server_restored")
+    await ana.until(lambda: devices_with_keys(stage) == 2, "new one-time keys")
 
 
 async def test_who_comes_after_others_have_written_on_finds_where_the_logs_part(stage: Stage) -> None:

@@ -292,6 +292,56 @@ def test_who_takes_up_most_is_shown_first(admin: Admin) -> None:
     assert "bruno · files 0.0 MiB · backup 3.0 MiB" in admin.say("quotas")
 
 
+def test_a_server_is_backed_up_checked_and_put_back(
+    admin: Admin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    insert_account(admin, "ana")
+    backup = str(tmp_path / "backup.tar")
+    [made] = admin("backup", "create", backup)
+    assert (made["action"], made["database"], made["files"], made["secrets"]) == ("create", "sqlite", "folder", True)
+    [checked] = admin("backup", "verify", backup)
+    assert checked == made | {"action": "verify", "database_checked": True}
+
+    other = Admin(tmp_path / "other", capsys)
+    [back] = other("backup", "restore", backup, "--epoch", "4")
+    assert (back["server_id"], back["restore_epoch"]) == (made["server_id"], 5)
+    assert [row["handle"] for row in other("user", "list")] == ["ana"]
+    assert other("audit")[0]["action"] == "backup_restored"
+
+
+def test_a_backup_says_what_it_holds_and_what_it_does_not(admin: Admin, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    assert "keep it encrypted" in admin.say("backup", "create", str(folder / "whole"))
+    assert "secrets are not in it" in admin.say("backup", "create", str(folder / "bare"), "--without-secrets")
+    assert "is good" in admin.say("backup", "verify", str(folder / "whole"))
+
+
+def test_what_cannot_be_backed_up_checked_or_put_back_has_its_code(admin: Admin, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    admin("backup", "create", str(backup))
+    failed, error = admin.fail("backup", "create", str(backup))
+    assert (failed, error["code"]) == (Exit.USAGE, "target_exists")
+    failed, error = admin.fail("backup", "restore", str(backup))
+    assert (failed, error["code"]) == (Exit.CONFIG, "server_not_empty")
+    assert str(admin.folder) in error["message"]
+    (backup / "secrets" / "ck.key").write_bytes(bytes(32))
+    failed, error = admin.fail("backup", "verify", str(backup))
+    assert (failed, error["code"]) == (Exit.CONFIG, "server_backup_damaged")
+    assert "secrets/ck.key" in error["message"]
+    assert admin.fail("backup", "verify", str(tmp_path / "none"))[1]["code"] == "backup_missing"
+
+
+def test_without_the_programs_of_postgresql_one_line_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENSAJERIA_DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/x")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, error = Admin(tmp_path, capsys).fail("backup", "create", str(tmp_path / "backup"))
+    assert (status, error["code"]) == (Exit.NOT_INSTALLED, "tool_missing")
+    assert "pg_dump" in error["message"]
+
+
 def change(admin: Admin, statement: str, *values: object) -> None:
     """Change the database behind the program's back."""
     with sqlite3.connect(admin.folder / "mensajeria.db") as connection:

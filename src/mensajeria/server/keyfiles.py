@@ -1,4 +1,4 @@
-"""The server's secret files: in `<data>/secrets/`, mode 0600, never in the database nor in its backup.
+"""The server's secret files: in `<data>/secrets/`, mode 0600, never in the database nor in a dump of it.
 
 Whoever steals a dump of the database cannot even guess passwords with it (the OPAQUE setup is missing), nor read
 channel keys (`ck.key`), nor make tokens (`jwt.key`), nor sign heads of the key log (`log.key`).

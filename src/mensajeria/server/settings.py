@@ -181,7 +181,7 @@ class Settings(BaseSettings):
 
     @property
     def secrets_dir(self) -> Path:
-        """Where the key files lie: never in the database, never in its backup."""
+        """Where the key files lie: never in the database, never in a dump of it."""
         return self.data_dir / "secrets"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.cli.commands import admin_care, admin_content, admin_users
+from mensajeria.cli.commands import admin_backup, admin_care, admin_content, admin_users
 from mensajeria.cli.display import moment
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
@@ -165,6 +165,9 @@ _TASKS: Final[dict[tuple[str, str | None], Callable[[Settings, argparse.Namespac
     ("report", "resolve"): admin_content.resolve_report,
     ("retention", "show"): admin_content.show_retention,
     ("retention", "run"): admin_content.run_retention,
+    ("backup", "create"): admin_backup.make,
+    ("backup", "verify"): admin_backup.check,
+    ("backup", "restore"): admin_backup.put_back,
     ("config", "check"): _check_config,
     ("config", "show"): _show_config,
 }

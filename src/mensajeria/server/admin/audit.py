@@ -38,6 +38,8 @@ class Act(StrEnum):
     INVITE_CREATED = "invite_created"
     INVITE_REVOKED = "invite_revoked"
     KEYS_ROTATED = "keys_rotated"
+    BACKUP_MADE = "backup_made"
+    BACKUP_RESTORED = "backup_restored"
 
 
 @dataclass(frozen=True, slots=True)

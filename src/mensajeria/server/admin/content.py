@@ -62,12 +62,12 @@ def bump_restore_epoch(settings: Settings) -> int:
     return _write(settings, raise_restore_epoch)
 
 
-def raise_restore_epoch(connection: Connection) -> int:
-    """As `bump_restore_epoch`, in a transaction of the caller's."""
+def raise_restore_epoch(connection: Connection, *, above: int = 0) -> int:
+    """As `bump_restore_epoch`, in a transaction of the caller's; higher than `above`, too, if it is given."""
     facts = read_facts(connection)
     if facts is None:
         raise StateError("the database was never used: there is nothing to restore")
-    epoch = facts.restore_epoch + 1
+    epoch = max(facts.restore_epoch, above) + 1
     row = update(server_state).where(server_state.c.key == RESTORE_EPOCH)
     connection.execute(row.values(value=epoch.to_bytes(8, "big")))
     connection.execute(delete(one_time_key))
