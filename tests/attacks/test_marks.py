@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 
 
 async def trust_of(actor: Actor, other: Actor) -> Trust:
-    return (await actor.read(contact_of(other.uid))).trust
+    trust: Trust = (await actor.read(contact_of(other.uid))).trust
+    return trust
 
 
 class OldAgain(Rule):
