@@ -77,6 +77,7 @@ def chat_line(chat: ChatView, console: Console) -> str:
     tr = console.translator.tr
     name = chat_name(chat, console)
     marks = [tr("cli.chats.request")] if not chat.accepted else []
+    marks += [tr("cli.chats.blocked")] if chat.blocked else []
     marks += [tr("cli.chats.unread", count=chat.unread)] if chat.unread else []
     marked = f" [{', '.join(marks)}]" if marks else ""
     preview = f"  {one_line(_body(chat.last, console))[:60]}" if chat.last is not None else ""

@@ -74,6 +74,8 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "target_unwritable",
         "not_an_emoji",
         "timer_invalid",
+        "own_account",
+        "no_person",
     ),
     Exit.BAD_CREDENTIALS: ("bad_credentials", "recovery_invalid"),
     Exit.NAME_NOT_AVAILABLE: ("handle_taken", "handle_invalid"),
@@ -112,6 +114,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "no_verification",
         "no_chat",
         "request_pending",
+        "person_blocked",
     ),
     Exit.IDENTITY_CHANGED: ("identity_changed",),
     Exit.NOT_FOUND: (
@@ -169,7 +172,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
     Exit.LOCKED: ("passphrase_needed", "passphrase_wrong", "keyring_failed", "key_lost", "backup_wrong_key"),
     Exit.CONFIG: ("config", "doctor", "server_backup_damaged", "server_not_empty", "tool_failed"),
     Exit.NOT_INSTALLED: ("not_installed", "no_display", "tool_missing"),
-    Exit.TOO_LARGE: ("too_large",),
+    Exit.TOO_LARGE: ("too_large", "report_too_long"),
     Exit.NEWER_VERSION: ("newer_version", "backup_newer", "server_backup_newer"),
 }
 _BY_CODE: Final = {code: status for status, codes in _CLASSES.items() for code in codes}

@@ -133,11 +133,13 @@ def build(translator: Translator) -> Parser:
     # They need this module's classes.
     from mensajeria.cli.parser_account import add_account_commands  # noqa: PLC0415
     from mensajeria.cli.parser_admin import add_admin_commands  # noqa: PLC0415
+    from mensajeria.cli.parser_people import add_people_commands  # noqa: PLC0415
 
     builder = Builder(translator)
     _server_commands(builder)
     add_account_commands(builder)
     _message_commands(builder)
+    add_people_commands(builder)
     _window_commands(builder)
     add_admin_commands(builder)
     return builder.parser

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         GroupView,
         MemberView,
         Message,
+        Person,
         Quote,
         Transfer,
         Verification,
@@ -111,6 +112,7 @@ def chat_record(chat: ChatView) -> dict[str, Any]:
         "activity_ms": chat.activity_ms,
         "last": None if chat.last is None else message_record(chat.last),
         "group": None if chat.group is None else group_record(chat.group),
+        "blocked": chat.blocked,
     }
 
 
@@ -135,6 +137,11 @@ def member_record(member: MemberView) -> dict[str, Any]:
         "role": str(member.role),
         "verified": member.person.trust.is_verified,
     }
+
+
+def person_record(kind: str, person: Person) -> dict[str, Any]:
+    """A user, and what was done about them."""
+    return {"type": kind, "person": person.handle, "uid": person.uid.hex()}
 
 
 def device_record(device: DeviceView) -> dict[str, Any]:

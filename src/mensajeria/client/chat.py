@@ -23,6 +23,7 @@ from mensajeria.client.api import (
     SentMessage,
     Version,
 )
+from mensajeria.client.engine.blocking import is_blocked, require_not_blocked
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.kinds import own
@@ -269,7 +270,12 @@ class Chat:
 
     async def set_typing(self, typing: bool) -> None:  # noqa: FBT001 - the one thing it says
         """Tell the others, if they are there: not before the request is accepted, nor against the setting."""
-        if await self._context.store.read(lambda tx: self._stored(tx).accepted and privacy_of(tx).typing):
+
+        def told(tx: Tx) -> bool:
+            chat = self._stored(tx)
+            return chat.accepted and privacy_of(tx).typing and not (chat.peer and is_blocked(tx, chat.peer))
+
+        if await self._context.store.read(told):
             self._engine.send_hint(Typing(self.chat_id, _NOBODY, typing))
 
     async def mark_read(self, order: int) -> None:
@@ -295,6 +301,14 @@ class Chat:
     async def decline(self) -> None:
         """Decline the message request: the chat leaves the list. Raises RefusedError, NetworkError."""
         await self._answer(accept=False)
+
+    async def block(self) -> None:
+        """Block the other member of a direct chat: `Client.block`. Raises InputError (no_person) for other chats."""
+        await self._engine.blocking.block(await self._peer())
+
+    async def unblock(self) -> None:
+        """Take the block back: `Client.unblock`. Raises InputError (no_person) for other chats."""
+        await self._engine.blocking.unblock(await self._peer())
 
     async def accept_identity(self) -> None:
         """The person has been told that the contact's identity changed, and goes on with the new one."""
@@ -360,17 +374,27 @@ class Chat:
         return chat
 
     def _writable(self, tx: Tx, out: Outcome) -> StoredChat:
-        """The chat, if something may be written in it now; writing accepts it. Raises InputError, SendBlockedError."""
+        """The chat, if something may be written in it now; writing accepts it.
+
+        Raises InputError, SendBlockedError, StateError (person_blocked).
+        """
         chat = self._stored(tx)
         contact = None if chat.peer is None else tx.contacts.get(chat.peer)
         if contact is not None and contact.sending_blocked:
             raise SendBlockedError(contact.handle)
+        require_not_blocked(tx, chat)
         group = tx.groups.get(self.chat_id)
         if group is not None and (closed := closed_of(group)) is not None:
             raise StateError(closed.value)
         if not chat.accepted:
             self._context.marks.answered(tx, out, self.chat_id, accepted=True)
         return chat
+
+    async def _peer(self) -> Uid:
+        chat = await self._context.store.read(self._stored)
+        if chat.peer is None or chat.note_to_self:
+            raise InputError("no_person")
+        return chat.peer
 
     def _membership_of_stored(self, tx: Tx) -> MembershipState:
         self._stored(tx)

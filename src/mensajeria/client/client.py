@@ -40,6 +40,7 @@ from mensajeria.client.api import (
     NewLink,
     Person,
     PrivacySettings,
+    Report,
     SentMessage,
     ServerView,
     Transfer,
@@ -57,9 +58,11 @@ from mensajeria.client.engine.health import health_of
 from mensajeria.client.engine.linking import offer, owe_proof, parse_link
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.reporting import draft
 from mensajeria.client.engine.shared_settings import Settings
 from mensajeria.client.engine.timers import Expiry
 from mensajeria.client.errors import (
+    InputError,
     MessageFailedError,
     ProfileError,
     SecurityError,
@@ -572,6 +575,54 @@ class Client:
     ) -> PrivacySettings:
         """Change what is not None, for all devices of the account; what is in force then."""
         return await self._engine.privacy.change(read_receipts=read_receipts, typing=typing, presence=presence)
+
+    # --- blocks and reports ---
+
+    async def block(self, username: str) -> Person:
+        """Block somebody, for all devices of the account; they are not told.
+
+        The server lets nothing pass between the two any more, except the keys of groups that both are in: there their
+        messages still arrive. Needs the network. Raises InputError (handle_invalid, own_account), RefusedError
+        (unknown_user, quota_exceeded), NetworkError, SecurityError.
+        """
+        person = await self._named(username)
+        await self._engine.blocking.block(person.uid)
+        return person
+
+    async def unblock(self, username: str) -> Person:
+        """Take a block back; none is no error. What was refused meanwhile does not come back. Raises as `block`."""
+        handle = check_handle_form(username)
+        blocked = {person.handle: person for person in await self.blocked()}
+        person = blocked.get(handle) or await self._named(handle)
+        await self._engine.blocking.unblock(person.uid)
+        return person
+
+    async def blocked(self) -> tuple[Person, ...]:
+        """Whom the account has blocked, by name. Works offline."""
+        return await self._engine.blocking.blocked()
+
+    async def draft_report(
+        self, username: str, words: str, *, chat_id: bytes | None = None, messages: Sequence[Mid] = ()
+    ) -> Report:
+        """What the operator would be told about somebody: the words, and the chosen messages of theirs in a chat.
+
+        Nothing is sent: show it to the person, then `send_report`.
+
+        Raises InputError (handle_invalid, own_account, empty_text, malformed_text, report_too_long, unknown_chat,
+        unknown_message), RefusedError (unknown_user), NetworkError, SecurityError.
+        """
+        person, chat = await self._named(username), None if chat_id is None else ChatId(chat_id)
+        return await self._context.store.read(lambda tx: draft(tx, person, words, chat, messages))
+
+    async def send_report(self, report: Report) -> int:
+        """Tell the operator exactly this; the number under which they know it. Raises RefusedError, NetworkError."""
+        return await self._context.rest.report(report.person.uid, report.text, report.chat_id)
+
+    async def _named(self, username: str) -> Person:
+        handle = check_handle_form(username)
+        if handle == self.me.handle:
+            raise InputError("own_account")
+        return await self._engine.blocking.person(handle)
 
     @property
     def here(self) -> frozenset[Uid]:

@@ -5,6 +5,7 @@ whoever uses the client imports from here.
 """
 
 from mensajeria.client.api.backup import BackupStatus, HistoryRestored, RestoreProgress, SettingChanged
+from mensajeria.client.api.blocking import Report
 from mensajeria.client.api.core import (
     NO_PARAMS,
     Cause,
@@ -100,6 +101,7 @@ __all__ = [
     "PrivacySettings",
     "Quote",
     "Reaction",
+    "Report",
     "RestoreProgress",
     "SecurityEntry",
     "SecurityKind",

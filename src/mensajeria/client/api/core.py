@@ -202,6 +202,8 @@ class ChatView:
     draft: str = ""
     group: GroupView | None = None
     """What is particular to a group; None for every other chat."""
+    blocked: bool = False
+    """The person has blocked the other member: nothing passes in either direction."""
 
     @property
     def kind(self) -> ChatKind:

@@ -12,6 +12,7 @@ from typing import Final
 from mensajeria.client.api import ConnectionChanged, ConnectionPhase
 from mensajeria.client.core import link as core
 from mensajeria.client.engine.backup import KeyBackup
+from mensajeria.client.engine.blocking import BLOCKS_DUE, Blocking
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.device_events import DeviceEvents
 from mensajeria.client.engine.directory import Directory
@@ -86,6 +87,7 @@ class Engine:
         self._backup = KeyBackup(context, self.directory)
         self._own_devices = OwnDevices(context, self.directory, self._mailer)
         self.privacy = Privacy(context)
+        self.blocking = Blocking(context, self.directory)
 
     # --- what the client asks ---
 
@@ -292,6 +294,7 @@ class Engine:
             group.create_task(self.history.run())
             group.create_task(self._backup.run())
             group.create_task(self._own_devices.run(session))
+            group.create_task(self.blocking.run())
             group.create_task(self._context.presence.run(session))
             group.create_task(Earlier(self._context, session).run())
             group.create_task(push_owed(self._context, deliver, self.groups.give_history))
@@ -327,6 +330,7 @@ class Engine:
                 out.warn(tx, "server_restored", self._context.me.clock.now_ms())
                 tx.backup.forget_server()
                 tx.meta.raise_to(REWIND_DUE, epoch)
+                tx.meta.raise_to(BLOCKS_DUE, epoch)
                 note_restore(tx, epoch, self._context.me.clock.now_ms())
             tx.meta.raise_to(RESTORE_EPOCH, epoch)
             return epoch >= known

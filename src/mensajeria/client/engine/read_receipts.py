@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mensajeria.client.engine.blocking import is_blocked
 from mensajeria.client.engine.letters import READ, Letter, devices_of
 from mensajeria.client.engine.people import list_of
 from mensajeria.client.engine.privacy import privacy_of
@@ -41,8 +42,9 @@ def receipts(tx: Tx, me: Me, memberships: Memberships, items: Sequence[tuple[Cha
 def _authors(tx: Tx, memberships: Memberships, chat: Chat, seq: int) -> tuple[Uid, ...]:
     """Who is told that their messages were read: in large groups nobody."""
     if chat.peer is not None:
-        return (chat.peer,)
+        return () if is_blocked(tx, chat.peer) else (chat.peer,)
     members = memberships.members(tx, chat.chat_id)
     if len(members) > limits.READ_RECEIPTS_MEMBERS:
         return ()
-    return tuple(uid for uid in tx.groups.authors(chat.chat_id, chat.read_sent, seq) if uid in members)
+    authors = tx.groups.authors(chat.chat_id, chat.read_sent, seq)
+    return tuple(uid for uid in authors if uid in members and not is_blocked(tx, uid))

@@ -17,6 +17,7 @@ import msgspec
 
 from mensajeria.client.api import Direction, Message, MessageKind, MessageState, MessageStateChanged, Transfer
 from mensajeria.client.core.backoff import Backoff
+from mensajeria.client.engine.blocking import require_not_blocked
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
@@ -94,6 +95,7 @@ class Uploads:
         contact = None if chat.peer is None else tx.contacts.get(chat.peer)
         if contact is not None and contact.sending_blocked:
             raise SendBlockedError(contact.handle)
+        require_not_blocked(tx, chat)
         group = tx.groups.get(chat_id)
         if group is not None and (closed := closed_of(group)) is not None:
             raise StateError(closed.value)

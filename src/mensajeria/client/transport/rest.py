@@ -261,6 +261,19 @@ class RestApi:
         body = api.ChatAnswer(accept=accept).model_dump_json().encode()
         await self._call("PUT", f"/v1/chats/{b64(chat_id)}/answer", body)
 
+    async def block(self, uid: bytes) -> None:
+        """Block a user; idempotent. unknown_user, quota_exceeded."""
+        await self._call("PUT", f"/v1/blocks/{b64(uid)}")
+
+    async def unblock(self, uid: bytes) -> None:
+        """Take a block back; idempotent. unknown_user."""
+        await self._call("DELETE", f"/v1/blocks/{b64(uid)}")
+
+    async def report(self, uid: bytes, text: str, chat_id: bytes | None) -> int:
+        """Tell the operator about a user; the report's number. unknown_user, rate_limited."""
+        request = _checked(lambda: api.ReportRequest(uid=uid, chat_id=chat_id, text=text))
+        return (await self._ask("POST", "/v1/reports", api.ReportReceipt, request)).id
+
     async def create_group(self, signed: Signed) -> api.MemberEventStored:
         """Make a group from its signed create event; idempotent."""
         request = api.GroupRequest(create=api.SignedModel(body=signed.body, sig=signed.sig))
