@@ -233,7 +233,7 @@ class Stage:
 
     def check(self) -> None:
         for actor in self.actors:
-            if not actor.client._closed:
+            if not actor.client.is_closed:
                 actor.check()
 
 

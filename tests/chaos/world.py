@@ -201,11 +201,16 @@ class World:
             client._engine.start()
 
     async def stop(self, device: Device) -> None:
-        """End the program in good order."""
+        """End the program in good order, whole also for a story that is cut off here."""
         if device.actor is not None:
-            await device.actor.close()
-            device.actor = None
+            actor, device.actor = device.actor, None
             device.mids.clear()
+            closing = asyncio.create_task(actor.close())
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                await closing
+                raise
 
     async def crash(self, device: Device) -> None:
         """What `kill -9` leaves: the files as they are between two transactions of the store."""

@@ -165,11 +165,12 @@ def test_a_message_that_waits_goes_out_by_itself(people: dict[str, Path], server
 
 
 def test_history_offline_shows_what_is_stored(people: dict[str, Path], server: RunningServer) -> None:
-    lines(mensajeria("history", "--profile", str(people["ana"]), "--with", "bruno", "--json"))
+    online = lines(mensajeria("history", "--profile", str(people["ana"]), "--with", "bruno", "--json"))
     server.kill()
     try:
         stored = mensajeria("history", "--profile", str(people["ana"]), "--with", "bruno", "--offline", "--json")
-        assert len(lines(stored)) > 1
+        assert online
+        assert [line["mid"] for line in lines(stored)] == [line["mid"] for line in online]
     finally:
         server.start()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,18 @@ async def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         async with new_profile(folder, None, insecure_key_file=True):
             raise RuntimeError("no network")
     assert [path.name for path in folder.iterdir()] == ["lock"]
+
+
+async def test_an_opening_that_is_cut_off_at_any_moment_leaves_the_folder_free(tmp_path: Path) -> None:
+    await make(tmp_path)
+    whole, moment, threads = False, 0.0, set(threading.enumerate())
+    while not whole:
+        opening = asyncio.create_task(open_profile(tmp_path, None))
+        await asyncio.sleep(moment)
+        whole = not opening.cancel()
+        moment += 0.002
+        with suppress(asyncio.CancelledError):
+            await (await opening).close()
+        again = await open_profile(tmp_path, None)
+        await again.close()
+    assert not [one for one in set(threading.enumerate()) - threads if one.name.startswith("mensajeria-store")]

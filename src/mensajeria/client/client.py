@@ -136,7 +136,7 @@ class Client:
         """True after `register` on a server whose operator looks at each account first: `login_again` later."""
         self._emitter = Emitter()
         self._control = ControlServer(self._handed_over)
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._wire()
 
     def _wire(self) -> None:
@@ -688,7 +688,7 @@ class Client:
 
     async def caught_up(self) -> None:
         """Wait until everything the server has for this device is stored. Raises StateError when that cannot be."""
-        if self._closed:
+        if self.is_closed:
             raise StateError("closed")
         await self._engine.caught_up()
 
@@ -819,11 +819,21 @@ class Client:
         await self._opened.store.run(lambda tx: tx.own.clear_tokens())
         self._engine.retry_now()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing is not None
+
     async def close(self) -> None:
-        """Disconnect and close the profile. What is queued stays queued. May be called twice."""
-        if self._closed:
-            return
-        self._closed = True
+        """Disconnect and close the profile. What is queued stays queued. May be called twice.
+
+        Who is cancelled meanwhile leaves it to end by itself: a folder that is closed by half would stay locked.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         await self._control.close()
         await self._engine.stop()
         await self._expiry.stop()

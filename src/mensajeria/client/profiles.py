@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -49,7 +49,7 @@ class Opened:
 
 async def open_profile(folder: Path, passphrase: Secret | None) -> Opened:
     """Open a profile. Raises ProfileError. A store that is an old copy is marked, and its sessions are dropped."""
-    profile = await asyncio.to_thread(Profile.open, folder)
+    profile = await _locked(Profile.open, folder)
     try:
         vault = await open_vault(folder, passphrase=passphrase)
         store = await Store.open(profile.store_path, vault.key)
@@ -57,9 +57,24 @@ async def open_profile(folder: Path, passphrase: Secret | None) -> Opened:
         await asyncio.to_thread(profile.close)
         raise
     opened = Opened(profile, vault, store)
-    if vault.rolled_back(await store.read(lambda tx: tx.own.gen())):
-        await store.run(mark_rolled_back)
+    try:
+        if vault.rolled_back(await store.read(lambda tx: tx.own.gen())):
+            await store.run(mark_rolled_back)
+    except BaseException:
+        await opened.close()
+        raise
     return opened
+
+
+async def _locked(take: Callable[[Path], Profile], folder: Path) -> Profile:
+    """The folder, locked in a thread; let go of again when nobody waits for it any more."""
+    taking = asyncio.create_task(asyncio.to_thread(take, folder))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProfileError):
+            await asyncio.to_thread((await taking).close)
+        raise
 
 
 @contextlib.asynccontextmanager
@@ -71,7 +86,7 @@ async def new_profile(
     What a process that was killed in the block has left behind is no profile yet: the next one begins anew.
     """
     existed = await asyncio.to_thread(folder.exists)
-    profile = await asyncio.to_thread(Profile.reserve, folder)
+    profile = await _locked(Profile.reserve, folder)
     made: Opened | None = None
     try:
         await asyncio.to_thread(_begin, folder)

@@ -53,7 +53,11 @@ class Store:
     @classmethod
     async def _start(cls, open_connection: Callable[[], dbapi2.Connection]) -> Self:
         owner = Owner()
-        await owner.start(open_connection)
+        try:
+            await owner.start(open_connection)
+        except BaseException:  # also of who is cancelled meanwhile
+            await owner.stop()
+            raise
         return cls(owner)
 
     async def run(self, function: Callable[[Tx], T]) -> T:
