@@ -41,6 +41,7 @@ _CAUSES: Final = {
     Cause.BEFORE_JOINED: "unreadable.before_joined",
     Cause.NOT_KEPT: "unreadable.not_kept",
     Cause.LOST: "unreadable.lost",
+    Cause.BLOCKED: "unreadable.blocked",
     Cause.TAMPERED: "service.tampered",
     Cause.MISSING: "service.messages_missing.other",
     Cause.REMOVED_BY_SERVER: "service.removed_by_server.other",

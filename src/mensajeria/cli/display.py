@@ -26,6 +26,7 @@ _CAUSES: Final = {
     api.Cause.BEFORE_JOINED: "unreadable.before_joined",
     api.Cause.NOT_KEPT: "unreadable.not_kept",
     api.Cause.LOST: "unreadable.lost",
+    api.Cause.BLOCKED: "unreadable.blocked",
     api.Cause.TAMPERED: "service.tampered",
     api.Cause.MISSING: "service.messages_missing",
     api.Cause.REMOVED_BY_SERVER: "service.removed_by_server",

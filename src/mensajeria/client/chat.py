@@ -23,9 +23,10 @@ from mensajeria.client.api import (
     SentMessage,
     Version,
 )
-from mensajeria.client.engine.blocking import is_blocked, require_not_blocked
+from mensajeria.client.engine.blocking import require_not_blocked
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.hiding import shown, shown_page, shown_view
 from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.privacy import privacy_of
@@ -33,6 +34,7 @@ from mensajeria.client.engine.timers import timer_of
 from mensajeria.client.errors import InputError, SendBlockedError, StateError
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
+from mensajeria.client.store.blocks import is_blocked
 from mensajeria.client.store.changes import Target
 from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, NewMessage
 from mensajeria.client.store.values import Chat as StoredChat
@@ -67,7 +69,7 @@ class Chat:
             self._stored(tx)
             view = tx.views.chat(self.chat_id)
             assert view is not None
-            return view
+            return shown_view(tx, view)
 
         return await self._context.store.read(read)
 
@@ -76,7 +78,7 @@ class Chat:
 
         def read(tx: Tx) -> Page:
             self._stored(tx)
-            return tx.messages.page(self.chat_id, before=before, after=after, limit=limit)
+            return shown_page(tx, tx.messages.page(self.chat_id, before=before, after=after, limit=limit))
 
         return await self._context.store.read(read)
 
@@ -96,7 +98,8 @@ class Chat:
 
         def read(tx: Tx) -> Message | None:
             self._stored(tx)
-            return tx.messages.first_unread(self.chat_id)
+            message = tx.messages.first_unread(self.chat_id)
+            return None if message is None else shown(tx, message)
 
         return await self._context.store.read(read)
 

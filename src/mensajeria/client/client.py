@@ -55,6 +55,7 @@ from mensajeria.client.engine.directory import own_devices
 from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.health import health_of
+from mensajeria.client.engine.hiding import is_hidden, shown, shown_view
 from mensajeria.client.engine.linking import offer, owe_proof, parse_link
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
@@ -484,7 +485,7 @@ class Client:
 
     async def chats(self) -> tuple[ChatView, ...]:
         """All chats that were not declined, latest activity first."""
-        return await self._context.store.read(lambda tx: tx.views.chats())
+        return await self._context.store.read(lambda tx: tuple(shown_view(tx, view) for view in tx.views.chats()))
 
     def chat(self, chat_id: bytes) -> Chat:
         """A chat by its id."""
@@ -557,7 +558,12 @@ class Client:
     async def search(self, text: str, *, chat_id: bytes | None = None, limit: int = 50) -> tuple[Message, ...]:
         """Messages in which every word of `text` begins a word, accents ignored, newest first."""
         within = None if chat_id is None else ChatId(chat_id)
-        return await self._context.store.read(lambda tx: tx.views.search(text, chat_id=within, limit=limit))
+
+        def read(tx: Tx) -> tuple[Message, ...]:
+            found = [shown(tx, message) for message in tx.views.search(text, chat_id=within, limit=limit)]
+            return tuple(message for message in found if not is_hidden(message))
+
+        return await self._context.store.read(read)
 
     # --- what the account's devices share ---
 
@@ -582,8 +588,10 @@ class Client:
         """Block somebody, for all devices of the account; they are not told.
 
         The server lets nothing pass between the two any more, except the keys of groups that both are in: there their
-        messages still arrive. Needs the network. Raises InputError (handle_invalid, own_account), RefusedError
-        (unknown_user, quota_exceeded), NetworkError, SecurityError.
+        messages still arrive, and are not shown (Cause.BLOCKED). Needs the network.
+
+        Raises InputError (handle_invalid, own_account), RefusedError (unknown_user, quota_exceeded), NetworkError,
+        SecurityError.
         """
         person = await self._named(username)
         await self._engine.blocking.block(person.uid)

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from mensajeria.client.api import ChatChanged, ChatView, MessageKind, MessageState
-from mensajeria.client.engine.blocking import (
-    BLOCKED,
-    BLOCKS_DUE,
-    Blocking,
-    blocked_uids,
-    is_blocked,
-    require_not_blocked,
-)
+from mensajeria.client.engine.blocking import BLOCKS_DUE, Blocking, require_not_blocked
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.emitter import Emitter
 from mensajeria.client.engine.envelopes import Mail
@@ -26,6 +19,7 @@ from mensajeria.client.engine.reporting import draft
 from mensajeria.client.errors import InputError, NetworkError, RefusedError, StateError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.backup import StoredSetting
+from mensajeria.client.store.blocks import BLOCKED, blocked_uids, is_blocked
 from mensajeria.client.store.values import NewMessage
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits

@@ -61,6 +61,8 @@ class Cause(StrEnum):
     NOT_KEPT = "not_kept"
     LOST = "lost"
     """The key is not to be had; `why` (a Lost) says what was tried. It still opens if the key comes after all."""
+    BLOCKED = "blocked"
+    """It can be read; its author is blocked. Shown again once the block is taken back."""
     TAMPERED = "tampered"
     """The row fails verification: altered, moved, replayed or signed by somebody else. Content is not shown."""
     MISSING = "missing"

@@ -7,13 +7,14 @@ server that was restored from an older backup is told it again.
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.api import Person
+from mensajeria.client.engine.hiding import tell_again
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError, NetworkError, RefusedError, StateError
 from mensajeria.client.store import Tx
+from mensajeria.client.store.blocks import BLOCKED, ON, blocked_uids, is_blocked, named_by
 from mensajeria.client.store.values import Chat
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import Uid
@@ -23,24 +24,8 @@ if TYPE_CHECKING:
     from mensajeria.client.engine.directory import Directory
 
 _log = logging.getLogger(__name__)
-BLOCKED: Final = "blocked:"
-"""Before a user's id, in hexadecimal. A block that was taken back is a removed setting."""
-ON: Final = b"\x01"
 BLOCKS_DUE: Final = "blocks_due"
 """The restore epoch of a server that has to be told the blocks again; 0 or absent: nothing is due."""
-_KEY: Final = re.compile(r"blocked:([0-9a-f]{32})")
-
-
-def is_blocked(tx: Tx, uid: Uid) -> bool:
-    """Whether the person has blocked this user, on whichever own device."""
-    stored = tx.settings.get(BLOCKED + uid.hex())
-    return stored is not None and stored.value == ON
-
-
-def blocked_uids(tx: Tx) -> tuple[Uid, ...]:
-    """Everybody who is blocked. What this program does not understand counts as never set."""
-    keys = [(_KEY.fullmatch(stored.key), stored.value) for stored in tx.settings.all(BLOCKED)]
-    return tuple(Uid(bytes.fromhex(key[1])) for key, value in keys if key is not None and value == ON)
 
 
 def require_not_blocked(tx: Tx, chat: Chat) -> None:
@@ -121,12 +106,12 @@ class Blocking:
     def _set(self, tx: Tx, out: Outcome, uid: Uid, *, blocked: bool) -> None:
         if is_blocked(tx, uid) != blocked:
             self._context.settings.put(tx, out, BLOCKED + uid.hex(), ON if blocked else b"")
-            out.touched.update(tx.chats.with_peer(uid))
+            tell_again(tx, out, uid)
 
     def _changed_elsewhere(self, tx: Tx, out: Outcome, key: str, _value: bytes) -> None:
-        found = _KEY.fullmatch(key)
-        if found is not None:
-            out.touched.update(tx.chats.with_peer(Uid(bytes.fromhex(found[1]))))
+        uid = named_by(key)
+        if uid is not None:
+            tell_again(tx, out, uid)
 
 
 def _told(tx: Tx, due: int) -> None:

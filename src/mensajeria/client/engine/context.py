@@ -17,6 +17,7 @@ from mensajeria.client.engine.given_keys import GivenKeys
 from mensajeria.client.engine.giving import Giver
 from mensajeria.client.engine.group_profiles import GroupProfiles
 from mensajeria.client.engine.healing import Healer, KeyBackup
+from mensajeria.client.engine.hiding import shown_event, shown_view
 from mensajeria.client.engine.letters import PostOffice
 from mensajeria.client.engine.marks import Marks
 from mensajeria.client.engine.me import Me
@@ -124,7 +125,8 @@ class Context:
             for chat_id in out.touched:
                 view = tx.views.chat(chat_id)
                 if view is not None:
-                    changed.append(ChatChanged(view))
+                    changed.append(ChatChanged(shown_view(tx, view)))
+            out.events[:] = [shown_event(tx, event) for event in out.events]
             return value
 
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mensajeria.client.engine.blocking import is_blocked
 from mensajeria.client.engine.letters import READ, Letter, devices_of
 from mensajeria.client.engine.people import list_of
 from mensajeria.client.engine.privacy import privacy_of
+from mensajeria.client.store.blocks import is_blocked
 from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import ChatId, Did, Uid

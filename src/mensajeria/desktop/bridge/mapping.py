@@ -53,6 +53,7 @@ _UNREADABLE: Final = {
     Cause.BEFORE_JOINED: Unreadable.BEFORE_JOINED,
     Cause.NOT_KEPT: Unreadable.NOT_KEPT,
     Cause.LOST: Unreadable.LOST,
+    Cause.BLOCKED: Unreadable.BLOCKED,
 }
 _LOST: Final = {
     "unknown": Unreadable.LOST_UNKNOWN,

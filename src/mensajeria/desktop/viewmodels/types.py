@@ -51,6 +51,7 @@ class Unreadable(Enum):
     WAITING = auto()
     BEFORE_JOINED = auto()
     NOT_KEPT = auto()
+    BLOCKED = auto()
     LOST = auto()
     LOST_UNKNOWN = auto()
     LOST_REFUSED = auto()
