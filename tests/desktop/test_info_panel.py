@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from PyQt6.QtWidgets import QMenu, QWidget
 
 from mensajeria.desktop.viewmodels.asking import (
     AddMembers,
+    BlockMoved,
     CancelComparing,
     ChangeRole,
     ChatInfo,
@@ -26,6 +28,7 @@ from mensajeria.desktop.viewmodels.asking import (
     RenameGroup,
     Request,
     SecurityLine,
+    SetBlocked,
     StartComparing,
     TrustMoved,
     WithdrawTrust,
@@ -211,6 +214,38 @@ def test_leaving_is_asked_before_and_a_refusal_is_told(
     main.dialog.go.click()
     assert asked[1:] == [LeaveGroup("g")]
     session.asks.finish(asked[1], ErrorNotice("owner_stays"))
+    assert main.toast.isVisible()
+
+
+def open_person(main: MainWindow, session: SessionModel, *, blocked: bool) -> None:
+    session.open_chat("1")
+    press(main, Qt.Key.Key_I, CONTROL_SHIFT)
+    session.asks.put(ChatInfo("1", person=replace(INFO, blocked=blocked)))
+
+
+@pytest.mark.parametrize(("blocked", "words"), [(False, "Bloquear"), (True, "Desbloquear")])
+def test_a_person_is_blocked_and_unblocked_after_a_question(
+    main: MainWindow, session: SessionModel, asked: list[Request], *, blocked: bool, words: str
+) -> None:
+    open_person(main, session, blocked=blocked)
+    button(main, words).click()
+    assert isinstance(main.dialog, ConfirmDialog)
+    assert asked == [LookAtChat("1")], "nothing before the answer"
+    main.dialog.go.click()
+    assert last(asked) == SetBlocked("bruno", not blocked)
+
+
+def test_the_panel_looks_again_when_a_block_has_moved(
+    main: MainWindow, session: SessionModel, asked: list[Request], qtbot: QtBot
+) -> None:
+    open_person(main, session, blocked=False)
+    session.asks.put(BlockMoved("bruno"))
+    qtbot.waitUntil(lambda: asked == [LookAtChat("1"), LookAtChat("1")], timeout=30_000)
+
+
+def test_a_block_that_the_server_does_not_take_is_told(main: MainWindow, session: SessionModel) -> None:
+    open_person(main, session, blocked=False)
+    session.asks.finish(SetBlocked("bruno", on=True), ErrorNotice("network"))
     assert main.toast.isVisible()
 
 

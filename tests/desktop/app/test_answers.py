@@ -126,6 +126,13 @@ async def test_people_and_the_account(people: tuple[RunningServer, Path, Path], 
         checked = await ana.asked_for(asking.CheckCode("bruno", info.number), asking.PersonInfo)
         assert checked.person.verified
         assert not (await ana.asked_for(asking.WithdrawTrust("bruno"), asking.PersonInfo)).person.verified
+        chat = (await ana.client.direct_chat("bruno")).chat_id.hex()
+        for on in (True, False):
+            await ana.asked_for(asking.SetBlocked("bruno", on), asking.BlockMoved)
+            seen = (await ana.asked_for(asking.LookAtChat(chat), asking.ChatInfo)).person
+            assert seen is not None
+            assert seen.blocked is on
+        assert await ana.ask(asking.SetBlocked("ana", on=True)) == "own_account"
         [device] = (await ana.asked_for(asking.LoadDevices(), asking.Devices)).rows
         renamed = await ana.asked_for(asking.RenameDevice(device.did, "portátil"), asking.Devices)
         assert [row.name for row in renamed.rows] == ["portátil"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from mensajeria.client import ClientError, qr_modules
@@ -65,6 +66,7 @@ class Answerer:
                 | asking.CancelComparing()
                 | asking.CheckCode()
                 | asking.WithdrawTrust()
+                | asking.SetBlocked()
             ):
                 await self._trust(request)
             case _:
@@ -129,7 +131,8 @@ class Answerer:
         members, timeline = await chat.members(), await chat.security_timeline()
         info = None
         if view.kind is ChatKind.DIRECT and view.peer is not None:
-            info = told.person_info(await self._client.security.of(view.peer.handle))
+            known = told.person_info(await self._client.security.of(view.peer.handle))
+            info = replace(known, blocked=view.blocked)
         self.tell(told.chat_info(view, members, timeline, info, self._client.me))
 
     # ---- people ------------------------------------------------------------------------------------------------------
@@ -141,7 +144,8 @@ class Answerer:
         | asking.ConfirmEmoji
         | asking.CancelComparing
         | asking.CheckCode
-        | asking.WithdrawTrust,
+        | asking.WithdrawTrust
+        | asking.SetBlocked,
     ) -> None:
         security = self._client.security
         match request:
@@ -159,6 +163,9 @@ class Answerer:
             case asking.WithdrawTrust(handle):
                 await security.withdraw(handle)
                 await self._look_at_person(handle)
+            case asking.SetBlocked(handle, on):
+                await (self._client.block(handle) if on else self._client.unblock(handle))
+                self.tell(asking.BlockMoved(handle))
             case _:
                 assert_never(request)
 

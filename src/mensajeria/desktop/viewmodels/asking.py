@@ -143,6 +143,14 @@ class WithdrawTrust:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBlocked:
+    """Block a person, or take it back; answered by `BlockMoved`."""
+
+    handle: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LoadDevices:
     """Answered by `Devices`."""
 
@@ -252,6 +260,7 @@ Request = (
     | CancelComparing
     | CheckCode
     | WithdrawTrust
+    | SetBlocked
     | LoadDevices
     | RenameDevice
     | RemoveDevice
@@ -317,6 +326,7 @@ class PersonInfo:
     devices: int = 0
     logged: bool | None = None
     code: tuple[tuple[bool, ...], ...] = ()
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +349,13 @@ class Comparison:
     phase: str
     emoji: tuple[tuple[str, str], ...] = ()
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMoved:
+    """A person was blocked, or is not any more."""
+
+    handle: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,6 +470,7 @@ Answer = (
     | PersonInfo
     | Comparison
     | TrustMoved
+    | BlockMoved
     | Devices
     | LinkMade
     | LinkUsed

@@ -9,7 +9,7 @@ from PyQt6.QtGui import QPainter, QPaintEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts
-from mensajeria.desktop.viewmodels.asking import ChatInfo, LookAtChat, TrustMoved
+from mensajeria.desktop.viewmodels.asking import BlockMoved, ChatInfo, LookAtChat, TrustMoved
 from mensajeria.desktop.widgets.avatar import Avatar
 from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, IconButton, Kind
@@ -37,6 +37,7 @@ class InfoPanel(QWidget):
 
     closed = pyqtSignal()
     verify_wanted = pyqtSignal(str)
+    block_wanted = pyqtSignal(str, bool)
     add_wanted = pyqtSignal(str)
     rename_wanted = pyqtSignal(str)
     leave_wanted = pyqtSignal(str)
@@ -112,7 +113,7 @@ class InfoPanel(QWidget):
             if answer != self._info:
                 self._info = answer
                 self._rebuild()
-        elif isinstance(answer, TrustMoved):
+        elif isinstance(answer, TrustMoved | BlockMoved):
             self._changed()
 
     # ---- what is shown -----------------------------------------------------------------------------------------------
@@ -239,6 +240,10 @@ class InfoPanel(QWidget):
                         wide=True)  # fmt: skip
         verify.clicked.connect(lambda: self.verify_wanted.emit(info.person.handle))
         column.addWidget(verify)
+        key, kind = ("info.unblock", Kind.SECONDARY) if info.blocked else ("info.block", Kind.DANGER)
+        block = Button(self._ui, key, kind, icon="prohibit", wide=True)
+        block.clicked.connect(lambda: self.block_wanted.emit(info.person.handle, not info.blocked))
+        column.addWidget(block)
 
     def _events(self, column: QVBoxLayout, lines: tuple[SecurityLine, ...]) -> None:
         if not lines:

@@ -16,6 +16,7 @@ from mensajeria.desktop.viewmodels.asking import (
     LinkUsed,
     LookAtChat,
     RemoveMember,
+    SetBlocked,
 )
 from mensajeria.desktop.widgets.dialog import Dialog, Scrim
 from mensajeria.desktop.widgets.menu import Menu
@@ -94,6 +95,7 @@ class MainWindow(QWidget):
         self._scrim.pressed.connect(self.close_info)
         self.info.closed.connect(self.close_info)
         self.info.verify_wanted.connect(self.verify)
+        self.info.block_wanted.connect(self._set_blocked)
         self.info.add_wanted.connect(self._add_members)
         self.info.rename_wanted.connect(self._rename_group)
         self.info.leave_wanted.connect(self._leave_group)
@@ -221,6 +223,9 @@ class MainWindow(QWidget):
     def _remove_member(self, chat_id: str, handle: str) -> None:
         self._confirm("remove_member", RemoveMember(chat_id, handle), name=handle)
 
+    def _set_blocked(self, handle: str, on: bool) -> None:
+        self._confirm("block" if on else "unblock", SetBlocked(handle, on), name=handle, danger=on)
+
     def _change_role(self, chat_id: str, handle: str, role: str) -> None:
         request = ChangeRole(chat_id, handle, role)
         if role == "owner":
@@ -228,9 +233,9 @@ class MainWindow(QWidget):
         else:
             self._session.asks.ask(request)
 
-    def _confirm(self, key: str, request: Request, name: str = "") -> None:
+    def _confirm(self, key: str, request: Request, name: str = "", *, danger: bool = True) -> None:
         if self.dialog is None:
-            dialog = ConfirmDialog(self._ui, self, key, name=name)
+            dialog = ConfirmDialog(self._ui, self, key, danger=danger, name=name)
             dialog.confirmed.connect(lambda: self._session.asks.ask(request))
             self._present(dialog, dialog.cancel)
 
@@ -246,7 +251,7 @@ class MainWindow(QWidget):
 
     def _ended(self, request: object, error: ErrorNotice | None) -> None:
         """What no dialog waits for: a failure is a toast."""
-        if error is not None and isinstance(request, LeaveGroup | RemoveMember | ChangeRole | LookAtChat):
+        if error is not None and isinstance(request, LeaveGroup | RemoveMember | ChangeRole | LookAtChat | SetBlocked):
             self._tell(error)
 
     def _present_made(self, make: Callable[[QWidget], tuple[Dialog, QWidget | None]]) -> None:
