@@ -206,6 +206,7 @@ def test_doctor_of_a_good_server_and_of_one_whose_secrets_others_read(admin: Adm
         "database": "ok",
         "migrations": "ok",
         "clock": "ok",
+        "last_backup": "warning",
         "secrets": "ok",
         "public_address": "warning",
     }
@@ -213,6 +214,16 @@ def test_doctor_of_a_good_server_and_of_one_whose_secrets_others_read(admin: Adm
     status, error = admin.fail("doctor")
     assert (status, error["code"]) == (Exit.CONFIG, "doctor")
     assert "secrets" in error["message"]
+
+
+def test_doctor_knows_the_last_backup_and_that_it_is_old(admin: Admin, tmp_path: Path) -> None:
+    def last() -> dict[str, Any]:
+        return next(check for check in admin("doctor") if check["name"] == "last_backup")
+
+    admin("backup", "create", str(tmp_path / "backup.tar"))
+    assert (last()["state"], last()["detail"]) == ("ok", "0 days ago")
+    change(admin, "UPDATE audit SET ts = ts - ?", 9 * 24 * 3600 * 1000)
+    assert (last()["state"], last()["detail"]) == ("warning", "9 days ago")
 
 
 def test_doctor_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

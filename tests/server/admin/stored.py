@@ -37,4 +37,5 @@ def upload(folder: Path, file_id: bytes, content: bytes, *, end: str = "") -> No
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Of what lies in a folder, if it is there."""
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from mensajeria.server.admin.backups.errors import BackupError, DamagedError
 from mensajeria.server.admin.backups.manifest import NAME, Manifest, Part, decode, encode, is_part
-from mensajeria.server.admin.backups.reading import TarReader
+from mensajeria.server.admin.backups.reading import OUTSIDE, TarReader
 from mensajeria.server.admin.backups.restore import restore
 from mensajeria.server.admin.backups.verify import verify
 from mensajeria.server.admin.backups.writing import header
@@ -113,7 +114,7 @@ def test_a_tar_that_is_cut_off_or_goes_on_is_refused(tar: Path, tmp_path: Path, 
 def test_a_foreign_name_in_a_tar_is_refused(tar: Path, tmp_path: Path, path: str) -> None:
     evil = header(path, 4) + b"evil".ljust(512, b"\0")
     tar.write_bytes(evil + tar.read_bytes())
-    refused(tar, tmp_path)
+    refused(tar, tmp_path, OUTSIDE)
     assert list(tmp_path.rglob("*evil*")) == []
 
 
@@ -139,10 +140,24 @@ def test_a_link_a_long_name_or_extra_headers_in_a_tar_are_refused(tar: Path, tmp
     refused(tar, tmp_path)
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE])
+def test_a_part_of_another_type_than_a_plain_file_is_refused(tar: Path, tmp_path: Path, kind: bytes) -> None:
+    """Right in name, size and content."""
+    good, info = tar.read_bytes(), tarfile.TarInfo("secrets/ck.key")
+    info.size, info.mode, info.type = 32, 0o600, kind
+    bad = info.tobuf(tarfile.GNU_FORMAT)
+    assert good.count(header("secrets/ck.key", 32)) == 1
+    tar.write_bytes(good.replace(header("secrets/ck.key", 32), bad))
+    refused(tar, tmp_path, OUTSIDE)
+
+
 def test_a_part_that_comes_twice_is_refused(tar: Path, tmp_path: Path) -> None:
     good = tar.read_bytes()
     tar.write_bytes(header("secrets/ck.key", 32) + bytes(512) + good)
     refused(tar, tmp_path)
+
+
+ON_POSIX = pytest.mark.skipif(os.name != "posix", reason="links, and modes of files")
 
 
 def _link(folder: Path) -> None:
@@ -163,7 +178,11 @@ def _deep(folder: Path) -> None:
     (folder / "files" / "01" / "x" / "y").mkdir(parents=True)
 
 
-@pytest.mark.parametrize("change", [_link, _linked_folder, _more, _deep])
+@pytest.mark.parametrize(
+    "change",
+    [pytest.param(_link, marks=ON_POSIX), pytest.param(_linked_folder, marks=ON_POSIX), _more, _deep],
+    ids=["link", "linked-folder", "more", "deep"],
+)
 def test_links_and_foreign_files_in_a_folder_are_refused(
     folder: Path, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
@@ -219,6 +238,16 @@ def test_a_database_with_one_time_keys_or_lost_rows_is_refused(folder: Path, tmp
         rewrite(spare, lambda one: one)
         refused(spare, tmp_path, "database.sqlite3")
         shutil.rmtree(spare)
+
+
+def test_a_database_whose_index_does_not_fit_its_table_is_refused(folder: Path, tmp_path: Path) -> None:
+    place = folder / "database.sqlite3"
+    good = place.read_bytes()
+    assert good.count(b"ana") == 2
+    where = good.rindex(b"ana")
+    place.write_bytes(good[:where] + b"ano" + good[where + 3 :])
+    rewrite(folder, lambda one: one)
+    refused(folder, tmp_path, "database.sqlite3")
 
 
 def test_of_a_newer_program_is_told_apart(folder: Path, tmp_path: Path) -> None:

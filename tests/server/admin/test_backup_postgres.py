@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, delete, func, insert, select
 
 from mensajeria.server.admin.backups import postgres
 from mensajeria.server.admin.backups.create import create
-from mensajeria.server.admin.backups.errors import BackupError
+from mensajeria.server.admin.backups.errors import BackupError, DamagedError
+from mensajeria.server.admin.backups.manifest import NAME, POSTGRES_PART, Part, decode, encode
 from mensajeria.server.admin.backups.restore import restore
 from mensajeria.server.admin.backups.verify import verify
 from mensajeria.server.admin.commands import initialise
@@ -106,6 +109,27 @@ def test_without_its_programs_one_line_says_what_is_missing(tmp_path: Path, monk
         create(on("postgresql://u:p@127.0.0.1:1/x", tmp_path / "data"), tmp_path / "b")
     assert (missing.value.code, missing.value.params) == ("tool_missing", {"name": "pg_dump"})
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell")
+def test_a_dump_is_looked_into_only_where_pg_restore_is(
+    made_backups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(made_backups / "b", tmp_path / "b"))
+    dump, manifest = b"PGDMP, and no more", decode((folder / NAME).read_bytes())
+    (folder / "database.sqlite3").rename(folder / POSTGRES_PART)
+    (folder / POSTGRES_PART).write_bytes(dump)
+    part = Part(POSTGRES_PART, hashlib.sha256(dump).hexdigest(), len(dump))
+    told = msgspec.structs.replace(manifest, database="postgresql", parts=(part, *manifest.parts[1:]))
+    (folder / NAME).write_bytes(encode(told))
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert not verify(folder).checked
+    (tmp_path / "pg_restore").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "pg_restore").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(DamagedError):
+        verify(folder)
 
 
 def test_an_option_of_the_address_that_would_get_lost_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import sqlite3
 import stat
@@ -10,20 +12,29 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.server.admin.audit import Act
 from mensajeria.server.admin.backups import create as creating
+from mensajeria.server.admin.backups import restore as restoring
 from mensajeria.server.admin.backups.create import create
 from mensajeria.server.admin.backups.errors import BackupError
+from mensajeria.server.admin.backups.manifest import NAME, Part, decode, encode
 from mensajeria.server.admin.backups.restore import DRAFT, restore
 from mensajeria.server.admin.backups.verify import verify
 from mensajeria.server.admin.commands import initialise
-from mensajeria.server.facts import StateError
-from mensajeria.server.keyfiles import TOKEN_KEY, rotate_key_file
+from mensajeria.server.db.revision import SCRIPTS, head_revision
+from mensajeria.server.facts import StateError, create_facts
+from mensajeria.server.keyfiles import LOG_KEY, TOKEN_KEY, rotate_key_file
 from mensajeria.server.settings import Settings
 from tests.server.admin.stored import DELETED, UNKNOWN, WHOLE, ask, names, settings_of
+
+ON_POSIX = pytest.mark.skipif(os.name != "posix", reason="links, and modes of files")
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -44,6 +55,7 @@ def test_what_is_put_back_is_the_same_server(server_settings: Settings, target: 
     assert made.manifest.created_ms == 7
 
 
+@ON_POSIX
 def test_only_the_owner_may_read_a_backup_and_what_is_put_back(
     server_settings: Settings, target: Path, tmp_path: Path
 ) -> None:
@@ -131,10 +143,12 @@ def test_nothing_is_overwritten(server_settings: Settings, target: Path) -> None
     assert before == (target.read_bytes() if target.is_file() else everything(target))
 
 
-@pytest.mark.parametrize("broken", ["secrets", "files"])
+@pytest.mark.parametrize("broken", ["secrets", "others", pytest.param("files", marks=ON_POSIX)])
 def test_a_backup_that_fails_leaves_nothing_behind(server_settings: Settings, target: Path, broken: str) -> None:
     if broken == "secrets":
         (server_settings.secrets_dir / TOKEN_KEY).unlink()
+    elif broken == "others":
+        (server_settings.secrets_dir / LOG_KEY).write_bytes(bytes(32))
     else:
         place = server_settings.data_dir / "files" / "01" / WHOLE.hex()
         place.unlink()
@@ -159,6 +173,74 @@ def test_keys_that_were_rotated_meanwhile_make_no_backup(
     with pytest.raises(StateError, match="rotated"):
         create(server_settings, target)
     assert not target.exists()
+
+
+def test_what_appeared_meanwhile_is_not_overwritten_either(
+    server_settings: Settings, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = creating._copy_database
+
+    def copy_and_appear(*args: object) -> None:
+        copy(*args)  # type: ignore[arg-type]
+        target.mkdir()
+
+    monkeypatch.setattr(creating, "_copy_database", copy_and_appear)
+    with pytest.raises(BackupError) as refused:
+        create(server_settings, target)
+    assert refused.value.code == "target_exists"
+    assert names(target) == []
+
+
+class KilledError(BaseException):
+    """As if the process had ended here."""
+
+
+def restore_until(settings: Settings, source: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """A restore that is killed before its n-th visit to the disk, and cleans nothing up; whether it was."""
+    left = step
+    real = os.fsync, os.rename
+
+    def count() -> None:
+        nonlocal left
+        if left == 0:
+            raise KilledError
+        left -= 1
+
+    def sync(descriptor: int) -> None:
+        count()
+        real[0](descriptor)
+
+    def rename(self: Path, other: Path) -> None:
+        count()
+        real[1](self, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", sync)
+        patch.setattr(Path, "rename", rename)
+        patch.setattr(restoring, "_forget", lambda *_: None)
+        try:
+            restore(settings, source)
+        except KilledError:
+            return True
+    return False
+
+
+def test_wherever_a_restore_is_killed_nothing_can_be_started_that_is_not_declared(
+    server_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(server_settings, tmp_path / "b.tar")
+    step = 0
+    while restore_until(settings := settings_of(tmp_path / f"new{step}"), tmp_path / "b.tar", step, monkeypatch):
+        step += 1
+        if (settings.data_dir / "mensajeria.db").exists():  # only the folder's own fsync was still to come
+            assert ask(settings.data_dir, "SELECT action FROM audit") == [(Act.BACKUP_RESTORED,)]
+            assert not initialise(settings).created
+        elif {"files", "secrets"} & set(names(settings.data_dir)):  # between two renames: for the operator to empty
+            with pytest.raises(BackupError):
+                restore(settings, tmp_path / "b.tar")
+        else:
+            assert restore(settings, tmp_path / "b.tar").restore_epoch == 2
+    assert step > 10
 
 
 def test_without_secrets_they_must_be_there_first_and_the_right_ones(
@@ -239,3 +321,38 @@ def test_files_in_a_bucket_are_named_as_not_included(data: Path, tmp_path: Path)
     new = Settings.model_validate({"data_dir": tmp_path / "new", "s3_bucket": "files"})
     restore(new, tmp_path / "b")
     assert len(ask(new.data_dir, "SELECT 1 FROM file")) == 3
+
+
+@pytest.fixture(scope="session")
+def older_backup(made_backups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the program of the first schema would have made it."""
+    folder = tmp_path_factory.mktemp("older") / "b"
+    shutil.copytree(made_backups / "b", folder, ignore=lambda *_: ["files", "database.sqlite3"])
+    manifest, place = decode((made_backups / "b" / NAME).read_bytes()), folder / "database.sqlite3"
+    engine = create_engine(f"sqlite:///{place}")
+    with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(SCRIPTS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        facts = create_facts(connection, b"decoy", bytes.fromhex(manifest.keys))
+        connection.commit()
+    engine.dispose()
+    content = place.read_bytes()
+    part = Part(place.name, hashlib.sha256(content).hexdigest(), len(content))
+    secrets = [one for one in manifest.parts if one.path.startswith("secrets/")]
+    told = msgspec.structs.replace(
+        manifest, schema="0001", server_id=facts.server_id.hex(), parts=(part, *secrets), restore_epoch=1
+    )
+    (folder / NAME).write_bytes(encode(told))
+    return folder
+
+
+def test_a_backup_of_an_older_program_is_brought_to_today_s_schema(older_backup: Path, tmp_path: Path) -> None:
+    assert verify(older_backup).manifest.schema == "0001"
+    new = settings_of(tmp_path / "new")
+    done = restore(new, older_backup)
+    assert done.restore_epoch == 2
+    assert ask(new.data_dir, "SELECT version_num FROM alembic_version") == [(head_revision(),)]
+    assert initialise(new).server_id.hex() == done.made.manifest.server_id

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, insert
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.server.admin import content
-from mensajeria.server.admin.commands import initialise
+from mensajeria.server.admin.commands import initialise, list_audit
 from mensajeria.server.chats.retention import Erased, Waiting
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import migrate
@@ -43,6 +43,11 @@ def write(settings: Settings, *rows: tuple[Table, Mapping[str, Any]]) -> None:
 
 def test_restore_epoch_grows(settings: Settings) -> None:
     assert [content.bump_restore_epoch(settings) for _ in range(2)] == [2, 3]
+
+
+def test_a_declared_restore_is_in_the_audit_log(settings: Settings) -> None:
+    content.bump_restore_epoch(settings)
+    assert [(line.action, line.target) for line in list_audit(settings)] == [("restore_declared", "2")]
 
 
 def test_no_restore_of_an_unused_database(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Act(StrEnum):
     KEYS_ROTATED = "keys_rotated"
     BACKUP_MADE = "backup_made"
     BACKUP_RESTORED = "backup_restored"
+    RESTORE_DECLARED = "restore_declared"
 
 
 @dataclass(frozen=True, slots=True)

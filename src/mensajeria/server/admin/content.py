@@ -10,7 +10,9 @@ from sqlalchemy import Connection, delete, update
 
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.server.admin import reports
+from mensajeria.server.admin.audit import Act, record
 from mensajeria.server.admin.reports import ReportRow
+from mensajeria.server.admin.work import operator
 from mensajeria.server.chats.retention import Erased, Retention, Waiting, waiting
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.revision import require_head
@@ -59,7 +61,13 @@ def bump_restore_epoch(settings: Settings) -> int:
     Raises:
         StateError: the database was never used.
     """
-    return _write(settings, raise_restore_epoch)
+
+    def declare(connection: Connection) -> int:
+        epoch = raise_restore_epoch(connection)
+        record(connection, Act.RESTORE_DECLARED, actor=operator(), target=str(epoch), now_ms=SystemClock().now_ms())
+        return epoch
+
+    return _write(settings, declare)
 
 
 def raise_restore_epoch(connection: Connection, *, above: int = 0) -> int:

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.protocol import auth
 from mensajeria.protocol.encoding import MalformedError
+from mensajeria.server.admin.audit import DAY_MS, Act
 from mensajeria.server.admin.records import Check
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.revision import SchemaError, require_head
+from mensajeria.server.db.schema_access import audit
 from mensajeria.server.facts import Facts, StateError, read_facts
 from mensajeria.server.keyfiles import load_key_files
 from mensajeria.server.settings import Settings
@@ -29,6 +31,8 @@ from mensajeria.server.settings import Settings
 OK: Final = "ok"
 WARNING: Final = "warning"
 FAILED: Final = "failed"
+BACKUP_DAYS: Final = 8
+"""A weekly one is never late."""
 CLOCK_MS: Final = 5000
 YEAR_2024_MS: Final = 1_704_067_200_000
 PUBLIC_S: Final = 10.0
@@ -47,7 +51,7 @@ async def _doctor(settings: Settings, clock: Clock) -> list[Check]:
         checks.append(reachable)
         facts = await _facts(db) if reachable.state == OK else None
         if reachable.state == OK:
-            checks += [await _migrations(db), await _clock(db, clock)]
+            checks += [await _migrations(db), await _clock(db, clock), await _last_backup(db, clock)]
     finally:
         await db.close()
     checks.append(await asyncio.to_thread(_secrets, settings, facts))
@@ -117,6 +121,19 @@ async def _clock(db: Database, clock: Clock) -> Check:
 
 def _database_ms(connection: Connection) -> int:
     return int(connection.execute(text("SELECT extract(epoch FROM clock_timestamp()) * 1000")).scalar_one())
+
+
+async def _last_backup(db: Database, clock: Clock) -> Check:
+    """Of `admin backup create`: who backs up by other means may live with the warning."""
+    newest = select(func.max(audit.c.ts)).where(audit.c.action == Act.BACKUP_MADE.value)
+    try:
+        made_ms: int | None = await db.query(lambda connection: connection.execute(newest).scalar_one())
+    except SQLAlchemyError:  # a schema that `_migrations` complains of
+        made_ms = None
+    if made_ms is None:
+        return Check("last_backup", WARNING, "none that is remembered: run `mensajeria admin backup create`")
+    days = (clock.now_ms() - made_ms) // DAY_MS
+    return Check("last_backup", OK if days < BACKUP_DAYS else WARNING, f"{days} days ago")
 
 
 def _secrets(settings: Settings, facts: Facts | None) -> Check:

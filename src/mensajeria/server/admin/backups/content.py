@@ -61,7 +61,13 @@ def declare(
     """Everything that a restored database needs, in one transaction; the new epoch.
 
     `files`: size by id of those that came back, None when they are kept elsewhere.
+
+    Raises:
+        DamagedError: it is another server's; of a dump of PostgreSQL nobody knew that before.
     """
+    facts = read_facts(connection)
+    if facts is None or (facts.server_id.hex(), facts.keys.hex()) != (manifest.server_id, manifest.keys):
+        raise DamagedError(DATABASES[manifest.database])
     epoch = raise_restore_epoch(connection, above=after_epoch)
     if files is not None:
         _forget_files_without_bytes(connection, files)
