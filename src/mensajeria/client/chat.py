@@ -113,6 +113,7 @@ class Chat:
         Raises:
             InputError: empty_text, too_large, unknown_chat, unknown_message.
             SendBlockedError: the verified contact's identity changed: `accept_identity` first.
+            StateError: person_blocked: `unblock` first.
             StateError: a group's `Closed` says why nothing can be written into it.
         """
         body, mid = _checked(text), Mid(random16())
@@ -137,6 +138,7 @@ class Chat:
                 malformed_text, unknown_chat.
             ProfileError: disk_full, store_failed.
             SendBlockedError: the verified contact's identity changed: `accept_identity` first.
+            StateError: person_blocked: `unblock` first.
         """
         mid = await self._engine.uploads.send(self.chat_id, Path(path), caption, as_image=as_image)
         return SentMessage(self.chat_id, mid)

@@ -96,7 +96,7 @@ class SecurityError(ClientError):
 
 
 class StateError(ClientError):
-    """Codes: closed, offline, login_ended, request_pending, and those of its children."""
+    """Codes: closed, offline, login_ended, request_pending, person_blocked, and those of its children."""
 
 
 class MessageFailedError(StateError):
