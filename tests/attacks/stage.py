@@ -58,6 +58,7 @@ _CAUSES: Final = {
     Cause.GROUP_SUPERSEDED: "service.group_superseded",
     Cause.GROUP_FORKED: "service.group_forked",
     Cause.MEMBER_SKIPPED: "service.member_skipped",
+    Cause.ACCOUNT_GONE: "service.account_gone",
 }
 
 

@@ -43,6 +43,7 @@ _CAUSES: Final = {
     api.Cause.GROUP_SUPERSEDED: "service.group_superseded",
     api.Cause.GROUP_FORKED: "service.group_forked",
     api.Cause.MEMBER_SKIPPED: "service.member_skipped",
+    api.Cause.ACCOUNT_GONE: "service.account_gone",
 }
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 _INDENT: Final = " " * 4
@@ -79,6 +80,7 @@ def chat_line(chat: ChatView, console: Console) -> str:
     name = chat_name(chat, console)
     marks = [tr("cli.chats.request")] if not chat.accepted else []
     marks += [tr("cli.chats.blocked")] if chat.blocked else []
+    marks += [tr("cli.chats.gone")] if chat.gone else []
     marks += [tr("cli.chats.unread", count=chat.unread)] if chat.unread else []
     marked = f" [{', '.join(marks)}]" if marks else ""
     preview = f"  {one_line(_body(chat.last, console))[:60]}" if chat.last is not None else ""

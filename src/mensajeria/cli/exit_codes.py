@@ -109,6 +109,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "group_full",
         "group_busy",
         "group_superseded",
+        "account_gone",
         "not_a_group",
         "verification_running",
         "no_verification",

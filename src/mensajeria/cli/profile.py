@@ -61,11 +61,14 @@ def is_chat_id(name: str) -> bool:
     return _CHAT_ID.fullmatch(name) is not None
 
 
-async def chat_of(client: Client, name: str) -> Chat:
-    """The chat that a person means: by its id, by its user or by a group's name. Raises ClientError."""
+async def chat_of(client: Client, name: str, *, to_write: bool = False) -> Chat:
+    """The chat that a person means: by its id, by its user or by a group's name. Raises ClientError.
+
+    `to_write`: whose account is gone is not meant, but who has the name now.
+    """
     if is_chat_id(name):
         return client.chat(bytes.fromhex(name))
     view = find_chat(await client.chats(), name)
-    if view is not None:  # known here: works offline
+    if view is not None and not (to_write and view.gone):  # known here: works offline
         return client.chat(view.chat_id)
     return await client.direct_chat(name.strip().lower().removeprefix("@"))

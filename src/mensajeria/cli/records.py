@@ -108,6 +108,7 @@ def chat_record(chat: ChatView) -> dict[str, Any]:
         "accepted": chat.accepted,
         "unread": chat.unread,
         "identity_changed": chat.identity_changed,
+        "gone": chat.gone,
         "note_to_self": chat.note_to_self,
         "activity_ms": chat.activity_ms,
         "last": None if chat.last is None else message_record(chat.last),

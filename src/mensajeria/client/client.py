@@ -62,6 +62,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.reporting import draft
 from mensajeria.client.engine.shared_settings import Settings
 from mensajeria.client.engine.timers import Expiry
+from mensajeria.client.engine.trust import show_changed
 from mensajeria.client.errors import (
     InputError,
     MessageFailedError,
@@ -506,7 +507,10 @@ class Client:
 
         def step(tx: Tx, out: Outcome) -> None:
             now = self._clock.now_ms()
-            tx.chats.ensure_direct(chat_id, peer, accepted=True, note_to_self=peer == me.uid, now_ms=now)
+            made = tx.chats.ensure_direct(chat_id, peer, accepted=True, note_to_self=peer == me.uid, now_ms=now)
+            contact = tx.contacts.get(peer)
+            if made and contact is not None and contact.trust is Trust.CHANGED:
+                show_changed(tx, out, contact, now)
             out.touched.add(chat_id)
 
         await self._context.commit(step)
@@ -541,8 +545,8 @@ class Client:
 
     def _chat_with(self, tx: Tx, handle: str) -> ChatId | None:
         contact = tx.contacts.by_handle(handle)
-        if contact is None:
-            return None
+        if contact is None or tx.contacts.is_gone(contact.uid):
+            return None  # whoever has the name now, if anybody, has another chat
         chat_id = ChatId(direct_chat_id(self._context.me.server_id, self._context.me.uid, contact.uid))
         chat = tx.chats.get(chat_id)
         return None if chat is None or chat.declined else chat_id

@@ -3,111 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from mensajeria.client.api import Event, IdentityChanged, SecurityKind, Trust, TrustChanged, VerificationMethod
-from mensajeria.client.engine.context import Context
-from mensajeria.client.engine.directory import Directory
-from mensajeria.client.engine.emitter import Emitter
 from mensajeria.client.engine.envelopes import Mail
-from mensajeria.client.engine.me import SETTINGS_KEY, Me
 from mensajeria.client.engine.people import Served
-from mensajeria.client.engine.shared_settings import record_of
 from mensajeria.client.engine.trust import mark_verified
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Chat, Contact
+from mensajeria.client.store.values import Contact
 from mensajeria.crypto.device import DeviceKeys
-from mensajeria.kit.clock import FakeClock
-from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.encoding import MalformedError, encode
-from mensajeria.protocol.ids import ChatId, Did, ServerId, Uid
+from mensajeria.protocol.ids import ChatId, Did, Uid
 from mensajeria.protocol.membership import direct_chat_id
 from mensajeria.protocol.records import SenderAddress, ToDevice
 from mensajeria.protocol.records_backup import ContactSetting, SettingRecord
 from tests.attacks.forging import Impostor
-from tests.client.blank import blank_store
+from tests.client.engine.own import Own, direct, opened
 from tests.crypto.people import NOW, SERVER, Person
 
-if TYPE_CHECKING:
-    from mensajeria.client.transport.rest import RestApi
-    from mensajeria.client.vault import Vault
-
 EMOJI, INVITE = VerificationMethod.EMOJI, VerificationMethod.INVITE
-
-
-@dataclass
-class Own:
-    """One of Ana's devices."""
-
-    person: Person
-    context: Context
-    directory: Directory
-    woken: list[ChatId] = field(default_factory=list)
-
-    async def contact(self, uid: bytes) -> Contact:
-        found = await self.context.store.read(lambda tx: tx.contacts.get(Uid(uid)))
-        assert found is not None
-        return found
-
-    async def chat(self, chat_id: ChatId) -> Chat:
-        found = await self.context.store.read(lambda tx: tx.chats.get(chat_id))
-        assert found is not None
-        return found
-
-    async def verify(self, who: Served, idfp: bytes, method: VerificationMethod = EMOJI) -> bool:
-        marks = self.context.marks
-        return await self.context.commit(lambda tx, out: marks.verify(tx, out, Uid(who.uid), idfp, method))
-
-    async def withdraw(self, uid: bytes) -> bool:
-        return await self.context.commit(lambda tx, out: self.context.marks.withdraw(tx, out, Uid(uid)))
-
-    async def accept(self, uid: bytes) -> bool:
-        return await self.context.commit(lambda tx, out: self.context.marks.accept(tx, out, Uid(uid)))
-
-    async def answer(self, chat_id: ChatId, *, accepted: bool) -> None:
-        await self.context.commit(lambda tx, out: self.context.marks.answered(tx, out, chat_id, accepted=accepted))
-
-    async def meet(self, served: Served) -> Contact:
-        """The server shows the person's keys."""
-        return await self.directory._take(served, Uid(served.uid))
-
-    async def untold(self) -> list[SettingRecord]:
-        """What the other devices are to hear, once."""
-
-        def read(tx: Tx) -> list[SettingRecord]:
-            found = tx.settings.untold()
-            for stored in found:
-                tx.settings.told(stored.key, stored.counter)
-            return [record_of(stored) for stored in found]
-
-        return await self.context.store.run(read)
-
-    async def take(self, *records: SettingRecord) -> Mail:
-        mail = Mail()
-
-        def step(tx: Tx, out: Mail) -> None:
-            for record in records:
-                self.context.settings.take(tx, out, record)
-
-        await self.context.commit_with(mail, step)
-        return mail
-
-    async def hear(self, other: Own) -> Mail:
-        """Take what the other device has to tell."""
-        return await self.take(*await other.untold())
-
-    async def kinds(self, uid: bytes) -> list[tuple[SecurityKind, str | None]]:
-        def read(tx: Tx) -> list[tuple[SecurityKind, str | None]]:
-            rows = tx.trust.timeline(ChatId(bytes(32)), [Uid(uid)], 99)
-            return [(row.kind, row.params.get("method")) for row in rows]
-
-        return await self.context.store.read(read)
 
 
 @pytest.fixture(scope="module")
@@ -127,23 +45,6 @@ def other_bruno(bruno: Served) -> Served:
     verified = verify_device_list(bruno.device_list, bruno.identity, uid=bruno.uid)
     made = Impostor.instead_of(verified)
     return Served(bruno.uid, made.identity.record, made.signed)
-
-
-@asynccontextmanager
-async def opened(ana: Person, device: DeviceKeys, folder: Path) -> AsyncIterator[Own]:
-    me = Me(ServerId(SERVER), Uid(ana.uid), Did(device.did), ana.handle, FakeClock(NOW))
-    async with await blank_store(folder / f"{device.did.hex()}.db") as store:
-        context = Context(me, store, cast("RestApi", None), Emitter(), cast("Vault", None), folder)
-        own = Own(ana, context, Directory(context))
-        context.marks.wake = own.woken.append
-
-        def prepare(tx: Tx) -> None:
-            tx.own.put_device(device.dump())
-            tx.own.put(SETTINGS_KEY, Secret(bytes(32)))
-
-        await store.run(prepare)
-        await own.meet(Served(ana.uid, ana.record, ana.signed_list))
-        yield own
 
 
 @pytest.fixture
@@ -170,10 +71,6 @@ async def both(laptop: Own, phone: Own, bruno: Served, chat_id: ChatId) -> tuple
 @pytest.fixture
 def chat_id(ana: Person, bruno: Served) -> ChatId:
     return ChatId(direct_chat_id(SERVER, ana.uid, bruno.uid))
-
-
-def direct(tx: Tx, chat_id: ChatId, peer: Served, *, accepted: bool) -> None:
-    tx.chats.ensure_direct(chat_id, Uid(peer.uid), accepted=accepted, note_to_self=False, now_ms=NOW)
 
 
 def events(mail: Mail, kind: type[Event]) -> list[Event]:

@@ -60,4 +60,5 @@ def test_every_cause_is_shown_somewhere() -> None:
         "identity_changed", "new_device",
         "group_created", "member_added", "member_removed", "member_left", "history_shared", "role_changed",
         "group_renamed", "timer_changed", "group_superseded", "group_forked", "member_skipped",
+        "account_gone",
     }  # fmt: skip

@@ -36,6 +36,11 @@ def notice(cause: api.Cause, **params: str) -> api.Message:
     return replace(TEXT, kind=api.MessageKind.NOTICE, text="", cause=cause, params=params, seq=None)
 
 
+def test_a_chat_with_an_account_that_is_gone_is_closed() -> None:
+    assert mapping.chat_row(replace(VIEW, gone=True), own_title="x").closed == "account_gone"
+    assert mapping.chat_row(VIEW, own_title="x").closed == ""
+
+
 def test_an_incoming_text() -> None:
     row = mapping.message_row(TEXT)
     assert (row.text, row.state, row.outgoing, row.position, row.time_ms) == (

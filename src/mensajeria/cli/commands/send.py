@@ -44,7 +44,7 @@ async def _send(args: argparse.Namespace, console: Console, text: str) -> None:
 async def _send_here_or_there(args: argparse.Namespace, console: Console, text: str, limit: asyncio.Timeout) -> None:
     try:
         async with opened(args, console, offline=args.no_wait) as client:
-            chat = await chat_of(client, args.to)
+            chat = await chat_of(client, args.to, to_write=True)
             async with progress_of(client, limit, args, console):
                 sent = await _queue(args, chat, text)
                 if not args.no_wait:

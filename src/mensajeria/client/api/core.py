@@ -88,6 +88,8 @@ class Cause(StrEnum):
     """The server has let two different events take one place: nothing is sent any more."""
     MEMBER_SKIPPED = "member_skipped"
     """The member's devices got no key: their list or their identity is not the one the group knows."""
+    ACCOUNT_GONE = "account_gone"
+    """The account of the other person does not exist any more. Who has the name later is another one."""
 
 
 class Lost(StrEnum):
@@ -206,6 +208,8 @@ class ChatView:
     """What is particular to a group; None for every other chat."""
     blocked: bool = False
     """The person has blocked the other member: nothing passes in either direction."""
+    gone: bool = False
+    """The other person's account does not exist any more: the chat can be read, and takes no messages."""
 
     @property
     def kind(self) -> ChatKind:

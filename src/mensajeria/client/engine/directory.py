@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mensajeria.client.api import DeviceListChanged, DeviceView, SecurityKind
+from mensajeria.client.api import DeviceListChanged, DeviceView, SecurityKind, Trust
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.envelopes import Mail
+from mensajeria.client.engine.former_people import beside_namesakes, gone, there
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_lists import may_be_behind
 from mensajeria.client.engine.people import Served, new_contact, updated_contact, verified_list, verify_served
 from mensajeria.client.engine.trust import note, note_list, show_changed
-from mensajeria.client.errors import ClientError, SecurityError
+from mensajeria.client.errors import ClientError, RefusedError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
 from mensajeria.protocol.devices import (
@@ -24,6 +25,7 @@ from mensajeria.protocol.devices import (
     decode_device_list,
     device_list_hash,
 )
+from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import Did, Uid
 from mensajeria.protocol.records import Signed
 
@@ -49,7 +51,13 @@ class Directory:
         """
         lock = self._locks.setdefault(uid, asyncio.Lock())
         async with lock:
-            return await self._take(_served(await self._context.rest.user_keys(uid)), uid)
+            try:
+                keys = await self._context.rest.user_keys(uid)
+            except RefusedError as error:
+                if error.code == Code.UNKNOWN_USER:
+                    await self._context.commit(lambda tx, out: gone(tx, out, self._context.me, uid))
+                raise
+            return await self._take(_served(keys), uid)
 
     async def refresh_all(self, uids: Iterable[Uid]) -> bool:
         """`refresh` each; whether all worked. A user whose list fails keeps nobody else from being served."""
@@ -129,6 +137,9 @@ class Directory:
         fresh = new_contact(verified, served, now) if known is None else updated_contact(known, verified, served, now)
         if known is not None and fresh.list_ver < known.list_ver:
             return known  # another task was faster
+        if known is None:
+            fresh = beside_namesakes(tx, out, self._context.me, fresh)
+        there(tx, out, uid)
         if known is not None and fresh.idfp != known.idfp:
             if uid == self._context.me.uid:
                 out.warn(tx, "own_identity_swapped", now)
@@ -138,6 +149,8 @@ class Directory:
             note(tx, now, SecurityKind.IDENTITY_CHANGED, uid, former=known.idfp.hex()[:16], idfp=fresh.idfp.hex()[:16])
         else:
             tx.contacts.put(fresh)
+            if fresh.trust is Trust.CHANGED and known is None:
+                show_changed(tx, out, fresh, now)
             if known is not None:
                 note_list(tx, now, uid, verified_list(known), verified)
             if known is not None and uid == self._context.me.uid and fresh.list_ver > known.list_ver:

@@ -39,6 +39,8 @@ _log = logging.getLogger(__name__)
 DAY_MS: Final = 24 * 3600 * 1000
 KEYS_EVERY_S: Final = 6 * 3600.0
 LISTS_EVERY_S: Final = 60.0
+GONE_AGAIN_MS: Final = 24 * 3600 * 1000
+"""After this long it is asked again whether an account is still gone."""
 LADDER_EVERY_S: Final = 60.0
 ERASE_EVERY_S: Final = 600.0
 
@@ -145,7 +147,8 @@ class Upkeep:
 
     async def _fetch_lists(self) -> None:
         def wanted(tx: Tx) -> set[Uid]:
-            return {*tx.contacts.stale(), *tx.envelopes.parked_uids()}
+            asked = self._context.me.clock.now_ms() - GONE_AGAIN_MS
+            return {*tx.contacts.stale(), *tx.contacts.doubted(asked), *tx.envelopes.parked_uids()}
 
         await self._directory.refresh_all(await self._context.store.read(wanted))
 

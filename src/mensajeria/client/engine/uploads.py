@@ -96,6 +96,8 @@ class Uploads:
         if contact is not None and contact.sending_blocked:
             raise SendBlockedError(contact.handle)
         require_not_blocked(tx, chat)
+        if chat.peer is not None and tx.contacts.is_gone(chat.peer):
+            raise StateError("account_gone")
         group = tx.groups.get(chat_id)
         if group is not None and (closed := closed_of(group)) is not None:
             raise StateError(closed.value)

@@ -37,14 +37,22 @@ class Contacts:
         return map(_contact, self._db.among(f"SELECT {_COLUMNS} FROM contacts WHERE uid IN", list(dict.fromkeys(uids))))
 
     def by_handle(self, handle: str) -> Contact | None:
-        """Who was last known under `handle` (a handle may move to another user)."""
-        sql = f"SELECT {_COLUMNS} FROM contacts WHERE handle = ? ORDER BY updated_ms DESC LIMIT 1"
-        row = self._db.one(sql, handle)
+        """Who is known under `handle`: rather an account that is still there, and whose identity raises no question."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM contacts c WHERE handle = ? ORDER BY "
+            "EXISTS(SELECT 1 FROM former_people f WHERE f.uid = c.uid AND f.gone), trust = ?, updated_ms DESC LIMIT 1"
+        )
+        row = self._db.one(sql, handle, Trust.CHANGED.value)
         return None if row is None else _contact(row)
 
     def all(self) -> tuple[Contact, ...]:
         """Every contact, by handle."""
         return tuple(map(_contact, self._db.all(f"SELECT {_COLUMNS} FROM contacts ORDER BY handle")))
+
+    def namesakes(self, handle: str, uid: Uid) -> tuple[Contact, ...]:
+        """Other people who are known under the same name."""
+        sql = f"SELECT {_COLUMNS} FROM contacts WHERE handle = ? AND uid <> ? ORDER BY updated_ms DESC"
+        return tuple(map(_contact, self._db.all(sql, handle, uid)))
 
     def put(self, contact: Contact) -> None:
         """Store `contact`; the device list that it replaces is kept as a former one, to judge older signatures."""
@@ -96,6 +104,31 @@ class Contacts:
         """Users whose newest list is not fetched yet."""
         rows = self._db.all("SELECT uid FROM contacts WHERE announced_ver > list_ver")
         return tuple(Uid(uid) for (uid,) in rows)
+
+    def doubt(self, uid: Uid) -> None:
+        """Somebody else has come under this person's name: it is to be asked whether their account is still there."""
+        self._db.execute("INSERT OR IGNORE INTO former_people(uid, gone) VALUES(?, 0)", uid)
+
+    def doubted(self, asked_before_ms: int) -> tuple[Uid, ...]:
+        """Whose account may be gone, and those whose was when one asked last, before `asked_before_ms`."""
+        rows = self._db.all("SELECT uid FROM former_people WHERE NOT gone OR asked_ms < ?", asked_before_ms)
+        return tuple(Uid(uid) for (uid,) in rows)
+
+    def set_gone(self, uid: Uid, asked_ms: int) -> bool:
+        """The account is gone, by the server's word; whether that is news."""
+        news = not self.is_gone(uid)
+        self._db.execute("INSERT OR REPLACE INTO former_people(uid, gone, asked_ms) VALUES(?, 1, ?)", uid, asked_ms)
+        return news
+
+    def set_there(self, uid: Uid) -> bool:
+        """The account is there; whether it was thought to be gone."""
+        gone = self.is_gone(uid)
+        self._db.execute("DELETE FROM former_people WHERE uid = ?", uid)
+        return gone
+
+    def is_gone(self, uid: Uid) -> bool:
+        """Whether the person's account does not exist any more."""
+        return self._db.one("SELECT 1 FROM former_people WHERE uid = ? AND gone", uid) is not None
 
     def set_trust(self, uid: Uid, trust: Trust, *, sending_blocked: bool = False) -> None:
         """Set how sure we are of the contact, and whether sending waits for an answer."""

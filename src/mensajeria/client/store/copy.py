@@ -30,7 +30,7 @@ LEFT: Final = frozenset(
         "seen_device_mids", "parked", "device_outbox", "key_requests", "key_answers", "unindexed",
         "backup_pending", "backup_known", "backup_index", "key_sources", "pending_events", "verify_requests",
         "issued_invites", "welcomes", "early_keys", "erasures", "uploads", "unwanted_files", "key_log",
-        "key_log_blocks", "key_log_heads", "key_log_claims", "key_log_evidence",
+        "key_log_blocks", "key_log_heads", "key_log_claims", "key_log_evidence", "former_people",
     }
 )  # fmt: skip
 _SENT: Final = "state NOT IN ('queued', 'failed')"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _CHAT: Final = (
     "SELECT c.key, c.chat_id, c.peer, p.handle, p.trust, c.note_to_self, c.accepted, c.identity_changed, c.unread, "
     "c.activity_ms, c.draft, c.peer IS NOT NULL AND EXISTS(SELECT 1 FROM settings s "
-    "WHERE s.key = 'blocked:' || lower(hex(c.peer)) AND s.value = x'01') "
-    "FROM chats c LEFT JOIN contacts p ON p.uid = c.peer"
+    "WHERE s.key = 'blocked:' || lower(hex(c.peer)) AND s.value = x'01'), coalesce(f.gone, 0) "
+    "FROM chats c LEFT JOIN contacts p ON p.uid = c.peer LEFT JOIN former_people f ON f.uid = c.peer"
 )
 
 
@@ -62,7 +62,7 @@ class Views:
         return tuple(map(message_of, rows))
 
     def _view(self, row: Row) -> ChatView:
-        key, chat_id, peer, handle, trust, to_self, accepted, changed, unread, activity, draft, blocked = row
+        key, chat_id, peer, handle, trust, to_self, accepted, changed, unread, activity, draft, blocked, gone = row
         last = self._db.one(f"{SELECT} WHERE m.chat = ? ORDER BY m.ord DESC LIMIT 1", key)
         return ChatView(
             chat_id=ChatId(chat_id),
@@ -74,6 +74,7 @@ class Views:
             unread=unread,
             activity_ms=activity,
             draft=draft,
+            gone=bool(gone),
             group=None if peer else self._group(key, ChatId(chat_id)),
             blocked=bool(blocked),
         )

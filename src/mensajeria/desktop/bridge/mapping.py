@@ -77,6 +77,7 @@ _SERVICE: Final = {
     Cause.GROUP_SUPERSEDED: ServiceKind.GROUP_SUPERSEDED,
     Cause.GROUP_FORKED: ServiceKind.GROUP_FORKED,
     Cause.MEMBER_SKIPPED: ServiceKind.MEMBER_SKIPPED,
+    Cause.ACCOUNT_GONE: ServiceKind.ACCOUNT_GONE,
 }
 _WRITTEN: Final = frozenset({MessageKind.TEXT, MessageKind.FILE})
 _QUOTES: Final = {
@@ -298,11 +299,17 @@ def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = (), o
         group=group is not None,
         members=group.members if group is not None else 0,
         role=str(group.role.value) if group is not None and group.role is not None else "",
-        closed=str(group.closed.value) if group is not None and group.closed is not None else "",
+        closed=_closed(view),
         request=not view.accepted,
         identity_changed=view.identity_changed,
         note_to_self=view.note_to_self,
     )
+
+
+def _closed(view: ChatView) -> str:
+    if view.gone:
+        return "account_gone"
+    return str(view.group.closed.value) if view.group is not None and view.group.closed is not None else ""
 
 
 def connection_state(event: ConnectionChanged, server: str) -> ConnectionState:

@@ -82,6 +82,7 @@ class ServiceKind(Enum):
     GROUP_SUPERSEDED = auto()
     GROUP_FORKED = auto()
     MEMBER_SKIPPED = auto()
+    ACCOUNT_GONE = auto()
 
 
 class ConnectionPhase(Enum):
@@ -165,7 +166,7 @@ class ChatRow:
     author: str = ""
     """Who wrote the last message of a group, unless it was oneself."""
     closed: str = ""
-    """Why nothing can be written into the group: the sentence is ``error.<closed>``."""
+    """Why nothing can be written into the chat: the sentence is ``error.<closed>``."""
 
     @property
     def administers(self) -> bool:

@@ -44,6 +44,7 @@ _SERVICE_ICONS = {
     ServiceKind.GROUP_SUPERSEDED: "arrow-bend-up-right-fill",
     ServiceKind.GROUP_FORKED: "shield-warning-fill",
     ServiceKind.MEMBER_SKIPPED: "warning-fill",
+    ServiceKind.ACCOUNT_GONE: "prohibit-fill",
 }
 
 

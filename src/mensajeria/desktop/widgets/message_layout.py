@@ -317,6 +317,7 @@ _QUIET = {
     ServiceKind.GROUP_RENAMED,
     ServiceKind.TIMER_CHANGED,
     ServiceKind.GROUP_SUPERSEDED,
+    ServiceKind.ACCOUNT_GONE,
 }
 """Notices that are no reason to worry."""
 
