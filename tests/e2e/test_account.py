@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from mensajeria.client import Client, InputError, RefusedError, StateError
-from mensajeria.client.api import ConnectionChanged, ConnectionPhase, DeviceListChanged
+from mensajeria.client.api import (
+    ChatChanged,
+    ConnectionChanged,
+    ConnectionPhase,
+    DeviceListChanged,
+    Message,
+    MessageState,
+    MessageStateChanged,
+)
 from mensajeria.crypto.recovery import RecoveryCode
 from tests.e2e.conftest import PASSWORDS, ServerProcess
 from tests.e2e.helpers import befriend, eventually, texts, until
@@ -177,8 +185,18 @@ async def test_deleted_account_is_gone_for_everybody(server: ServerProcess, regi
         await Client.register(server.url, "ana", PASSWORDS["ana"], profile=tmp_path / "z", insecure_key_file=True)
     assert taken.value.code == "handle_taken"
     assert await texts(back, outgoing=False) == ["hola"]  # what was received stays
+    told, answered = bruno.events(), bruno.events()
+    last = await back.send_text("¿sigues ahí?")
+    await until(told, lambda e: isinstance(e, ChatChanged) and e.chat.gone)
+    await until(answered, lambda e: isinstance(e, MessageStateChanged) and failed(e.message, last.mid))
+    with pytest.raises(StateError, match="account_gone"):
+        await back.send_text("¿y ahora?")
     bruno.retry_now()
     await bruno.caught_up()
+
+
+def failed(message: Message, mid: bytes) -> bool:
+    return message.mid == mid and message.state is MessageState.FAILED
 
 
 @pytest.fixture

@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from mensajeria.client.api import Cause, ChatChanged, ChatView, Event, SecurityKind, Trust
+from mensajeria.client.api import Cause, ChatChanged, ChatView, Event, MessageState, SecurityKind, Trust
 from mensajeria.client.chat import Chat
+from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.transfers import Transfers
 from mensajeria.client.engine.uploads import Uploads
-from mensajeria.client.errors import RefusedError, StateError
+from mensajeria.client.errors import RefusedError, SecurityError, StateError
 from mensajeria.client.finding import find_chat
 from mensajeria.client.store import Tx
+from mensajeria.crypto.message import text_body
 from mensajeria.protocol.api import SignedModel, UserKeys
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.ids import ChatId, Uid
+from mensajeria.protocol.ids import ChatId, Mid, Uid
 from mensajeria.protocol.membership import direct_chat_id
 from tests.client.engine.own import Own, direct, opened
 from tests.crypto.people import NOW, SERVER, Person
 
 if TYPE_CHECKING:
     from mensajeria.client.engine.engine import Engine
-    from mensajeria.client.engine.sending import Sending
+    from mensajeria.client.engine.mailer import Mailer
 
 DAY = 24 * 3600 * 1000
 
@@ -172,7 +174,9 @@ async def test_it_takes_no_more_messages(ana: Own, server: Served, former: Perso
     await leaves(ana, server, former)
     chat_id = chat_of(ana, former)
     chat = Chat(chat_id, ana.context, cast("Engine", None))
-    uploads = Uploads(ana.context, cast("Sending", None), Transfers(ana.context.emitter))
+    uploads = Uploads(
+        ana.context, Sending(ana.context, ana.directory, cast("Mailer", None)), Transfers(ana.context.emitter)
+    )
     with pytest.raises(StateError, match="account_gone"):
         await ana.context.commit(chat._writable)
     with pytest.raises(StateError, match="account_gone"):
@@ -215,3 +219,26 @@ async def test_a_server_that_denies_one_s_own_account_closes_nothing(ana: Own, s
 async def test_of_strangers_nothing_is_kept(ana: Own, server: Served, later: Person) -> None:
     await leaves(ana, server, later)
     assert not await ana.context.store.read(lambda tx: tx.contacts.is_gone(Uid(later.uid)))
+
+
+async def test_an_answer_that_is_refused_ends_the_doubt(ana: Own, server: Served, former: Person) -> None:
+    """Else a server could make the client ask for ever."""
+    await ana.context.store.run(lambda tx: tx.contacts.doubt(Uid(former.uid)))
+    server.people[former.uid] = Person("bruno", former.uid)
+    with pytest.raises(SecurityError):
+        await ana.directory.refresh(Uid(former.uid))
+    assert await ana.context.store.read(lambda tx: tx.contacts.doubted(0)) == ()
+
+
+async def test_what_waits_for_an_account_that_is_gone_fails(ana: Own, server: Served, former: Person) -> None:
+    chat_id, context = chat_of(ana, former), ana.context
+    chat, mid = Chat(chat_id, context, cast("Engine", None)), Mid(b"m" * 16)
+    await context.commit(lambda tx, out: chat._add(tx, out, mid, "hola", text_body("hola"), None))
+    sending = Sending(context, ana.directory, cast("Mailer", None))
+    assert not await sending._gave_up(chat_id)
+    await leaves(ana, server, former)
+    assert await sending._gave_up(chat_id)
+    message = await context.store.read(lambda tx: tx.messages.find(chat_id, mid))
+    assert message is not None
+    assert message.state is MessageState.FAILED
+    assert await context.store.read(lambda tx: tx.outbox.count()) == 0

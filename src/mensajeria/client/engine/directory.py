@@ -57,7 +57,11 @@ class Directory:
                 if error.code == Code.UNKNOWN_USER:
                     await self._context.commit(lambda tx, out: gone(tx, out, self._context.me, uid))
                 raise
-            return await self._take(_served(keys), uid)
+            try:
+                return await self._take(_served(keys), uid)
+            except SecurityError:
+                await self._context.store.run(lambda tx: tx.contacts.settle(uid))
+                raise
 
     async def refresh_all(self, uids: Iterable[Uid]) -> bool:
         """`refresh` each; whether all worked. A user whose list fails keeps nobody else from being served."""

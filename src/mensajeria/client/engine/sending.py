@@ -152,6 +152,10 @@ class Sending:
             if item is not None:
                 known = Code(code) if code in _KNOWN_CODES else Code.INTERNAL
                 fail(tx, out, self._context.me, chat_id, item, known)
+            chat = tx.chats.get(chat_id)
+            if code == Code.FORBIDDEN and chat is not None and chat.peer is not None:
+                tx.contacts.doubt(chat.peer)  # blocked, or their account is gone: the second can be found out
+                out.wanted_lists.add(chat.peer)
 
         await self._context.commit(step)
 
@@ -169,9 +173,25 @@ class Sending:
                 while await self._step(chat_id):
                     backoff.reset()
             except ClientError as error:
+                if await self._gave_up(chat_id):
+                    continue
                 _log.info("sending waits: %s", error.code)
                 await asyncio.sleep(backoff.next_delay(self._context.chance()))
                 wake.set()
+
+    async def _gave_up(self, chat_id: ChatId) -> bool:
+        """The other person's account is gone: what waits for it fails, instead of waiting for ever."""
+
+        def step(tx: Tx, out: Outcome) -> bool:
+            chat = tx.chats.get(chat_id)
+            if chat is None or chat.peer is None or not tx.contacts.is_gone(chat.peer):
+                return False
+            while waiting := tx.outbox.pending(chat_id):
+                for item in waiting:
+                    fail(tx, out, self._context.me, chat_id, item, Code.UNKNOWN_USER)
+            return True
+
+        return await self._context.commit(step)
 
     async def _step(self, chat_id: ChatId) -> bool:
         """Send what can be sent; whether something was prepared so that more can."""

@@ -106,7 +106,7 @@ class Contacts:
         return tuple(Uid(uid) for (uid,) in rows)
 
     def doubt(self, uid: Uid) -> None:
-        """Somebody else has come under this person's name: it is to be asked whether their account is still there."""
+        """It is to be asked whether this person's account is still there."""
         self._db.execute("INSERT OR IGNORE INTO former_people(uid, gone) VALUES(?, 0)", uid)
 
     def doubted(self, asked_before_ms: int) -> tuple[Uid, ...]:
@@ -125,6 +125,10 @@ class Contacts:
         gone = self.is_gone(uid)
         self._db.execute("DELETE FROM former_people WHERE uid = ?", uid)
         return gone
+
+    def settle(self, uid: Uid) -> None:
+        """The server has answered for the person, whatever it was worth."""
+        self._db.execute("DELETE FROM former_people WHERE uid = ? AND NOT gone", uid)
 
     def is_gone(self, uid: Uid) -> bool:
         """Whether the person's account does not exist any more."""
