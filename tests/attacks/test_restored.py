@@ -162,6 +162,23 @@ async def test_a_second_restore_is_healed_as_well(stage: Stage) -> None:
     await agree((ana, bruno), stage.chat_id, texts)
 
 
+def blocks(stage: Stage) -> int:
+    """Blocks that the server knows."""
+    with stage.evil.database() as db:
+        return int(db.execute("SELECT count(*) FROM block").fetchone()[0])
+
+
+async def test_a_block_that_the_backup_does_not_hold_is_told_again(stage: Stage) -> None:
+    ana = await stage.open("ana")
+    copy = back_up(stage)
+    await ana.client.block("bruno")
+    assert blocks(stage) == 1
+    await restore(stage, copy)
+    assert blocks(stage) == 0
+    ana = await stage.open("ana")
+    await ana.until(lambda: blocks(stage) == 1, "the block")
+
+
 async def test_an_undeclared_restore_is_shown_as_a_violation(stage: Stage) -> None:
     copy, texts, *_ = await meet(stage)
     await restore(stage, copy, declared=False)

@@ -55,7 +55,7 @@ from mensajeria.client.engine.directory import own_devices
 from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.health import health_of
-from mensajeria.client.engine.hiding import is_hidden, shown, shown_view
+from mensajeria.client.engine.hiding import shown_found, shown_view
 from mensajeria.client.engine.linking import offer, owe_proof, parse_link
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
@@ -562,12 +562,9 @@ class Client:
     async def search(self, text: str, *, chat_id: bytes | None = None, limit: int = 50) -> tuple[Message, ...]:
         """Messages in which every word of `text` begins a word, accents ignored, newest first."""
         within = None if chat_id is None else ChatId(chat_id)
-
-        def read(tx: Tx) -> tuple[Message, ...]:
-            found = [shown(tx, message) for message in tx.views.search(text, chat_id=within, limit=limit)]
-            return tuple(message for message in found if not is_hidden(message))
-
-        return await self._context.store.read(read)
+        return await self._context.store.read(
+            lambda tx: shown_found(tx, tx.views.search(text, chat_id=within, limit=limit))
+        )
 
     # --- what the account's devices share ---
 

@@ -21,7 +21,7 @@ from mensajeria.client.api import (
 from mensajeria.client.engine.blocking import Blocking
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.emitter import Emitter
-from mensajeria.client.engine.hiding import is_hidden, shown, shown_page
+from mensajeria.client.engine.hiding import is_hidden, shown, shown_found, shown_page
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import NewMessage
@@ -132,6 +132,19 @@ async def test_what_others_quote_of_it_is_hidden(room: Room) -> None:
     assert answer.text == "no digas eso"
     assert answer.reply is not None
     assert answer.reply.text == ""
+
+
+async def test_a_search_does_not_find_what_is_hidden(room: Room) -> None:
+    await room.says(room.bruno, "una grosería")
+    await room.says(room.dora, "otra grosería")
+
+    async def found() -> list[str]:
+        messages = await room.context.store.read(lambda tx: shown_found(tx, tx.views.search("grosería")))
+        return [message.text for message in messages]
+
+    assert sorted(await found()) == ["otra grosería", "una grosería"]
+    await room.blocking.block(room.bruno)
+    assert await found() == ["otra grosería"]
 
 
 async def test_what_is_stored_stays(room: Room) -> None:

@@ -5,6 +5,7 @@ It is hidden in what is told, never in the store: the keys still come, and takin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -52,6 +53,12 @@ def shown(tx: Tx, message: Message) -> Message:
 def shown_page(tx: Tx, page: Page) -> Page:
     """`shown` for a stretch of a timeline."""
     return replace(page, messages=tuple(shown(tx, message) for message in page.messages))
+
+
+def shown_found(tx: Tx, found: Iterable[Message]) -> tuple[Message, ...]:
+    """`shown` for what a search finds: what is hidden is not found."""
+    messages = [shown(tx, message) for message in found]
+    return tuple(message for message in messages if not is_hidden(message))
 
 
 def shown_view(tx: Tx, view: ChatView) -> ChatView:
