@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from mensajeria.cli import display
 from mensajeria.cli.console import Console
+from mensajeria.cli.profile import chat_of
 from mensajeria.client import api
 from mensajeria.client.i18n import Translator
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
+
+if TYPE_CHECKING:
+    from mensajeria.client import Client
 
 CHAT, BRUNO = ChatId(b"c" * 32), api.Person(Uid(b"b" * 16), "bruno")
 TEXT = api.Message(
@@ -78,6 +83,34 @@ def test_a_chat_shows_request_unread_and_preview(console: Console) -> None:
     assert line.endswith("hola")
     own = display.chat_line(replace(VIEW, note_to_self=True, accepted=True, unread=0, last=None), console)
     assert own.startswith(console.translator.tr("chat.note_to_self"))
+
+
+def test_a_chat_says_that_the_other_account_is_gone(console: Console) -> None:
+    assert console.tr("chats.gone") in display.chat_line(replace(VIEW, gone=True), console)
+    assert console.tr("chats.gone") not in display.chat_line(VIEW, console)
+
+
+class Chats:
+    """A client that has these chats, and finds every name on the server."""
+
+    def __init__(self, *views: api.ChatView) -> None:
+        self._views = views
+
+    async def chats(self) -> tuple[api.ChatView, ...]:
+        return self._views
+
+    def chat(self, chat_id: bytes) -> bytes:
+        return chat_id
+
+    async def direct_chat(self, username: str) -> str:
+        return username
+
+
+async def test_to_write_to_a_name_whose_account_is_gone_asks_who_has_it_now() -> None:
+    client = cast("Client", Chats(replace(VIEW, gone=True)))
+    assert await chat_of(client, "@bruno", to_write=True) == "bruno"
+    assert await chat_of(client, "bruno") == VIEW.chat_id, "what was written can be read"
+    assert await chat_of(cast("Client", Chats(VIEW)), "bruno", to_write=True) == VIEW.chat_id
 
 
 def test_devices_and_events_are_lines(console: Console) -> None:
