@@ -99,18 +99,23 @@ class Chats:
     async def chats(self) -> tuple[api.ChatView, ...]:
         return self._views
 
-    def chat(self, chat_id: bytes) -> bytes:
-        return chat_id
+    def chat(self, chat_id: bytes) -> str:
+        return f"chat {chat_id.hex()}"
 
     async def direct_chat(self, username: str) -> str:
-        return username
+        return f"server: {username}"
+
+
+async def meant(view: api.ChatView, name: str, *, to_write: bool) -> str:
+    """What `chat_of` finds, in words."""
+    return str(await chat_of(cast("Client", Chats(view)), name, to_write=to_write))
 
 
 async def test_to_write_to_a_name_whose_account_is_gone_asks_who_has_it_now() -> None:
-    client = cast("Client", Chats(replace(VIEW, gone=True)))
-    assert await chat_of(client, "@bruno", to_write=True) == "bruno"
-    assert await chat_of(client, "bruno") == VIEW.chat_id, "what was written can be read"
-    assert await chat_of(cast("Client", Chats(VIEW)), "bruno", to_write=True) == VIEW.chat_id
+    gone = replace(VIEW, gone=True)
+    assert await meant(gone, "@bruno", to_write=True) == "server: bruno"
+    assert await meant(gone, "bruno", to_write=False) == f"chat {CHAT.hex()}", "what was written can be read"
+    assert await meant(VIEW, "bruno", to_write=True) == f"chat {CHAT.hex()}"
 
 
 def test_devices_and_events_are_lines(console: Console) -> None:
