@@ -6,7 +6,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +22,20 @@ TAR_BLOCK: Final = 512
 
 
 def header(path: str, size: int) -> bytes:
-    """The one tar header of a part: 512 bytes, a plain file for its owner alone, nobody's name, no time."""
-    info = tarfile.TarInfo(path)
-    info.size, info.mode = size, 0o600
-    return info.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
+    """The one tar header of a part: 512 bytes (GNU's form), a plain file for its owner alone, nobody's name, no time.
+
+    Not the standard library's: that has changed over time, and readers compare to the byte.
+
+    Raises:
+        ValueError, OverflowError: no part has such a name or size.
+    """
+    name = path.encode("ascii").ljust(100, b"\0")
+    if len(name) != 100:  # noqa: PLR2004 - of the format
+        raise ValueError("a name of more than 100 bytes")
+    length = b"%011o\0" % size if 0 <= size < 1 << 33 else b"\x80" + size.to_bytes(11, "big")
+    start = name + b"0000600\0" + b"0000000\0" * 2 + length + b"0" * 11 + b"\0"
+    end = (b"0" + bytes(100) + b"ustar  \0").ljust(TAR_BLOCK - len(start) - 8, b"\0")
+    return start + b"%06o\0 " % (sum(start) + sum(end) + 8 * 32) + end
 
 
 def create_private(path: Path) -> BinaryIO:
