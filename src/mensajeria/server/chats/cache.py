@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from typing import Final
 
@@ -47,7 +48,14 @@ class ChatInfo:
         self.audience = tuple(member for member in self.members if member not in self.declined)
 
 
-Waiter = Callable[[ChatInfo | None], None]
+class Unread(Enum):
+    """What stands for a chat that could not be read."""
+
+    UNREAD = auto()
+    """The database did not answer: whether there is such a chat is not known."""
+
+
+Waiter = Callable[[ChatInfo | Unread | None], None]
 
 
 class ChatCache:
@@ -86,7 +94,7 @@ class ChatCache:
         return chat_id in self._waiting
 
     def when_loaded(self, chat_id: bytes, waiter: Waiter) -> None:
-        """Call `waiter` with the chat, in the order of the calls; with None when there is none or it cannot be read."""
+        """Call `waiter` in the order of the calls: with the chat, None when there is none, UNREAD after a failure."""
         waiters = self._waiting.get(chat_id)
         if waiters is not None:
             waiters.append(waiter)
@@ -107,13 +115,14 @@ class ChatCache:
         self._chats.clear()
 
     async def _load_for_waiters(self, chat_id: bytes) -> None:
-        info: ChatInfo | None = None
+        info: ChatInfo | Unread | None = Unread.UNREAD
         try:
             info = await self.load(chat_id)
         except DATABASE_ERRORS as error:
             _log.warning("chat_not_read", error=type(error).__name__)
-        for waiter in self._waiting.pop(chat_id):
-            waiter(info)
+        finally:
+            for waiter in self._waiting.pop(chat_id):
+                waiter(info)
 
 
 def read_chat(connection: Connection, chat_id: bytes) -> ChatInfo | None:

@@ -15,7 +15,7 @@ from mensajeria.protocol.records import SUITE_GROUP, MessageOuter
 from mensajeria.server.broker.broker import Broker, FrameNote
 from mensajeria.server.chats import repository
 from mensajeria.server.chats.access import as_member, member_chat
-from mensajeria.server.chats.cache import ChatCache, ChatInfo
+from mensajeria.server.chats.cache import ChatCache, ChatInfo, Unread
 from mensajeria.server.chats.committer import EventCommitter, Pending
 from mensajeria.server.chats.cursors import Step
 from mensajeria.server.chats.group_commit import GroupCommit
@@ -103,9 +103,12 @@ class Dispatcher:
             else:
                 self._cache.when_loaded(outer.chat_id, lambda loaded: self._append(connection, outer, body, loaded))
 
-    def _append(self, connection: Connection, outer: MessageOuter, body: bytes, info: ChatInfo | None) -> None:
+    def _append(self, connection: Connection, outer: MessageOuter, body: bytes, info: ChatInfo | Unread | None) -> None:
         assert connection.login is not None
         account = connection.login.account_id
+        if info is Unread.UNREAD:
+            self._refuse(connection, outer, Code.UNAVAILABLE, RETRY_MS)
+            return
         if info is None or account not in info.members:
             self._refuse(connection, outer, Code.UNKNOWN_CHAT)
             return
@@ -166,9 +169,11 @@ class Dispatcher:
         """Call `then` with the chat, now or when it is loaded; a stranger gets an `error`."""
         account = _viewer(connection).account_id
 
-        def check(info: ChatInfo | None) -> None:
+        def check(info: ChatInfo | Unread | None) -> None:
             connection.throttle.send_ends()
             try:
+                if info is Unread.UNREAD:
+                    raise ProtocolError(Code.UNAVAILABLE, retry_after_ms=RETRY_MS)  # noqa: TRY301 - told like the others
                 then(as_member(info, account))
             except ProtocolError as error:
                 connection.send(frames.Error(0, error.code))
