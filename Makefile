@@ -4,7 +4,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
-WORKERS ?= auto
+# Tests wait about as long as they work (servers starting, databases, timers): half as many workers again as processors.
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{print int(($$1 * 3 + 1) / 2)}')
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench mutation locks format python
@@ -19,7 +20,7 @@ run: python ## a demo: server, two accounts, two windows (or the terminal, witho
 
 test: python ## every test
 	@$(PYTHON) tools/bootstrap.py --qt require
-	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
+	$(RUN) -m pytest -n $(or $(WORKERS),auto) --dist worksteal
 
 check: python ## style, types, import rules and the quick tests
 	@$(PYTHON) tools/bootstrap.py --qt require
@@ -27,7 +28,7 @@ check: python ## style, types, import rules and the quick tests
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m pytest -q -n $(WORKERS) --dist worksteal -m 'not slow'
+	$(RUN) -m pytest -q -n $(or $(WORKERS),auto) --dist worksteal -m 'not slow'
 
 bench: python ## measurements, beside the bare limits of this machine
 	@$(PYTHON) tools/bootstrap.py --qt warn

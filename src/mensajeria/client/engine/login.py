@@ -22,6 +22,7 @@ else:  # its library is loaded when the network is first used
 
 MARGIN_MS: Final = 60_000
 COUNTERS: Final = 64
+SKIPPED: Final = 100_000
 ENDING: Final = frozenset({Code.LOGIN_REVOKED, Code.UNAUTHORIZED, Code.ACCOUNT_SUSPENDED, Code.UNKNOWN_DEVICE})
 
 
@@ -63,6 +64,11 @@ class LoginKeeper:
             first = await self._store.run(lambda tx: tx.own.reserve_rest_counters(COUNTERS))
             self._counters.extend(range(first, first + COUNTERS))
         return self._counters.popleft()
+
+    async def skip_counters(self) -> None:
+        """Far above what a former life of this profile may have used."""
+        self._counters.clear()
+        await self._store.run(lambda tx: tx.own.reserve_rest_counters(SKIPPED))
 
     async def _refresh(self, tokens: Tokens, key: Secret) -> str:
         counter = await self.next_counter()

@@ -59,6 +59,10 @@ class CredentialSource(Protocol):
         """A number higher than every one before, also across restarts."""
         ...
 
+    async def skip_counters(self) -> None:
+        """Go on from far higher numbers: the next ones were used by a former life of this profile."""
+        ...
+
 
 class RestClient:
     """Raw calls: signing, timeouts, size limits and errors. One per client; close it at the end."""
@@ -451,6 +455,13 @@ class RestApi:
                 credentials = await self._source.renew(credentials.access_token)
             elif error.code != Code.REPLAYED:  # overtaken by a later request while its body was on its way
                 raise
+        try:
+            return await self._signed(credentials, method, target, body, headers)
+        except RefusedError as error:
+            if error.code != Code.REPLAYED:
+                raise
+        # Twice: this is an older copy of the profile, whose numbers were used. What it is will show in its chats' rows.
+        await self._source.skip_counters()
         return await self._signed(credentials, method, target, body, headers)
 
     async def _signed(
