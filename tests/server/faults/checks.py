@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
+from mensajeria.protocol.errors import Close
 from mensajeria.protocol.frames import Events, Fetch
 from tests.server.faults.members import Member, mid_of
 from tests.server.faults.servers import Cluster
 from tests.server.people import insert_direct_chat
 from tests.server.process import World
-from tests.server.realtime.device import Device
+from tests.server.realtime.device import Closed, Device
 
 HEALTHY_S = 10.0
 
@@ -63,17 +64,31 @@ async def nothing_lost_nothing_twice(members: list[Member], world: World) -> int
 
 
 async def fetch_all(world: World, member: Member, chat: bytes) -> list[bytes]:
-    """The whole log, by another device's eyes: read from the start. Takes over the member's place."""
+    """The whole log, by another device's eyes: read from the start. Takes over the member's place.
+
+    After an outage each connection is once told to come again: it does.
+    """
     if member in Member.all:
         await member.stop()
+    while True:
+        try:
+            return await _fetch_at_once(world, member, chat)
+        except Closed as closed:
+            if closed.code != Close.DRAIN:
+                raise
+
+
+async def _fetch_at_once(world: World, member: Member, chat: bytes) -> list[bytes]:
     device = await Device.online(world, member.person)
     found: list[bytes] = []
-    while True:
-        device.send(Fetch(1, chat, len(found), 500))
-        page = await device.expect(Events)
-        if not page.events:
-            await device.disconnect()
-            Device.opened.remove(device)
-            return found
-        assert [one.seq for one in page.events] == list(range(len(found) + 1, len(found) + 1 + len(page.events)))
-        found += map(mid_of, page.events)
+    try:
+        while True:
+            device.send(Fetch(1, chat, len(found), 500))
+            page = await device.expect(Events)
+            if not page.events:
+                return found
+            assert [one.seq for one in page.events] == list(range(len(found) + 1, len(found) + 1 + len(page.events)))
+            found += map(mid_of, page.events)
+    finally:
+        await device.disconnect()
+        Device.opened.remove(device)
