@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from mensajeria.client.core import blurhash
 from mensajeria.client.errors import InputError
+from mensajeria.kit import blurhash
 from mensajeria.kit.lazy import LazyModule
 from mensajeria.protocol import limits
 

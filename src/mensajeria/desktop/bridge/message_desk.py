@@ -18,8 +18,7 @@ from mensajeria.protocol.ids import Mid, Uid
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mensajeria.client import Client
-    from mensajeria.client.chat import Chat
+    from mensajeria.client import Chat, Client
     from mensajeria.desktop.bridge.batch import Batcher
     from mensajeria.desktop.bridge.events import EventMapper
     from mensajeria.desktop.viewmodels.parts import Outgoing

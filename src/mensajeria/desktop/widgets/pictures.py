@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from PyQt6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QBrush, QImage, QImageReader, QPainter, QPixmap, QTransform
 
-from mensajeria.client.core import blurhash
+from mensajeria.kit import blurhash
 
 if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.parts import FileRow

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mensajeria.client.core import blurhash
+from mensajeria.kit import blurhash
 
 RED = bytes([255, 0, 0]) * 32 * 32
 
