@@ -111,6 +111,4 @@ class UiContext(QObject):
         app = application()
         app.setFont(fonts.font(fonts.BODY))
         app.setPalette(self.theme.palette())
-        sheet = style.sheet(self.theme)
-        if app.styleSheet() != sheet:  # Qt would dress every widget anew
-            app.setStyleSheet(sheet)
+        app.setStyleSheet(style.sheet(self.theme))
