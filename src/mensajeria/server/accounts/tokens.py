@@ -2,8 +2,8 @@
 
 One algorithm and one shape are accepted, whatever a token's header says; issuer, audience, expiry and the binding to
 the channel key (`cnf`) are all required; `sessions.Authenticator` checks the binding. PyJWT makes the tokens. They are
-read here: only our own ever come, and a reader of one shape is stricter and five times faster than one of all that a
-JWT may be, which was a fifth of what letting a device in costs.
+read here: only our own ever come, and a reader of one shape is stricter, and faster, than one of all that a JWT may be
+(docs/decisions/0017-tokens-are-read-by-one-shape.md).
 """
 
 from __future__ import annotations
