@@ -39,7 +39,7 @@ async def test_a_linked_device_is_confirmed_and_reads_what_was_said_before(stage
     new = await link(stage, code.text, device_name="tableta")
     await bruno.until(lambda: linked(bruno), "linked")
     did = new.client._context.me.did
-    assert linked(bruno)[0].device.did == did
+    assert (linked(bruno)[0].device.did, linked(bruno)[0].device.name) == (did, "tableta")
     assert [one.is_new for one in await bruno.client.devices()] == [False, False]
     await new.shows(stage.chat_id, "ana: hola", "bruno: qué tal")
     assert bruno.warnings() == new.warnings() == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import pytest
 
-from mensajeria.client.core.outbox import MAX_STALE_ROUNDS, WINDOW, ChatOutbox, Continue, Fail, Pause, Refresh
+from mensajeria.client.core.outbox import MAX_STALE_ROUNDS, WINDOW, ChatOutbox, Continue, Effect, Fail, Pause, Refresh
 from mensajeria.protocol.errors import Code
 
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
@@ -75,23 +78,45 @@ def test_a_stale_epoch_rotates_once_for_the_whole_window() -> None:
     assert box.nacked(B, Code.STALE_EPOCH, 0, 0.5) == []
     assert box.nacked(C, Code.STALE_EPOCH, 0, 0.5) == [Refresh()]
     assert box.room == 0
-    assert box.refreshed() == [Continue()]
+    assert box.refreshed(moved=True) == [Continue()]
     assert box.room == WINDOW
 
 
-def test_a_server_that_always_says_stale_is_given_up_on() -> None:
-    box, rounds = ChatOutbox(), 0
-    fails: list[Fail] = []
-    while not fails and rounds < 50:
-        rounds += 1
+def stale_rounds(box: ChatOutbox, *, moved: bool) -> Iterator[Effect]:
+    """What comes of one message whose epoch is called stale again and again."""
+    while True:
         box.sent(A)
         for effect in box.nacked(A, Code.STALE_EPOCH, 0, 0.5):
+            yield effect
             if isinstance(effect, Refresh):
-                box.refreshed()
-            if isinstance(effect, Fail):
-                fails.append(effect)
-    assert fails == [Fail(A, Code.STALE_EPOCH)]
-    assert rounds == MAX_STALE_ROUNDS + 1
+                box.refreshed(moved=moved)
+
+
+def test_a_server_that_always_says_stale_is_given_up_on() -> None:
+    effects = list(islice(stale_rounds(ChatOutbox(), moved=False), MAX_STALE_ROUNDS + 1))
+    assert effects == [Refresh()] * MAX_STALE_ROUNDS + [Fail(A, Code.STALE_EPOCH)]
+
+
+def test_a_message_in_a_busy_group_is_sealed_again_until_it_is_there() -> None:
+    effects = list(islice(stale_rounds(ChatOutbox(), moved=True), 100))
+    assert all(isinstance(effect, Refresh) for effect in effects)
+
+
+def test_many_stale_rounds_in_a_row_become_slower() -> None:
+    effects = islice(stale_rounds(ChatOutbox(), moved=True), 20)
+    waits = [effect.seconds for effect in effects if isinstance(effect, Refresh)]
+    assert waits[:MAX_STALE_ROUNDS] == [0.0] * MAX_STALE_ROUNDS
+    assert waits[MAX_STALE_ROUNDS] > 0
+    assert waits == sorted(waits)
+
+
+def test_a_newer_epoch_ends_the_count_of_rounds_that_brought_none() -> None:
+    box = ChatOutbox()
+    for moved in 3 * [*(MAX_STALE_ROUNDS - 1) * [False], True]:
+        box.sent(A)
+        (effect,) = box.nacked(A, Code.STALE_EPOCH, 0, 0.5)
+        assert isinstance(effect, Refresh)
+        box.refreshed(moved=moved)
 
 
 def test_an_ack_ends_the_count_of_stale_answers() -> None:
@@ -99,7 +124,7 @@ def test_an_ack_ends_the_count_of_stale_answers() -> None:
     for _ in range(3 * MAX_STALE_ROUNDS):
         box.sent(A)
         assert box.nacked(A, Code.STALE_EPOCH, 0, 0.5) == [Refresh()]
-        box.refreshed()
+        box.refreshed(moved=False)
         box.sent(A)
         assert box.acked(A) == [Continue()]
 

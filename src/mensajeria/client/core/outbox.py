@@ -3,7 +3,9 @@
 The items themselves lie in the store; here is only which of them are on the wire and what a refusal means:
 
 - refused for good: that message fails, the next ones go on;
-- stale epoch: stop, fetch the log until it is stable, rotate the session once, seal again under the same mids;
+- stale epoch: stop, fetch the log until it is stable, rotate the session once, seal again under the same mids. In a
+  busy group that may happen many times in a row: as long as the log shows newer epochs it goes on, a little slower.
+  A server that calls an epoch stale and has none that is newer is given up on after five rounds;
 - not now: stop, wait, and go on with the oldest, byte-identical.
 """
 
@@ -17,6 +19,7 @@ from mensajeria.protocol.errors import MEANINGS, Code
 
 WINDOW: Final = 64
 MAX_STALE_ROUNDS: Final = 5
+"""In a row: of those that brought no newer epoch before the message fails, of all before each one waits first."""
 _NOT_BY_ITSELF: Final = frozenset({Code.REQUEST_LIMIT})
 """The table says "later", but only the other person can change it: the message fails and may be retried by hand."""
 _RETRY: Final = frozenset(
@@ -34,7 +37,9 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Bring the chat's log level, then rotate and seal again what is not acked; report `refreshed`."""
+    """After `seconds` bring the chat's log level, then rotate and seal again what is not acked; report `refreshed`."""
+
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,9 @@ class ChatOutbox:
     """A Pause or Refresh that waits for the answers still in flight, so that order is kept."""
     _blocked: bool = False
     _stale_rounds: int = 0
+    """Since the last ack."""
+    _idle_rounds: int = 0
+    """Of these, the last ones that brought no newer epoch."""
 
     @property
     def room(self) -> int:
@@ -81,23 +89,24 @@ class ChatOutbox:
         self._in_flight.pop(mid, None)
         if self._held is None:
             self._backoff.reset()
-            self._stale_rounds = 0
+            self._stale_rounds = self._idle_rounds = 0
         return self._after_answer()
 
     def nacked(self, mid: bytes, code: str, retry_after_ms: int, chance: float) -> list[Effect]:
         """The server has not stored it."""
         self._in_flight.pop(mid, None)
         if code == Code.STALE_EPOCH:
-            return self._stale(mid)
+            return self._stale(mid, chance)
         if code not in _RETRY:
             return [Fail(mid, code), *self._after_answer()]
         if self._held is None:
             self._held = Pause(max(retry_after_ms / 1000, self._backoff.next_delay(chance)))
         return self._after_answer()
 
-    def refreshed(self) -> list[Effect]:
-        """The log is level, the session rotated, the unacked messages sealed again."""
+    def refreshed(self, *, moved: bool) -> list[Effect]:
+        """The log is level, the session rotated, the unacked messages sealed again. `moved`: under a newer epoch."""
         self._blocked = False
+        self._idle_rounds = 0 if moved else self._idle_rounds + 1
         return [Continue()]
 
     def resumed(self) -> list[Effect]:
@@ -110,14 +119,15 @@ class ChatOutbox:
         self._in_flight.clear()
         self._held, self._blocked = None, False
 
-    def _stale(self, mid: bytes) -> list[Effect]:
+    def _stale(self, mid: bytes, chance: float) -> list[Effect]:
         if isinstance(self._held, Refresh):
             return self._after_answer()
-        self._stale_rounds += 1
-        if self._stale_rounds > MAX_STALE_ROUNDS:
-            self._stale_rounds = 0
+        if self._idle_rounds >= MAX_STALE_ROUNDS:
+            self._stale_rounds = self._idle_rounds = 0
             return [Fail(mid, Code.STALE_EPOCH), *self._after_answer()]
-        self._held = Refresh()
+        self._stale_rounds += 1
+        slow = self._stale_rounds > MAX_STALE_ROUNDS
+        self._held = Refresh(self._backoff.next_delay(chance) if slow else 0.0)
         return self._after_answer()
 
     def _after_answer(self) -> list[Effect]:

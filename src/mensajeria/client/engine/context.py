@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mensajeria.client.api import ChatChanged, Event
 from mensajeria.client.engine.emitter import Emitter
@@ -34,6 +34,9 @@ from mensajeria.client.store import Store, Tx
 from mensajeria.client.transport.rest import RestApi
 from mensajeria.client.vault import Vault
 from mensajeria.protocol.ids import ChatId
+
+if TYPE_CHECKING:  # its library is loaded when the network is first used
+    from mensajeria.protocol.api import DeviceInfo
 
 T = TypeVar("T")
 O = TypeVar("O", bound=Outcome)  # noqa: E741 - a type variable
@@ -90,6 +93,8 @@ class Context:
     """Rows from before one joined are to be fetched."""
     giving_due: asyncio.Event = field(default_factory=asyncio.Event)
     """Keys are owed to members: of earlier sessions to new ones, withheld ones to who was accepted."""
+    device_names: Mapping[bytes, DeviceInfo] = field(default_factory=dict)
+    """What the server calls the own devices, by its last word."""
 
     def __post_init__(self) -> None:
         self.memberships = Memberships(self.me)

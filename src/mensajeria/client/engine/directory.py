@@ -185,9 +185,10 @@ class Directory:
         if uid != self._context.me.uid or known is None or verified.ver <= known.list_ver:
             return {}
         try:
-            return {info.did: info for info in await self._context.rest.devices()}
+            self._context.device_names = {info.did: info for info in await self._context.rest.devices()}
         except ClientError:
             return {}
+        return self._context.device_names
 
 
 def own_devices(

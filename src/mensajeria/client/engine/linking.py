@@ -106,5 +106,5 @@ class Linking:
             out.warn(tx, "link_refused", now)
             return
         new_devices.confirm(tx, did)
-        views = own_devices(me.verified(tx), me.did, None, new_devices.unconfirmed(tx))
+        views = own_devices(me.verified(tx), me.did, self._context.device_names, new_devices.unconfirmed(tx))
         out.events.extend(DeviceLinked(view) for view in views if view.did == did)

@@ -135,12 +135,17 @@ class Sealer:
         now = [sealed.get(item.mid, item) for item in items]
         return Plan(_sealed_prefix([item for item in now if item.failed is None]), exhausted=len(unsealed) > allowed)
 
-    def throw_away(self, tx: Tx, chat_id: ChatId) -> None:
-        """The server calls the epoch stale: no ciphertext made under it will be stored. Starts a new session."""
-        for item in tx.outbox.pending(chat_id, limit=10_000):
+    def throw_away(self, tx: Tx, chat_id: ChatId) -> int | None:
+        """The server calls the epoch stale: no ciphertext made under it will be stored. Starts a new session.
+
+        The epoch that these ciphertexts name; None when there were none.
+        """
+        items = tx.outbox.pending(chat_id, limit=10_000)
+        for item in items:
             tx.outbox.unseal(chat_id, item.mid)
         self._end_session(tx, chat_id)
         tx.outbound.drop(chat_id)
+        return max((item.sealed.epoch for item in items if item.sealed is not None), default=None)
 
     def introduce(
         self, tx: Tx, chat_id: ChatId, unusable: Collection[Uid] = _NONE

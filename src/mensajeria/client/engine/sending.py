@@ -129,22 +129,24 @@ class Sending:
             elif isinstance(effect, core.Pause) and self._group is not None:
                 self._group.create_task(self._pause(chat_id, effect.seconds))
             elif isinstance(effect, core.Refresh) and self._group is not None:
-                self._group.create_task(self._refresh(chat_id))
+                self._group.create_task(self._refresh(chat_id, effect.seconds))
 
     async def _pause(self, chat_id: ChatId, seconds: float) -> None:
         await asyncio.sleep(seconds)
         self._perform(chat_id, self._box(chat_id).resumed())
 
-    async def _refresh(self, chat_id: ChatId) -> None:
+    async def _refresh(self, chat_id: ChatId, seconds: float) -> None:
         """The epoch is stale: read what changed, then seal anew under the same ids."""
         assert self._level is not None
+        await asyncio.sleep(seconds)
         await self._level(chat_id)
 
-        def step(tx: Tx, _: Outcome) -> None:
-            self._context.sealer.throw_away(tx, chat_id)
+        def step(tx: Tx, _: Outcome) -> bool:
+            used = self._context.sealer.throw_away(tx, chat_id)
+            return used is not None and used < self._context.memberships.of(tx, chat_id).now.epoch
 
-        await self._context.commit(step)
-        self._perform(chat_id, self._box(chat_id).refreshed())
+        moved = await self._context.commit(step)
+        self._perform(chat_id, self._box(chat_id).refreshed(moved=moved))
 
     async def _fail(self, chat_id: ChatId, mid: Mid, code: str) -> None:
         def step(tx: Tx, out: Outcome) -> None:
