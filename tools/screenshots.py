@@ -28,6 +28,7 @@ from mensajeria.client.i18n import Translator
 from mensajeria.desktop.theme.context import UiContext
 from mensajeria.desktop.viewmodels.asking import (
     BackupInfo,
+    ChatFound,
     ChatInfo,
     Comparison,
     Device,
@@ -271,6 +272,20 @@ def main_direct(scene: Scene) -> None:
     """A chat of two days with new messages."""
     scene.sign_in()
     scene.open("c1", scene.lucia(), "m5", 3)
+
+
+def search_chat(scene: Scene) -> None:
+    """Search inside a chat: three found, at the second."""
+    scene.sign_in()
+    scene.open("c1", scene.lucia())
+    pane = scene.window.main.pane
+    pane.search.open()
+    word = {"es": "te", "en": "you"}[scene.session.preferences.language]
+    type_into(pane.search.bar.search.line, word)
+    wait(250)
+    scene.session.asks.put(ChatFound("c1", word, (6, 5, 4)))
+    pane.search.step(1)
+    wait(600)
 
 
 PEOPLE = {
@@ -776,6 +791,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "jump": jump,
     "settings": settings,
     "shortcuts": shortcuts,
+    "search-chat": search_chat,
     "menu": menu,
     "focus": focus,
     "new-group": new_group,

@@ -24,6 +24,8 @@ PAIRS = [
     ("text", "danger_soft", TEXT),
     ("text", "info_soft", TEXT),
     ("text", "selection", TEXT),
+    ("text", "found", TEXT),
+    ("on_found_now", "found_now", TEXT),
     ("text2", "bg_window", TEXT),
     ("text2", "accent_soft", TEXT),
     ("text2", "bg_chat", TEXT),

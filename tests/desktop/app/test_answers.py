@@ -15,6 +15,7 @@ from mensajeria.desktop.bridge.backend import SignedIn
 from mensajeria.desktop.bridge.batch import Batcher
 from mensajeria.desktop.bridge.updates import Answered, ChatsPut, Finished, Update
 from mensajeria.desktop.viewmodels import asking
+from mensajeria.desktop.viewmodels.finding import stretches, words_of
 from mensajeria.kit.secrets import Secret
 from tests.cli.servers import PASSWORD, RunningServer, running_server
 
@@ -114,6 +115,22 @@ async def test_groups(people: tuple[RunningServer, Path, Path]) -> None:
         assert await ana.ask(asking.RemoveMember(group, "bruno")) == ""
         assert len((await ana.asked_for(asking.LookAtChat(group), asking.ChatInfo)).members) == 1
         assert await ana.ask(asking.AddMembers(group, ("bruno",), "all")) == ""
+
+
+async def test_a_search_in_a_chat(people: tuple[RunningServer, Path, Path]) -> None:
+    async with window(people[1]) as ana:
+        chat = await ana.client.direct_chat("ana")
+        texts = ("El tren sale a las seis", "Nada", "¿Qué trén?", "Entrenar")
+        sent = [await chat.send_text(text) for text in texts]
+        for one in sent:
+            await ana.client.wait_sent(one.mid)
+        wanted = asking.SearchChat(chat.chat_id.hex(), "TREN")
+        found = await ana.asked_for(wanted, asking.ChatFound)
+        order = {message.text: message.order for message in (await chat.page()).messages}
+        assert found.positions == (order["¿Qué trén?"], order["El tren sale a las seis"])
+        assert found.whole
+        marked = [text for text in texts if stretches(text, words_of("TREN"))]
+        assert marked == ["El tren sale a las seis", "¿Qué trén?"], "what is found is what is marked"
 
 
 async def test_people_and_the_account(people: tuple[RunningServer, Path, Path], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from mensajeria.desktop.bridge import told
 from mensajeria.desktop.bridge.mapping import person
 from mensajeria.desktop.bridge.updates import Answered, Finished
 from mensajeria.desktop.viewmodels import asking
+from mensajeria.desktop.viewmodels.finding import FOUND_MAX
 from mensajeria.desktop.viewmodels.types import ErrorNotice
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Answerer:
                 asking.FindPerson()
                 | asking.CreateGroup()
                 | asking.LookAtChat()
+                | asking.SearchChat()
                 | asking.AddMembers()
                 | asking.RemoveMember()
                 | asking.ChangeRole()
@@ -74,11 +76,12 @@ class Answerer:
 
     # ---- groups ------------------------------------------------------------------------------------------------------
 
-    async def _group(
+    async def _group(  # noqa: C901 - one line for each kind
         self,
         request: asking.FindPerson
         | asking.CreateGroup
         | asking.LookAtChat
+        | asking.SearchChat
         | asking.AddMembers
         | asking.RemoveMember
         | asking.ChangeRole
@@ -95,6 +98,8 @@ class Answerer:
                 await self._made(await self._client.recreate_group(bytes.fromhex(chat_id)))
             case asking.LookAtChat(chat_id):
                 await self._look_at(chat_id)
+            case asking.SearchChat(chat_id, text):
+                await self._search(chat_id, text)
             case asking.AddMembers(chat_id, handles, history):
                 await self._chat(chat_id).add(handles, history=HistoryChoice(history))
             case asking.RemoveMember(chat_id, handle):
@@ -134,6 +139,11 @@ class Answerer:
             known = told.person_info(await self._client.security.of(view.peer.handle))
             info = replace(known, blocked=view.blocked)
         self.tell(told.chat_info(view, members, timeline, info, self._client.me))
+
+    async def _search(self, chat_id: str, text: str) -> None:
+        found = await self._client.search(text, chat_id=bytes.fromhex(chat_id), limit=FOUND_MAX + 1)
+        places = sorted((message.order for message in found), reverse=True)
+        self.tell(asking.ChatFound(chat_id, text, tuple(places[:FOUND_MAX]), whole=len(places) <= FOUND_MAX))
 
     # ---- people ------------------------------------------------------------------------------------------------------
 

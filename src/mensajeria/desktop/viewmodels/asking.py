@@ -50,6 +50,14 @@ class LookAtChat:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchChat:
+    """Where in a chat these words are; answered by `ChatFound`."""
+
+    chat_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AddMembers:
     """Add people to a group. `history`: what they may read of the past, one of `HISTORY`."""
 
@@ -248,6 +256,7 @@ Request = (
     FindPerson
     | CreateGroup
     | LookAtChat
+    | SearchChat
     | AddMembers
     | RemoveMember
     | ChangeRole
@@ -339,6 +348,16 @@ class ChatInfo:
     description: str = ""
     person: PersonInfo | None = None
     timeline: tuple[SecurityLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFound:
+    """The places of the messages in which all words are, the newest first. `whole`: there are no more of them."""
+
+    chat_id: str
+    text: str
+    positions: tuple[int, ...]
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,6 +486,7 @@ Answer = (
     Found
     | GroupMade
     | ChatInfo
+    | ChatFound
     | PersonInfo
     | Comparison
     | TrustMoved

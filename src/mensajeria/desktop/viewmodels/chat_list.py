@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QAbstractListModel, QModelIndex, QObject, Qt, pyqtSignal
+
+from mensajeria.desktop.viewmodels.finding import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,7 @@ class ChatListModel(QAbstractListModel):
 
     def matching(self, text: str) -> list[ChatRow]:
         """All chats whose title or handle holds ``text``, newest first, whatever the filter in force."""
-        needle = fold(text)
+        needle = fold(text.strip())
         return self._sorted([row for row in self._all.values() if _matches(row, needle)])
 
     def set_filter(self, text: str, *, unread_only: bool, groups_only: bool = False, keep: str = "") -> None:
@@ -86,7 +87,7 @@ class ChatListModel(QAbstractListModel):
 
         ``keep`` is the id of a chat (the open one) that stays although it has been read meanwhile.
         """
-        self._needle, self._unread_only, self._groups_only = fold(text), unread_only, groups_only
+        self._needle, self._unread_only, self._groups_only = fold(text.strip()), unread_only, groups_only
         self._kept = keep
         self._reset()
 
@@ -157,12 +158,6 @@ class ChatListModel(QAbstractListModel):
     @staticmethod
     def _sorted(rows: list[ChatRow]) -> list[ChatRow]:
         return sorted(rows, key=_order)
-
-
-def fold(text: str) -> str:
-    """Case and accents taken away, so that "lucia" finds "Lucía"."""
-    decomposed = unicodedata.normalize("NFKD", text.strip()).casefold()
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def _matches(row: ChatRow, needle: str) -> bool:

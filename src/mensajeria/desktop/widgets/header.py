@@ -27,6 +27,7 @@ class ChatHeader(QWidget):
 
     back = pyqtSignal()
     info_wanted = pyqtSignal()
+    search_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext) -> None:
         super().__init__()
@@ -43,6 +44,8 @@ class ChatHeader(QWidget):
         self._shield = Sign(ui, "shield-check-fill", 16, "accent_text")
         self._lock = Sign(ui, "lock-key-fill", 13, "text2")
         self._state = ElidedLabel(ui, fonts.CAPTION, "text2")
+        self.search = IconButton(ui, "header.search", "magnifying-glass")
+        self.search.clicked.connect(self.search_wanted)
         self.info = IconButton(ui, "header.info", "info")
         self.info.setCheckable(True)
         self.info.clicked.connect(self.info_wanted)
@@ -70,6 +73,7 @@ class ChatHeader(QWidget):
         row.addWidget(self._back)
         row.addWidget(self._avatar)
         row.addLayout(lines, 1)
+        row.addWidget(self.search)
         row.addWidget(self.info)
         self._outer = row
 

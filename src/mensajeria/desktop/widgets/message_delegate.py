@@ -17,6 +17,7 @@ from mensajeria.desktop.widgets import avatar, ticks
 from mensajeria.desktop.widgets.file_block import paint_overlay_pill
 from mensajeria.desktop.widgets.message_layout import EMOJI_LINE, EMOJI_SIZE, TIMER_ICON, MessageLayout
 from mensajeria.desktop.widgets.pictures import Pictures
+from mensajeria.desktop.widgets.text_block import Marks
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -59,6 +60,7 @@ class Moving(NamedTuple):
 
     transfer: TransferRow | None = None
     picture: QPixmap | None = None
+    marks: Marks | None = None
 
 
 NOTHING_MOVES = Moving()
@@ -79,6 +81,10 @@ class MessageDelegate(QStyledItemDelegate):
         self.focused_row = -1
         """Row that has the keyboard, -1 for none."""
         self.pictures = Pictures(self)
+        self.sought: tuple[str, ...] = ()
+        """Folded words that are marked in the texts."""
+        self.found: int | None = None
+        """Position of the message that a search stands at: its marks are stronger."""
         self.flashing, self.flash = "", 0.0
         """Key of the row that was jumped to, and how bright it still is, 0 to 1."""
 
@@ -149,13 +155,21 @@ class MessageDelegate(QStyledItemDelegate):
 
     def _moving(self, painter: QPainter, layout: MessageLayout) -> Moving:
         """What of a row changes without a new layout."""
-        row = layout.row
+        row, marks = layout.row, self._marks(layout)
         if row.file is None:
-            return NOTHING_MOVES
+            return NOTHING_MOVES if marks is None else Moving(marks=marks)
         picture, block = None, layout.picture
         if block is not None:
             picture = self.pictures.get(row.mid, row.file, block.width, block.height, ratio_of(painter))
-        return Moving(self._model.transfers.get(row.mid), picture)
+        return Moving(self._model.transfers.get(row.mid), picture, marks)
+
+    def _marks(self, layout: MessageLayout) -> Marks | None:
+        """What was searched for, where a person wrote it."""
+        if not self.sought or layout.row.unreadable is not None:
+            return None
+        at = layout.row.position == self.found
+        theme = self._ui.theme
+        return Marks(self.sought, theme["found_now" if at else "found"], theme["on_found_now" if at else "text"])
 
     def _paint_flash(self, painter: QPainter, layout: MessageLayout) -> None:
         if self.flash <= 0 or layout.row.key != self.flashing:
@@ -222,7 +236,7 @@ def paint_message(painter: QPainter, ui: UiContext, layout: MessageLayout, movin
         if not layout.icon_box.isNull():
             icons.draw(painter, _UNREADABLE_ICONS.get(row.unreadable, "lock-key-fill"), layout.icon_box, ink)
         if layout.text is not None:
-            layout.text.draw(painter, layout.text_at)
+            layout.text.draw(painter, layout.text_at, moving.marks)
         if layout.meta_on_picture:
             ink = theme["on_overlay"]
             paint_overlay_pill(painter, ui, layout.meta_pill)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from PyQt6.QtCore import QPointF, Qt
-from PyQt6.QtGui import QFont, QFontMetricsF, QTextCharFormat, QTextLayout, QTextOption
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QTextCharFormat, QTextLayout, QTextOption
 
 from mensajeria.desktop.qt import utf16_offset
 from mensajeria.desktop.theme import fonts
+from mensajeria.desktop.viewmodels.finding import stretches
 from mensajeria.desktop.widgets.markup import Style
 
 if TYPE_CHECKING:
-    from PyQt6.QtGui import QColor, QPainter
+    from PyQt6.QtGui import QPainter
 
     from mensajeria.desktop.theme.fonts import Role
     from mensajeria.desktop.widgets.markup import Marked, Span
@@ -30,6 +31,14 @@ class Inks:
         self.text, self.link, self.code = text, link, code
 
 
+class Marks(NamedTuple):
+    """What was searched for, folded, and how it is painted."""
+
+    words: tuple[str, ...]
+    ground: QColor
+    ink: QColor
+
+
 class TextBlock:
     """Text broken into lines of at most ``width`` px; ``height`` and ``widest`` say what it takes."""
 
@@ -39,6 +48,7 @@ class TextBlock:
         self.widest = 0.0
         self.last_width = 0.0
         self._ink = inks.text
+        self._marks: tuple[tuple[str, ...], list[tuple[int, int]]] | None = None
         text = marked.text.replace("\n", _LINE_SEPARATOR)
         self._links = [
             (utf16_offset(text, span.start), utf16_offset(text, span.end), span.url)
@@ -72,10 +82,22 @@ class TextBlock:
         """Number of lines."""
         return self._layout.lineCount()
 
-    def draw(self, painter: QPainter, at: QPointF) -> None:
-        """Paint with the first line's top left corner at ``at``."""
+    def draw(self, painter: QPainter, at: QPointF, marks: Marks | None = None) -> None:
+        """Paint with the first line's top left corner at ``at``; what was searched for on a ground of its own."""
         painter.setPen(self._ink)
-        self._layout.draw(painter, at)
+        self._layout.draw(painter, at, self._marked(marks) if marks is not None else [])
+
+    def _marked(self, marks: Marks) -> list[QTextLayout.FormatRange]:
+        if self._marks is None or self._marks[0] != marks.words:
+            text = self._layout.text()
+            self._marks = (
+                marks.words,
+                [(utf16_offset(text, start), utf16_offset(text, end)) for start, end in stretches(text, marks.words)],
+            )
+        style = QTextCharFormat()
+        style.setBackground(marks.ground)
+        style.setForeground(marks.ink)
+        return [_range(start, end, style) for start, end in self._marks[1]]
 
     def link_at(self, point: QPointF) -> str:
         """Address of the link under ``point`` (relative to the block's corner), or empty."""
@@ -89,9 +111,6 @@ class TextBlock:
 
 
 def _format(text: str, span: Span, role: Role, inks: Inks) -> QTextLayout.FormatRange:
-    made = QTextLayout.FormatRange()
-    made.start = utf16_offset(text, span.start)
-    made.length = utf16_offset(text, span.end) - made.start
     style = QTextCharFormat()
     if span.style is Style.LINK:
         style.setForeground(inks.link)
@@ -102,7 +121,12 @@ def _format(text: str, span: Span, role: Role, inks: Inks) -> QTextLayout.Format
         style.setFontFamilies([fonts.CODE_FAMILY])
         style.setProperty(QTextCharFormat.Property.FontPixelSize, role.size - 1)
         style.setBackground(inks.code)
-    made.format = style
+    return _range(utf16_offset(text, span.start), utf16_offset(text, span.end), style)
+
+
+def _range(start: int, end: int, style: QTextCharFormat) -> QTextLayout.FormatRange:
+    made = QTextLayout.FormatRange()
+    made.start, made.length, made.format = start, end - start, style
     return made
 
 

@@ -242,6 +242,16 @@ class TimelineView(QListView):
         self._flash.setDuration(FLASH_MS)
         self._flash.start()
 
+    def mark(self, words: tuple[str, ...], position: int | None) -> None:
+        """Mark folded words in the texts, more strongly in the message at ``position``; no words: nothing."""
+        self._delegate.sought, self._delegate.found = words, position
+        self._viewport().update()
+
+    @property
+    def marked(self) -> tuple[tuple[str, ...], int | None]:
+        """The words that are marked, and the place of the message where they are marked more strongly."""
+        return self._delegate.sought, self._delegate.found
+
     def reveal(self, key: str) -> None:
         """Scroll no further than a row needs to be seen."""
         place = self._timeline.find(key)

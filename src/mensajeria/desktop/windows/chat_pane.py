@@ -20,6 +20,7 @@ from mensajeria.desktop.widgets.header import ChatHeader
 from mensajeria.desktop.widgets.jump_button import MARGIN, JumpButton
 from mensajeria.desktop.widgets.request_bar import RequestBar
 from mensajeria.desktop.widgets.timeline_view import TimelineView
+from mensajeria.desktop.windows.chat_search import ChatSearch
 from mensajeria.desktop.windows.message_dialogs import TimerDialog
 from mensajeria.desktop.windows.row_actions import RowActions
 
@@ -51,6 +52,7 @@ class ChatPane(QStackedWidget):
         self.identity = Banner(ui, height=56, margin=18, closable=True)
         self.comparing = Banner(ui, height=56, margin=18)
         self.timeline = TimelineView(ui, session.timeline)
+        self.search = ChatSearch(ui, session, self.timeline)
         self.jump = JumpButton(ui)
         self.jump.setParent(self.timeline)
         self.composer = Composer(ui)
@@ -62,6 +64,7 @@ class ChatPane(QStackedWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
+        column.addWidget(self.search.bar)
         column.addWidget(self.identity)
         column.addWidget(self.comparing)
         column.addWidget(self.timeline, 1)
@@ -100,6 +103,8 @@ class ChatPane(QStackedWidget):
         self.request.accepted.connect(session.accept_request)
         self.request.declined.connect(session.decline_request)
         self.header.back.connect(self.back)
+        self.header.search_wanted.connect(self.search.open)
+        self.search.closed.connect(self._focus_after_search)
         self.closed.acted.connect(self._recreate)
         session.asks.answered.connect(self._moved)
         session.asks.finished.connect(self._told)
@@ -231,6 +236,9 @@ class ChatPane(QStackedWidget):
         self._ui.language_changed.connect(lambda: composer.show_timer(asked.timer_s))
         QShortcut(QKeySequence("Ctrl+O"), self).activated.connect(self.attach)
         QShortcut(QKeySequence("Ctrl+E"), self).activated.connect(self._choose_emoji)
+        QShortcut(QKeySequence("Ctrl+F"), self).activated.connect(self.search.open)
+        QShortcut(QKeySequence("F3"), self).activated.connect(lambda: self.search.step(1))
+        QShortcut(QKeySequence("Shift+F3"), self).activated.connect(lambda: self.search.step(-1))
 
     def attach(self) -> None:
         """Choose files to send."""
@@ -241,6 +249,10 @@ class ChatPane(QStackedWidget):
         dialog.filesSelected.connect(self.take_files)
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
+
+    def _focus_after_search(self) -> None:
+        stop = self.composer.editor if self.composer.isVisible() else self.timeline
+        stop.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _choose_emoji(self) -> None:
         if self.composer.isVisible():
@@ -263,11 +275,13 @@ class ChatPane(QStackedWidget):
         self.dialog_wanted.emit(make)
 
     def step_back(self) -> bool:
-        """Give up what the composer is about; whether there was anything."""
-        busy = self.composer.is_busy
-        if busy:
+        """Give up what the composer is about, else the search; whether there was anything."""
+        if self.composer.is_busy:
             self.composer.give_up()
-        return busy
+            return True
+        searching = self.search.is_open
+        self.search.close()
+        return searching
 
     def _answer(self, row: MessageRow) -> None:
         if row.is_message and row.position_is_final:

@@ -24,6 +24,7 @@ SHORTCUTS = (
     ("shortcuts.jump", ("Ctrl", "K")),
     ("shortcuts.new_chat", ("Ctrl", "N")),
     ("shortcuts.new_group", ("Ctrl", "Shift", "N")),
+    ("shortcuts.search_chat", ("Ctrl", "F")),
     ("shortcuts.search", ("Ctrl", "Shift", "F")),
     ("shortcuts.previous", ("Alt", "↑")),
     ("shortcuts.next", ("Alt", "↓")),
