@@ -21,7 +21,7 @@ from mensajeria.client.engine.account_keys import RESTORE_WANTED, newest_version
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.restoring import Proven, Restored, Restorer
+from mensajeria.client.engine.restoring import Authors, Proven, Restored, Restorer
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
 from mensajeria.crypto.backup import BackupRowError, BackupSealer, SealedRow
@@ -54,6 +54,7 @@ class _Wanted:
     sealer: BackupSealer
     sessions: dict[bytes, int] = field(default_factory=dict)
     settings: dict[bytes, int] = field(default_factory=dict)
+    authors: Authors = field(default_factory=dict)
 
 
 class History:
@@ -101,7 +102,7 @@ class History:
             for part in _parts(list(ids)):
                 result, asked = Restored(), dict.fromkeys(part, 0)
                 rows = await self._context.rest.find_backup(sealer.n, part)
-                proven, _ = await self._restorer.prove(sealer, rows, asked, result)
+                proven, _ = await self._restorer.prove(sealer, rows, asked, result, {})
                 await self._restorer.store(sealer.n, proven, result)
                 came |= result.row_ids
                 found += result.restored
@@ -137,7 +138,7 @@ class History:
             try:
                 async for part, rows in pages:
                     result = Restored()
-                    proven, missing = await self._restorer.prove(wanted.sealer, rows, part, result)
+                    proven, missing = await self._restorer.prove(wanted.sealer, rows, part, result, wanted.authors)
                     if storing is not None:
                         await storing
                     storing = asyncio.create_task(self._settle(wanted, part, proven, missing, result))

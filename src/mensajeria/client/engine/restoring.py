@@ -26,6 +26,8 @@ from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
 if TYPE_CHECKING:
     from mensajeria.client.engine.directory import Directory
 
+Authors = dict[bytes, VerifiedList | None]
+"""Whose device lists bindings are judged by; None: that account is gone."""
 _STORE_SLICE: Final = 500
 """Keys of one transaction: other work in the store waits for about 50 ms."""
 
@@ -144,14 +146,21 @@ class Restorer:
         self._directory = directory
 
     async def prove(
-        self, sealer: BackupSealer, rows: Sequence[SealedRow], asked: Mapping[bytes, int], result: Restored
+        self,
+        sealer: BackupSealer,
+        rows: Sequence[SealedRow],
+        asked: Mapping[bytes, int],
+        result: Restored,
+        authors: Authors,
     ) -> tuple[list[Proven], int]:
-        """What the rows hold, proven; how many were not there in the version the index names."""
+        """What the rows hold, proven; how many were not there in the version the index names.
+
+        `authors` takes up the device lists that were needed: those of one run need not be asked of the store again,
+        where a question waits for the page that is being stored.
+        """
         found = await asyncio.to_thread(open_rows, sealer, rows, asked, result)
         missing = len(asked) - len(found) - result.refused
-        await self._learn(found)
-        uids = {one.opened.binding.uid for one in found}
-        authors = await self._context.store.read(lambda tx: {uid: list_of(tx, uid) for uid in uids})
+        await self._learn(found, authors)
         return await asyncio.to_thread(prove, found, authors, result), missing
 
     async def store(self, n: int, proven: Sequence[Proven], result: Restored) -> None:
@@ -165,15 +174,23 @@ class Restorer:
             await self._context.commit(step)
             await asyncio.sleep(SLICE_PAUSE_S)
 
-    async def _learn(self, found: Iterable[Found]) -> None:
-        """Fetch the device lists that the bindings have to be judged by. Who is gone cannot be judged."""
+    async def _learn(self, found: Iterable[Found], authors: Authors) -> None:
+        """Get the device lists that the bindings have to be judged by. Who is gone cannot be judged."""
         needed: dict[bytes, int] = {}
         for one in found:
             binding = one.opened.binding
             needed[binding.uid] = max(needed.get(binding.uid, 0), binding.dl_ver)
+        unknown = [Uid(uid) for uid, ver in needed.items() if not _reaches(authors.get(uid), ver)]
+        if not unknown:
+            return
 
-        def old(tx: Tx) -> list[Uid]:
-            lists = {uid: list_of(tx, uid) for uid in needed}
-            return [Uid(uid) for uid, known in lists.items() if known is None or known.ver < needed[uid]]
+        def lists(tx: Tx) -> Authors:
+            return {uid: list_of(tx, uid) for uid in unknown}
 
-        await self._directory.refresh_all(await self._context.store.read(old))
+        stored = await self._context.store.read(lists)
+        await self._directory.refresh_all([uid for uid in unknown if not _reaches(stored[uid], needed[uid])])
+        authors.update(await self._context.store.read(lists))
+
+
+def _reaches(known: VerifiedList | None, ver: int) -> bool:
+    return known is not None and known.ver >= ver

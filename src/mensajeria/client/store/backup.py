@@ -106,11 +106,10 @@ class Backups:
 
     def note_all_known(self, n: int, versions: Iterable[tuple[bytes, int]]) -> None:
         """`note_known` for many rows: (row id, counter). In the order of their ids, neighbours are written together."""
-        sql = (
-            "INSERT INTO backup_known VALUES(?, ?, ?) "
-            "ON CONFLICT(n, row_id) DO UPDATE SET counter = max(counter, excluded.counter)"
+        rows = [(n, row_id, counter) for row_id, counter in sorted(versions)]
+        self._db.insert_all(
+            "backup_known", rows, "ON CONFLICT(n, row_id) DO UPDATE SET counter = max(counter, excluded.counter)"
         )
-        self._db.each(sql, ((n, row_id, counter) for row_id, counter in sorted(versions)))
 
     def forget_index(self) -> None:
         """This is another device from now on: its index begins anew. What the server has stays known."""

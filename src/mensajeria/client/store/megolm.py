@@ -175,7 +175,7 @@ class Inbounds:
             (left.append(session) if name in known else rows.append(row))
             known.add(name)
         rows.sort(key=lambda row: row[1])  # neighbours in the index are written together
-        self._db.each("INSERT INTO megolm_inbound VALUES(?, ?, ?, ?, ?, ?, ?)", rows)
+        self._db.insert_all("megolm_inbound", rows)
         return left
 
     def _known(self, session_ids: Sequence[SessionId]) -> set[Row]:
