@@ -21,6 +21,7 @@ from tests.second.vectors import (
     COMPUTED,
     DID,
     GROUPS,
+    PROFILES,
     SERVER,
     SESSION,
     A,
@@ -137,6 +138,16 @@ def test_a_group_is_named_by_its_first_event() -> None:
 def test_a_group_s_name_opens_under_its_key() -> None:
     plain = unseal(bytes(range(32)), "group-profile", bytes.fromhex(GROUPS["sealed_profile"]), CHAT, u64(3))
     assert record("group_profile", unpad(plain))["name"] == "Excursión"
+
+
+def test_a_person_s_profile_opens_under_the_key_that_was_told_and_has_the_hash_that_was_told() -> None:
+    told, sealed_profile = (
+        record("profile_key", PROFILES["profile_key"]),
+        bytes.fromhex(PROFILES["sealed_user_profile"]),
+    )
+    assert sha256(sealed_profile).digest() == told["hash"]
+    plain = unseal(told["key"], "user-profile", sealed_profile, A, u64(told["ver"]))
+    assert record("user_profile", unpad(plain))["name"] == "Ana Pérez"
 
 
 # --------------------------------------------------------------------------------------------------- backups

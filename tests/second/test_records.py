@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.second.document import SHAPES, record
 from tests.second.encoding import RefusedError, read
-from tests.second.vectors import BACKUP, COMPUTED, GROUPS, HEALING, SEALED
+from tests.second.vectors import BACKUP, COMPUTED, GROUPS, HEALING, PROFILES, SEALED
 
 RECORDS: dict[str, str] = {
     "binding": "skb",
@@ -70,6 +70,8 @@ EVERY = [
     *[(kind, BACKUP["computed"][name]) for name, kind in OF_BACKUPS.items()],
     *HEALING.items(),
     ("group_profile", GROUPS["group_profile"]),
+    ("user_profile", PROFILES["user_profile"]),
+    ("profile_key", PROFILES["profile_key"]),
 ]
 
 

@@ -17,6 +17,7 @@ COMPUTED: Final[dict[str, str]] = load("computed")
 SEALED: Final[dict[str, str]] = load("sealed")
 GROUPS: Final[dict[str, str]] = load("groups")
 HEALING: Final[dict[str, str]] = load("healing")
+PROFILES: Final[dict[str, str]] = load("profiles")
 BACKUP: Final[dict[str, dict[str, str]]] = load("backup")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,7 @@ from mensajeria.client.api import (
     ServerView,
     Transfer,
     Trust,
+    UserProfile,
 )
 from mensajeria.client.chat import Chat
 from mensajeria.client.control import ControlServer, DownloadRequest, Request, SendFileRequest
@@ -87,6 +88,8 @@ from mensajeria.client.profiles import (
 )
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
+from mensajeria.client.store.profiles import ProfileWish
+from mensajeria.client.transfer.pictures import portrait
 from mensajeria.client.transport.address import ServerAddress, parse_address
 from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.client.transport.rest import RestApi, RestClient, describe
@@ -582,6 +585,40 @@ class Client:
     ) -> PrivacySettings:
         """Change what is not None, for all devices of the account; what is in force then."""
         return await self._engine.privacy.change(read_receipts=read_receipts, typing=typing, presence=presence)
+
+    # --- profiles ---
+
+    async def profile(self) -> UserProfile:
+        """What the account tells its contacts about itself, as last wanted here: it may not be published yet."""
+        return await self._engine.profiles.own()
+
+    async def set_profile(
+        self, *, name: str | None = None, status: str | None = None, picture: Path | bytes | None = None
+    ) -> UserProfile:
+        """Change what is not None; empty takes it away. What the profile says then; works offline, published later.
+
+        `picture`: a file, of which the middle square is kept, without anything but its pixels; or the bytes of such a
+        small JPEG. Contacts are told once it is published.
+
+        Raises InputError (profile_name_invalid, profile_status_invalid, image_invalid, image_too_large,
+        file_unreadable).
+        """
+        if isinstance(picture, Path):
+            picture = await asyncio.to_thread(portrait, picture)
+        return await self._engine.profiles.change(ProfileWish(name=name, status=status, picture=picture))
+
+    async def profile_published(self) -> None:
+        """Wait until the server has the profile as it was last wanted. Raises StateError when nothing comes of it."""
+        await self.caught_up()
+        await self._engine.profiles.published()
+
+    async def profile_of(self, username: str) -> UserProfile | None:
+        """What somebody tells about themselves; None: nothing that is here. Offline for contacts; raises as `block`."""
+        return await self._engine.profiles.of((await self._named(username)).uid)
+
+    async def profiles(self) -> Mapping[Uid, UserProfile]:
+        """Every profile that is here, one's own too. See `UserProfile` for what a name is worth."""
+        return await self._engine.profiles.shown()
 
     # --- blocks and reports ---
 

@@ -280,6 +280,13 @@ class UnreadableReport(Model):
     healed: Annotated[int, Field(ge=0, le=limits.UNREADABLE_MAX)] = 0
 
 
+class SealedProfile(Model):
+    """`PUT /v1/profile`, `GET /v1/users/{uid}/profile`: name, status and picture, sealed for contacts."""
+
+    ver: Annotated[int, Field(ge=1, lt=1 << 53)]
+    sealed: Annotated[bytes, Base64Url(32, limits.PROFILE_SEALED_MAX)]
+
+
 class BackupRow(Model):
     """A sealed key. `row_id` names it without telling what it belongs to; `counter` grows with each version of it."""
 

@@ -55,6 +55,7 @@ class Code(StrEnum):
     STALE_PREKEY = "stale_prekey"
     MAILBOX_FULL = "mailbox_full"
     UPLOAD_CONFLICT = "upload_conflict"
+    PROFILE_CONFLICT = "profile_conflict"
     QUOTA_EXCEEDED = "quota_exceeded"
     RANGE_INVALID = "range_invalid"
     REQUEST_LIMIT = "request_limit"
@@ -117,6 +118,9 @@ MEANINGS: dict[Code, Meaning] = {
     Code.MAILBOX_FULL: Meaning(429, _N, retry=True, text="The device's mailbox is full."),
     Code.UPLOAD_CONFLICT: Meaning(
         409, _N, retry=True, text="The upload is at another place: ask where, and go on from there."
+    ),
+    Code.PROFILE_CONFLICT: Meaning(
+        409, _N, retry=True, text="Another device changed the profile: take a higher version."
     ),
     Code.QUOTA_EXCEEDED: Meaning(413, _C, retry=False, text="There is no room left for this account."),
     Code.RANGE_INVALID: Meaning(416, _C, retry=False, text="The file has no such part."),

@@ -96,6 +96,13 @@ GROUP_DESCRIPTION_CHARS: Final = 512
 READ_RECEIPTS_MEMBERS: Final = 32
 """In groups above this nobody is told who has read what."""
 
+# Profiles
+PROFILE_NAME_CHARS: Final = 64
+PROFILE_STATUS_CHARS: Final = 140
+PROFILE_PICTURE_BYTES: Final = 32 << 10
+PROFILE_SEALED_MAX: Final = 40 << 10
+"""Salt, tag and the padded record with the largest picture."""
+
 # Tokens
 ACCESS_TOKEN_S: Final = 600
 REFRESH_TOKEN_S: Final = 30 * 24 * 3600

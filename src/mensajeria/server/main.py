@@ -29,6 +29,7 @@ from mensajeria.server.metrics.listener import metrics_listener
 from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.middleware.body_limit import BodyLimit
 from mensajeria.server.middleware.context import RequestContext
+from mensajeria.server.people import profiles_rest
 from mensajeria.server.people import rest as people_rest
 from mensajeria.server.problems import install_problem_handlers
 from mensajeria.server.readiness import Readiness
@@ -50,6 +51,7 @@ ROUTES: Final = (
     chats_rest,
     groups_rest,
     people_rest,
+    profiles_rest,
     files_rest,
     backup_rest,
     transparency_rest,

@@ -149,6 +149,12 @@ MATRIX: dict[str, tuple[Callable[[World, Person], Call], dict[str, int]]] = {
     "find_user": (lambda _w, _p: ("GET", "/v1/users/by-handle/outside", None), OK),
     "read_keys": (lambda w, _p: ("GET", f"/v1/users/{w.other}/keys", None), OK),
     "read_lists": (lambda w, _p: ("GET", f"/v1/users/{w.other}/lists", None), OK),
+    "put_own_profile": (lambda _w, _p: ("PUT", "/v1/profile", {"ver": 1, "sealed": b64(bytes(96))}), OK),
+    # between the admin and the member, and nobody else, there is an accepted chat
+    "read_profile": (
+        lambda w, _p: ("GET", f"/v1/users/{b64(w.people['admin'].uid)}/profile", None),
+        OWNER | {"member": 200},
+    ),
     "logout": (lambda _w, _p: ("POST", "/v1/auth/logout", None), OK),
 }
 
@@ -189,6 +195,8 @@ async def world(http: httpx.AsyncClient, app_server: Server) -> World:
         ids.append(response.json()["file_id"])
     world = World(http, group, people, ids[0], ids[1], "", app_server.facts.server_id)
     assert (await upload(world, ana, ids[0])).status_code == 204
+    profile = await ana.call(http, "PUT", "/v1/profile", {"ver": 1, "sealed": b64(bytes(96))})
+    assert profile.status_code == 204
     world.log_label = b64(uid_label(ana.uid))
     return world
 

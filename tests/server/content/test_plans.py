@@ -26,6 +26,7 @@ from mensajeria.server.devices.audience import contacts_of
 from mensajeria.server.files import rows as files
 from mensajeria.server.mailbox import store as mailbox
 from mensajeria.server.mailbox.store import Put
+from mensajeria.server.people import profiles
 from mensajeria.server.state import Server
 from mensajeria.server.transparency import log, tree
 from tests.server.enrol import register
@@ -201,6 +202,10 @@ HOT: dict[str, Callable[[Connection, World], Any]] = {
     "backup use": lambda db, w: backup.used_bytes(db, w.ana.account_id),
     "backup drop": _drop,
     "backup put": lambda db, w: backup.put_rows(db, w.ana.account_id, 0, [(bytes(16), 1, b"x")]),
+    "profile put": lambda db, w: profiles.put_profile(db, w.ana.account_id, 2, b"x", 1),
+    "profile read": lambda db, w: profiles.profile_for(
+        db, w.server_id, profiles.Reader(w.bruno.account_id, w.bruno.uid), w.ana.uid
+    ),
     "file create": lambda db, w: files.create(db, w.ana.account_id, 1, quota=1 << 40, now_ms=1),
     "file step": _file_step,
     "file download": lambda db, w: _finished(db),

@@ -42,6 +42,7 @@ from mensajeria.client.api.groups import ChatKind, Closed, GroupRole, GroupView,
 from mensajeria.client.api.health import DeviceLinked, Health, LinkView, NewLink
 from mensajeria.client.api.messages import ChangeFailed, ChangeSent, Quote, Reaction, Version
 from mensajeria.client.api.privacy import PresenceChanged, PrivacyChanged, PrivacySettings
+from mensajeria.client.api.profiles import ProfileChanged, UserProfile
 from mensajeria.client.api.trust import (
     ContactSecurity,
     SecurityEntry,
@@ -99,6 +100,7 @@ __all__ = [
     "PresenceChanged",
     "PrivacyChanged",
     "PrivacySettings",
+    "ProfileChanged",
     "Quote",
     "Reaction",
     "Report",
@@ -114,6 +116,7 @@ __all__ = [
     "Trust",
     "TrustChanged",
     "TypingChanged",
+    "UserProfile",
     "Verification",
     "VerificationChanged",
     "VerificationMethod",

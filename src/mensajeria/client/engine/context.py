@@ -91,6 +91,8 @@ class Context:
     timers_due: asyncio.Event = field(default_factory=asyncio.Event)
     earlier_due: asyncio.Event = field(default_factory=asyncio.Event)
     """Rows from before one joined are to be fetched."""
+    profiles_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody's profile is to be fetched, or the own one to be published."""
     giving_due: asyncio.Event = field(default_factory=asyncio.Event)
     """Keys are owed to members: of earlier sessions to new ones, withheld ones to who was accepted."""
     device_names: Mapping[bytes, DeviceInfo] = field(default_factory=dict)
@@ -164,6 +166,7 @@ class Context:
             (out.timers, self.timers_due),
             (out.earlier, self.earlier_due),
             (out.giving, self.giving_due),
+            (out.profiles, self.profiles_due),
         ):
             if due:
                 event.set()

@@ -37,6 +37,7 @@ from mensajeria.client.engine.session import Session
 from mensajeria.client.engine.transfers import Transfers
 from mensajeria.client.engine.upkeep import Upkeep
 from mensajeria.client.engine.uploads import Uploads
+from mensajeria.client.engine.user_profiles import PROFILE_BACK, UserProfiles
 from mensajeria.client.engine.verifying import Verifier
 from mensajeria.client.engine.welcoming import Welcoming
 from mensajeria.client.errors import ClientError, RefusedError, SecurityError, StateError
@@ -88,6 +89,7 @@ class Engine:
         self._own_devices = OwnDevices(context, self.directory, self._mailer)
         self.privacy = Privacy(context)
         self.blocking = Blocking(context, self.directory)
+        self.profiles = UserProfiles(context, self.directory)
 
     # --- what the client asks ---
 
@@ -295,6 +297,7 @@ class Engine:
             group.create_task(self._backup.run())
             group.create_task(self._own_devices.run(session))
             group.create_task(self.blocking.run())
+            group.create_task(self.profiles.run(deliver))
             group.create_task(self._context.presence.run(session))
             group.create_task(Earlier(self._context, session).run())
             group.create_task(push_owed(self._context, deliver, self.groups.give_history))
@@ -331,6 +334,7 @@ class Engine:
                 tx.backup.forget_server()
                 tx.meta.raise_to(REWIND_DUE, epoch)
                 tx.meta.raise_to(BLOCKS_DUE, epoch)
+                tx.meta.raise_to(PROFILE_BACK, epoch)
                 note_restore(tx, epoch, self._context.me.clock.now_ms())
             tx.meta.raise_to(RESTORE_EPOCH, epoch)
             return epoch >= known

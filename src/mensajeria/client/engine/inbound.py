@@ -150,6 +150,7 @@ class Inbound:
             out.touched.add(chat_id)
         elif head.accepted and not known.accepted and self._context.marks.answer(tx, chat_id) is not False:
             tx.chats.set_accepted(chat_id, accepted=True)
+            out.profiles = True
             out.touched.add(chat_id)
         if tx.contacts.get(peer) is None:
             unknown.add(peer)

@@ -21,6 +21,7 @@ from mensajeria.protocol.frames import PutOutcome
 from mensajeria.protocol.ids import Did, SessionId, Uid
 from mensajeria.protocol.prekeys import PrekeyError, verify_fallback_key, verify_one_time_key, verify_pq_prekey
 from mensajeria.protocol.records import DeviceAddress, ListedDevice, PqPrekey, SenderAddress, Signed
+from mensajeria.protocol.records_profiles import PROFILE_KEY
 from mensajeria.protocol.signing import BadSignatureError
 
 if TYPE_CHECKING:  # its library is loaded when the network is first used
@@ -42,7 +43,10 @@ OUTCOMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message for one device. `session_id`: it carries the key of that sender session, from `idx` on."""
+    """One message for one device. `session_id`: it carries the key of that sender session, from `idx` on.
+
+    A profile's letter has the profile's version as `idx`.
+    """
 
     uid: Uid
     did: Did
@@ -88,6 +92,8 @@ class PostOffice:
             sealed += good
             outcome = ShareOutcome.QUEUED if good else ShareOutcome.STALE
             bag.note(letter.session_id, Share(letter.uid, letter.did, letter.idx, outcome, now))
+            if good and letter.type == PROFILE_KEY:
+                tx.profiles.note_told(letter.did, letter.idx)
         bag.close()
         if sealed:
             tx.own.count_gen(sealed)
@@ -114,6 +120,8 @@ class PostOffice:
         tx.envelopes.confirmed(envelope.id)
         if outcome is PutOutcome.STALE:
             tx.meta.remove(pq_name(envelope.did))
+        if envelope.type == PROFILE_KEY and outcome is not PutOutcome.OK:
+            tx.profiles.forget_told(envelope.did)
         if envelope.session_id is not None:
             idx = tx.outbound.shared_from(envelope.session_id, envelope.did)
             _note_share(tx, envelope.session_id, envelope.uid, envelope.did, idx, OUTCOMES[outcome], now)

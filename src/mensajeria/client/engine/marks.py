@@ -74,6 +74,7 @@ class Marks:
     def answered(self, tx: Tx, out: Outcome, chat_id: ChatId, *, accepted: bool) -> None:
         """The message request is accepted or declined, on all devices."""
         tx.chats.set_accepted(chat_id, accepted=accepted, declined=not accepted)
+        out.profiles |= accepted
         self._settings.put(tx, out, CHAT + chat_id.hex(), encode(ChatSetting(accepted=accepted)))
         out.touched.add(chat_id)
 
@@ -112,6 +113,7 @@ class Marks:
         tx.chats.set_accepted(chat_id, accepted=answer, declined=not answer)
         out.touched.add(chat_id)
         out.earlier |= answer
+        out.profiles |= answer
 
     @staticmethod
     def answer(tx: Tx, chat_id: ChatId) -> bool | None:

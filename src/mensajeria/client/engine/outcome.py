@@ -45,6 +45,8 @@ class Outcome:
     """Rows from before one joined were given, and are to be fetched."""
     giving: bool = False
     """Keys are owed to members: of earlier sessions to new ones, withheld ones to who was accepted."""
+    profiles: bool = False
+    """Somebody's profile is to be fetched, or the own one to be published."""
     timers: bool = False
     """The clock of disappearing messages was started."""
 

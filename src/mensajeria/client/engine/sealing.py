@@ -18,6 +18,7 @@ from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.notices import note_left_out
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import verified_list
+from mensajeria.client.engine.profile_letters import profile_letters
 from mensajeria.client.engine.timers import timer_of, ttl_bucket
 from mensajeria.client.engine.withheld import kept_key, withhold
 from mensajeria.client.store import Tx
@@ -126,7 +127,8 @@ class Sealer:
         session = self._session(tx, chat, state, audience.lists)
         letters = self._letters(tx, session, audience.lists)
         if letters:
-            return Plan(ready, letters=tuple(letters))
+            met = [(letter.uid, letter.did) for letter in letters]
+            return Plan(ready, letters=(*letters, *profile_letters(tx, self._me, chat, met)))
         note_left_out(tx, out, self._me, chat, audience.left_out)
         withhold(tx, session, audience.left_out)
         allowed = self._allowance(tx)

@@ -21,7 +21,7 @@ KEPT: Final = (
     "chats", "contacts", "former_lists", "member_events", "groups", "group_members", "group_keys", "forks", "rows",
     "messages", "changes", "reactions", "tombstones", "timers", "timer_sessions", "attachments", "seen_mids",
     "seen_indices", "megolm_inbound", "settings", "verified", "security_events", "warnings",
-    "inviters", "history_windows",
+    "inviters", "history_windows", "user_profiles",
 )  # fmt: skip
 """In this order: what others refer to comes first."""
 LEFT: Final = frozenset(
@@ -32,6 +32,7 @@ LEFT: Final = frozenset(
         "issued_invites", "welcomes", "early_keys", "erasures", "uploads", "unwanted_files", "key_log",
         "key_log_blocks", "key_log_heads", "key_log_claims", "key_log_evidence", "former_people",
         "history_grants", "history_grantees", "history_shares", "history_early",
+        "profile_wish", "profile_told",
     }
 )  # fmt: skip
 _SENT: Final = "state NOT IN ('queued', 'failed')"

@@ -18,6 +18,7 @@ from mensajeria.client.store.messages import Messages
 from mensajeria.client.store.meta import Meta
 from mensajeria.client.store.outbox import Outbox
 from mensajeria.client.store.own_keys import OwnKeys
+from mensajeria.client.store.profiles import Profiles
 from mensajeria.client.store.restores import Restores
 from mensajeria.client.store.rows import Rows
 from mensajeria.client.store.timers import Timers
@@ -32,8 +33,8 @@ class Tx:
     __slots__ = (
         "attachments", "backup", "changes", "chats", "contacts", "envelopes", "erasures", "grants", "groups", "health",
         "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events",
-        "replays", "requests", "restores", "rows", "settings", "sources", "timers", "trust", "uploads", "views",
-        "windows",
+        "profiles", "replays", "requests", "restores", "rows", "settings", "sources", "timers", "trust", "uploads",
+        "views", "windows",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -67,3 +68,4 @@ class Tx:
         self.settings = SettingsTable(db)
         self.grants = HistoryGrants(db)
         self.windows = HistoryWindows(db)
+        self.profiles = Profiles(db)

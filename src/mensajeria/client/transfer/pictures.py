@@ -28,8 +28,13 @@ MAX_PIXELS: Final = 64_000_000
 MAX_FRAMES: Final = 500
 FORMATS: Final = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 THUMB_SIDE: Final = 320
+PORTRAIT_SIDE: Final = 256
+"""Of a person's picture; a group's is half as wide."""
+PORTRAIT_MAX_SIDE: Final = 512
+"""Of somebody else's: a later version may make larger ones."""
 _HASH_SIDE: Final = 32
 _QUALITIES: Final = (75, 55, 35, 20)
+_PORTRAIT_QUALITIES: Final = (85, 75, 55, 35, 20)
 _RIGHT_SIDE_UP: Final = 1
 _ORIENTATION: Final = 0x0112
 
@@ -73,6 +78,52 @@ def prepare(path: Path, target: BinaryIO) -> Picture:
                 if error.errno is not None:  # the disk's; Pillow's own have none
                     raise
                 raise InputError("image_invalid", str(error)[:100]) from error
+
+
+def portrait(path: Path, side: int = PORTRAIT_SIDE, max_bytes: int = limits.PROFILE_PICTURE_BYTES) -> bytes:
+    """The middle square of a picture as a small JPEG, made from its pixels alone: nothing else of the file is left.
+
+    Raises:
+        InputError: image_too_large, image_invalid, file_unreadable.
+    """
+    try:
+        with warnings.catch_warnings(), path.open("rb") as source:
+            warnings.simplefilter("ignore")
+            with _opened(source) as image:
+                _check_size(image)
+                return _square(image, side, max_bytes)
+    except (ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, MemoryError) as error:
+        raise InputError("image_invalid", type(error).__name__) from error
+    except OSError as error:
+        code = "image_invalid" if error.errno is None else "file_unreadable"
+        raise InputError(code, str(error)[:100], params={"name": path.name}) from error
+
+
+def is_portrait(data: bytes) -> bool:
+    """Whether this begins as the small JPEG that `portrait` makes. Only the head is read: nothing is decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+                return image.format == "JPEG" and 0 < max(image.size) <= PORTRAIT_MAX_SIDE
+    except (ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OSError, Image.DecompressionBombError):
+        return False
+
+
+def _square(image: Image.Image, side: int, max_bytes: int) -> bytes:
+    """In the first of the qualities that fits. Raises InputError (image_too_large) when none does."""
+    image.draft("RGB", (2 * side, 2 * side))
+    upright = ImageOps.exif_transpose(image)
+    edge = min(upright.size)
+    left, top = (upright.width - edge) // 2, (upright.height - edge) // 2
+    cut = upright.crop((left, top, left + edge, top + edge))
+    small = _opaque(cut, side)
+    for quality in _PORTRAIT_QUALITIES:
+        out = io.BytesIO()
+        small.save(out, "JPEG", quality=quality, optimize=True)
+        if out.tell() <= max_bytes:
+            return out.getvalue()
+    raise InputError("image_too_large")
 
 
 def _opened(source: BinaryIO) -> Image.Image:

@@ -273,6 +273,15 @@ class RestApi:
         """Take a block back; idempotent. unknown_user."""
         await self._call("DELETE", f"/v1/blocks/{b64(uid)}")
 
+    async def put_profile(self, ver: int, sealed: bytes) -> None:
+        """Publish the own sealed profile; idempotent. profile_conflict when the stored one is not older."""
+        body = _checked(lambda: api.SealedProfile(ver=ver, sealed=sealed)).model_dump_json().encode()
+        await self._call("PUT", "/v1/profile", body)
+
+    async def profile(self, uid: bytes) -> api.SealedProfile:
+        """The sealed profile of oneself or of a contact; not_found when there is none, or none for the caller."""
+        return await self._ask("GET", f"/v1/users/{b64(uid)}/profile", api.SealedProfile)
+
     async def report(self, uid: bytes, text: str, chat_id: bytes | None) -> int:
         """Tell the operator about a user; the report's number. unknown_user, rate_limited."""
         request = _checked(lambda: api.ReportRequest(uid=uid, chat_id=chat_id, text=text))

@@ -1,4 +1,4 @@
-"""Membership chains, erasing, blocks and reports, files and key backups: tables on the same MetaData as the others."""
+"""Membership chains, erasing, blocks, reports, profiles, files and key backups: on the same MetaData as the others."""
 
 from __future__ import annotations
 
@@ -120,6 +120,16 @@ backup_use: Final = Table(
     Column("bytes", BigInteger, nullable=False, server_default=_ZERO),
 )
 
+user_profile: Final = Table(
+    "user_profile",
+    metadata,
+    Column("account", Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("ver", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+"""The newest profile of each account that has one, sealed under a key that only its contacts have."""
+
 file: Final = Table(
     "file",
     metadata,
@@ -148,4 +158,5 @@ __all__ = [
     "membership",
     "membership_head",
     "report",
+    "user_profile",
 ]

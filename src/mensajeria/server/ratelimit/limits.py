@@ -49,6 +49,8 @@ class Limit(Enum):
     MEMBER_EVENT_ACCOUNT = Bucket(2000, 4000, fail_open=True)
     ERASE_ACCOUNT = Bucket(2000, 5000, fail_open=True)
     REPORT_ACCOUNT = Bucket(10, 20, fail_open=False)
+    PROFILE_ACCOUNT = Bucket(15, 60, fail_open=False)
+    PROFILE_READ_ACCOUNT = Bucket(500, 3000, fail_open=True)
     UNREADABLE_DEVICE = Bucket(6, 6, fail_open=False)
     FILE_CREATE_ACCOUNT = Bucket(200, 1000, fail_open=True)
     BACKUP_ACCOUNT = Bucket(400, 3000, fail_open=True)
