@@ -42,6 +42,7 @@ from mensajeria.desktop.viewmodels.asking import (
     Member,
     PersonInfo,
     PrivacyIs,
+    ReportDrafted,
     SecurityLine,
 )
 from mensajeria.desktop.viewmodels.parts import (
@@ -80,10 +81,13 @@ from mensajeria.desktop.widgets.emoji_picker import EmojiPicker
 from mensajeria.desktop.windows.app_window import AppWindow
 from mensajeria.desktop.windows.dialogs import NewChatDialog
 from mensajeria.desktop.windows.group_dialogs import NewGroupDialog
+from mensajeria.desktop.windows.report import ReportDialog
 from mensajeria.kit.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mensajeria.desktop.viewmodels.asking import Request
 
 ZONE = ZoneInfo("Europe/Madrid")
 NOW = int(datetime(2026, 11, 24, 18, 9, tzinfo=ZONE).timestamp() * 1000)
@@ -286,6 +290,39 @@ def search_chat(scene: Scene) -> None:
     scene.session.asks.put(ChatFound("c1", word, (6, 5, 4)))
     pane.search.step(1)
     wait(600)
+
+
+def report(scene: Scene) -> None:
+    """A person is reported with two of their messages."""
+    scene.sign_in()
+    scene.open("c1", [replace(row, mid=f"{row.position:032x}") for row in scene.lucia()])
+    scene.window.main.report("lucia")
+    dialog = scene.window.main.dialog
+    assert isinstance(dialog, ReportDialog)
+    dialog.choices[f"{5:032x}"].setChecked(True)
+    dialog.words.lines.setPlainText(scene.words["sunday"])
+    dialog.block.setChecked(True)
+
+
+def report_review(scene: Scene) -> None:
+    """What would be sent, shown whole."""
+    report(scene)
+    dialog = scene.window.main.dialog
+    assert isinstance(dialog, ReportDialog)
+    asked: list[Request] = []
+    scene.session.asks.asked.connect(asked.append)
+    dialog.go.click()
+    text = f"{scene.words['sunday']}\n\n2026-11-24T12:02:00Z lucia: {scene.words['sign']}"
+    scene.session.asks.put(ReportDrafted("lucia", text))
+    scene.session.asks.finish(asked[-1])
+
+
+def blocked(scene: Scene) -> None:
+    """A chat with somebody who is blocked."""
+    scene.sign_in()
+    row = next(row for row in scene.chats() if row.chat_id == "c1")
+    scene.session.put_chats([replace(row, blocked=True, online=False, unread=0)])
+    scene.open("c1", scene.lucia())
 
 
 PEOPLE = {
@@ -792,6 +829,9 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "settings": settings,
     "shortcuts": shortcuts,
     "search-chat": search_chat,
+    "report": report,
+    "report-review": report_review,
+    "blocked": blocked,
     "menu": menu,
     "focus": focus,
     "new-group": new_group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,7 +118,20 @@ def panel(window: AppWindow, session: SessionModel) -> None:
     session.asks.put(ChatInfo("g", members, "owner"))
 
 
+def report(window: AppWindow, session: SessionModel) -> None:
+    open_chat(window, session)
+    session.put_messages("c", [replace(incoming(2), mid="aa")])
+    window.main.report("bruno")
+
+
+def search(window: AppWindow, session: SessionModel) -> None:
+    open_chat(window, session)
+    window.main.pane.search.open()
+
+
 SCENES = {
+    "report": report,
+    "search": search,
     "login": login,
     "register": register,
     "link": link,

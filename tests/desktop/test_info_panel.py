@@ -175,13 +175,13 @@ def test_a_member_cannot_change_the_group(main: MainWindow, session: SessionMode
     words = {one.text() for one in main.info.area.findChildren(Button)}
     assert words == set()
     assert main.info.leave.isVisible()
-    assert items(main, "bruno") == ["Verificar"]
+    assert items(main, "bruno") == ["Verificar", "Bloquear", "Denunciar…"]
 
 
 def test_an_admin_removes_members_and_no_other_admin(main: MainWindow, session: SessionModel) -> None:
     open_group(main, session, group("admin", bruno="admin"))
     assert "Quitar del grupo" not in items(main, "bruno")
-    assert items(main, "carla") == ["Verificar", "Quitar del grupo"]
+    assert items(main, "carla") == ["Verificar", "Bloquear", "Denunciar…", "Quitar del grupo"]
 
 
 def test_removing_is_asked_before(main: MainWindow, session: SessionModel, asked: list[Request]) -> None:

@@ -149,7 +149,13 @@ async def test_people_and_the_account(people: tuple[RunningServer, Path, Path], 
             seen = (await ana.asked_for(asking.LookAtChat(chat), asking.ChatInfo)).person
             assert seen is not None
             assert seen.blocked is on
+            blocked = await ana.asked_for(asking.LoadBlocked(), asking.Blocked)
+            assert [one.handle for one in blocked.people] == (["bruno"] if on else [])
         assert await ana.ask(asking.SetBlocked("ana", on=True)) == "own_account"
+        assert await ana.ask(asking.DraftReport("bruno", " ")) == "empty_text"
+        draft = await ana.asked_for(asking.DraftReport("bruno", "Me amenaza"), asking.ReportDrafted)
+        assert draft.text == "Me amenaza"
+        assert (await ana.asked_for(asking.SendReport("bruno", draft.text), asking.ReportSent)).number == 1
         [device] = (await ana.asked_for(asking.LoadDevices(), asking.Devices)).rows
         renamed = await ana.asked_for(asking.RenameDevice(device.did, "portátil"), asking.Devices)
         assert [row.name for row in renamed.rows] == ["portátil"]

@@ -13,11 +13,13 @@ from mensajeria.desktop.bridge.updates import Answered, Finished
 from mensajeria.desktop.viewmodels import asking
 from mensajeria.desktop.viewmodels.finding import FOUND_MAX
 from mensajeria.desktop.viewmodels.types import ErrorNotice
+from mensajeria.protocol.ids import Mid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from mensajeria.client import Chat, Client
+    from mensajeria.client.api import Report
     from mensajeria.desktop.bridge.batch import Batcher
     from mensajeria.kit.secrets import Secret
 
@@ -32,6 +34,8 @@ class Answerer:
         self._client = client
         self._batcher = batcher
         self._reload = reload
+        self._report: Report | None = None
+        """What was shown last, and nothing else can be sent."""
 
     async def answer(self, request: asking.Request) -> None:
         """Do it, and tell how it ended."""
@@ -71,6 +75,8 @@ class Answerer:
                 | asking.SetBlocked()
             ):
                 await self._trust(request)
+            case asking.LoadBlocked() | asking.DraftReport() | asking.SendReport():
+                await self._trouble(request)
             case _:
                 await self._account(request)
 
@@ -134,11 +140,12 @@ class Answerer:
         chat = self._chat(chat_id)
         view = await chat.view()
         members, timeline = await chat.members(), await chat.security_timeline()
+        blocked = frozenset(one.uid for one in await self._client.blocked())
         info = None
         if view.kind is ChatKind.DIRECT and view.peer is not None:
             known = told.person_info(await self._client.security.of(view.peer.handle))
             info = replace(known, blocked=view.blocked)
-        self.tell(told.chat_info(view, members, timeline, info, self._client.me))
+        self.tell(told.chat_info(view, members, timeline, info, self._client.me, blocked))
 
     async def _search(self, chat_id: str, text: str) -> None:
         found = await self._client.search(text, chat_id=bytes.fromhex(chat_id), limit=FOUND_MAX + 1)
@@ -188,6 +195,28 @@ class Answerer:
         self.tell(told.person_info(known, qr_modules(await security.code())))
         if (running := await security.state(handle)) is not None:
             self._compare(running)
+
+    # ---- trouble with people -----------------------------------------------------------------------------------------
+
+    async def _trouble(self, request: asking.LoadBlocked | asking.DraftReport | asking.SendReport) -> None:
+        match request:
+            case asking.LoadBlocked():
+                self.tell(asking.Blocked(tuple(person(one) for one in await self._client.blocked())))
+            case asking.DraftReport():
+                self._report = await self._draft(request)
+                self.tell(asking.ReportDrafted(request.handle, self._report.text))
+            case asking.SendReport(handle, text):
+                drafted = self._report
+                assert drafted is not None, "a report is drafted before it is sent"
+                assert (drafted.person.handle, drafted.text) == (handle, text), "what is sent is what was shown"
+                self.tell(asking.ReportSent(await self._client.send_report(drafted)))
+            case _:
+                assert_never(request)
+
+    async def _draft(self, request: asking.DraftReport) -> Report:
+        chat_id = bytes.fromhex(request.chat_id) if request.chat_id else None
+        mids = [Mid(bytes.fromhex(mid)) for mid in request.mids]
+        return await self._client.draft_report(request.handle, request.words, chat_id=chat_id, messages=mids)
 
     # ---- the account -------------------------------------------------------------------------------------------------
 

@@ -299,6 +299,7 @@ def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = (), o
         group=group is not None,
         members=group.members if group is not None else 0,
         role=str(group.role.value) if group is not None and group.role is not None else "",
+        blocked=view.blocked,
         closed=_closed(view),
         request=not view.accepted,
         identity_changed=view.identity_changed,

@@ -11,6 +11,7 @@ from mensajeria.desktop.viewmodels import asking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from mensajeria.client import api
 
@@ -42,12 +43,16 @@ def chat_info(
     timeline: Sequence[api.SecurityEntry],
     info: asking.PersonInfo | None,
     me: api.Person,
+    blocked: AbstractSet[bytes] = frozenset(),
 ) -> asking.ChatInfo:
     """What the info panel shows."""
     group = view.group
     return asking.ChatInfo(
         chat_id=view.chat_id.hex(),
-        members=tuple(asking.Member(person(one.person), one.role.value, one.person.uid == me.uid) for one in members),
+        members=tuple(
+            asking.Member(person(one.person), one.role.value, one.person.uid == me.uid, one.person.uid in blocked)
+            for one in members
+        ),
         role=group.role.value if group is not None and group.role is not None else "",
         description=group.description if group is not None else "",
         person=info,

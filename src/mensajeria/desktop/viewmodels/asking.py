@@ -159,6 +159,29 @@ class SetBlocked:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadBlocked:
+    """Whom the account has blocked; answered by `Blocked`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftReport:
+    """What the operator would be told about a person; answered by `ReportDrafted`. Nothing is sent."""
+
+    handle: str
+    words: str
+    chat_id: str = ""
+    mids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """Tell the operator exactly what was drafted and shown; answered by `ReportSent`."""
+
+    handle: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoadDevices:
     """Answered by `Devices`."""
 
@@ -270,6 +293,9 @@ Request = (
     | CheckCode
     | WithdrawTrust
     | SetBlocked
+    | LoadBlocked
+    | DraftReport
+    | SendReport
     | LoadDevices
     | RenameDevice
     | RemoveDevice
@@ -312,6 +338,7 @@ class Member:
     person: Person
     role: str
     me: bool = False
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +402,28 @@ class BlockMoved:
     """A person was blocked, or is not any more."""
 
     handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Whom the account has blocked, by name."""
+
+    people: tuple[Person, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDrafted:
+    """The whole text that the operator would read."""
+
+    handle: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSent:
+    """The operator knows; `number` is what they know it under."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,6 +540,9 @@ Answer = (
     | Comparison
     | TrustMoved
     | BlockMoved
+    | Blocked
+    | ReportDrafted
+    | ReportSent
     | Devices
     | LinkMade
     | LinkUsed

@@ -165,6 +165,8 @@ class ChatRow:
     """Who is writing in a group."""
     author: str = ""
     """Who wrote the last message of a group, unless it was oneself."""
+    blocked: bool = False
+    """The person of the chat was blocked."""
     closed: str = ""
     """Why nothing can be written into the chat: the sentence is ``error.<closed>``."""
 

@@ -185,6 +185,7 @@ class Wording:
         tr = self.translator.tr
         parts = [row.title]
         parts += [tr("chat.verified")] if row.verified else []
+        parts += [tr("chat.blocked")] if row.blocked else []
         parts += [tr("group.members", count=row.members)] if row.group else []
         parts += [tr("chat.online")] if row.online else []
         parts += [tr("chat.request_short")] if row.request else []

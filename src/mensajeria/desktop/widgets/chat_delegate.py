@@ -96,14 +96,16 @@ class ChatDelegate(QStyledItemDelegate):
         if row.last_state is not MessageState.NONE and not row.draft:
             right -= 6 + ticks.WIDTH
             ticks.draw(painter, theme, QPointF(right, base - 10.5), row.last_state, theme["text2"])
-        room = right - 10 - (box.x() + _LEFT) - (20 if row.verified else 0)
+        signs = _signs(row)
+        room = right - 10 - (box.x() + _LEFT) - 20 * len(signs)
         name = elide(row.title, fonts.BODY_STRONG, room)
         painter.setFont(fonts.font(fonts.BODY_STRONG))
         painter.setPen(theme["text"])
         painter.drawText(QPointF(box.x() + _LEFT, base), name)
-        if row.verified:
-            left = box.x() + _LEFT + fonts.metrics(fonts.BODY_STRONG).horizontalAdvance(name) + 6
-            icons.draw(painter, "shield-check-fill", QRectF(left, base - 12, 14, 14), theme["accent_text"])
+        left = box.x() + _LEFT + fonts.metrics(fonts.BODY_STRONG).horizontalAdvance(name) + 6
+        for icon, ink in signs:
+            icons.draw(painter, icon, QRectF(left, base - 12, 14, 14), theme[ink])
+            left += 20
 
     def _second_line(self, painter: QPainter, row: ChatRow, box: QRectF) -> None:
         base, left = box.y() + 48, box.x() + _LEFT
@@ -152,3 +154,11 @@ class ChatDelegate(QStyledItemDelegate):
         if row.author and row.preview_kind is None:
             return [Piece(f"{row.author}: ", fonts.PREVIEW, "text"), Piece(preview, fonts.PREVIEW, "text2")]
         return [Piece(preview, fonts.PREVIEW, "text2")]
+
+
+def _signs(row: ChatRow) -> list[tuple[str, str]]:
+    """Icons behind the name, each with its colour."""
+    signs = [("shield-check-fill", "accent_text")] if row.verified else []
+    if row.blocked:
+        signs.append(("prohibit-bold", "danger"))
+    return signs

@@ -51,7 +51,9 @@ class CheckBox(QCheckBox):
             icons.draw(painter, "check-bold", box.adjusted(3, 3, -3, -3), theme["on_accent"])
         painter.setPen(theme["text"])
         painter.setFont(fonts.font(fonts.PREVIEW))
-        painter.drawText(QRectF(28, 0, self.width() - 28, self.height()), _LEFT, self.text())
+        room = self.width() - 28
+        words = fonts.metrics(fonts.PREVIEW).elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+        painter.drawText(QRectF(28, 0, room, self.height()), _LEFT, words)
 
     def _translate(self) -> None:
         self.setText(self._ui.say(self._key))

@@ -41,6 +41,8 @@ class ChatPane(QStackedWidget):
     back = pyqtSignal()
     verify_wanted = pyqtSignal(str)
     """(user name)"""
+    unblock_wanted = pyqtSignal(str)
+    """(user name)"""
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__()
@@ -105,7 +107,7 @@ class ChatPane(QStackedWidget):
         self.header.back.connect(self.back)
         self.header.search_wanted.connect(self.search.open)
         self.search.closed.connect(self._focus_after_search)
-        self.closed.acted.connect(self._recreate)
+        self.closed.acted.connect(self._find_way_out)
         session.asks.answered.connect(self._moved)
         session.asks.finished.connect(self._told)
         self._ui.language_changed.connect(self._refresh)
@@ -127,8 +129,11 @@ class ChatPane(QStackedWidget):
         self.header.show_chat(row)
         self.request.setVisible(row.request)
         self.request.show_name(row.title)
-        self.composer.setVisible(not row.request and not row.closed)
-        if row.closed:
+        self.composer.setVisible(not row.request and not row.closed and not row.blocked)
+        if row.blocked:
+            title = self._ui.say("blocked.title", name=row.title)
+            self.closed.tell(banner.BAD, title, self._ui.say("blocked.text"), "info.unblock")
+        elif row.closed:
             way_out = "group.recreate" if row.closed == "group_forked" else ""
             self.closed.tell(banner.BAD, self._ui.say("group.closed"), self._ui.translator.error(row.closed), way_out)
         else:
@@ -160,8 +165,12 @@ class ChatPane(QStackedWidget):
         if row is not None:
             self._show_row(row)
 
-    def _recreate(self) -> None:
-        if self._session.current:
+    def _find_way_out(self) -> None:
+        """What can be done so that one can write again."""
+        row = self._session.current_row
+        if row is not None and row.blocked:
+            self.unblock_wanted.emit(row.handle)
+        elif row is not None:
             self._session.asks.ask(RecreateGroup(self._session.current))
 
     def _moved(self, answer: object) -> None:

@@ -38,6 +38,7 @@ class InfoPanel(QWidget):
     closed = pyqtSignal()
     verify_wanted = pyqtSignal(str)
     block_wanted = pyqtSignal(str, bool)
+    report_wanted = pyqtSignal(str)
     add_wanted = pyqtSignal(str)
     rename_wanted = pyqtSignal(str)
     leave_wanted = pyqtSignal(str)
@@ -204,6 +205,8 @@ class InfoPanel(QWidget):
         row = PersonRow(self._ui, member.person, name=name)
         if member.role != "member":
             row.row.addWidget(Pill(self._ui, f"info.role.{member.role}"))
+        if member.blocked:
+            row.row.addWidget(blocked_pill(self._ui))
         if not member.me:
             more = IconButton(self._ui, "info.more", "dots-three-vertical", side=32, glyph=18)
             more.say("info.more", name=member.person.shown_name)
@@ -218,8 +221,11 @@ class InfoPanel(QWidget):
             other = "member" if member.role == "admin" else "admin"
             menu.add(f"info.make.{other}", "user", lambda: self.role_wanted.emit(chat, handle, other))
             menu.add("info.make.owner", "star", lambda: self.role_wanted.emit(chat, handle, "owner"))
+        menu.addSeparator()
+        key = "info.unblock" if member.blocked else "info.block"
+        menu.add(key, "prohibit", lambda: self.block_wanted.emit(handle, not member.blocked))
+        menu.add("info.report", "warning", lambda: self.report_wanted.emit(handle))
         if info.role == "owner" or (info.role == "admin" and member.role == "member"):
-            menu.addSeparator()
             menu.add("info.remove", "trash", lambda: self.remove_wanted.emit(chat, handle), danger=True)
         menu.popup(
             button.mapToGlobal(
@@ -243,7 +249,10 @@ class InfoPanel(QWidget):
         key, kind = ("info.unblock", Kind.SECONDARY) if info.blocked else ("info.block", Kind.DANGER)
         block = Button(self._ui, key, kind, icon="prohibit", wide=True)
         block.clicked.connect(lambda: self.block_wanted.emit(info.person.handle, not info.blocked))
+        report = Button(self._ui, "info.report", Kind.DANGER, icon="warning", wide=True)
+        report.clicked.connect(lambda: self.report_wanted.emit(info.person.handle))
         column.addWidget(block)
+        column.addWidget(report)
 
     def _events(self, column: QVBoxLayout, lines: tuple[SecurityLine, ...]) -> None:
         if not lines:
@@ -271,6 +280,11 @@ def trust_pill(ui: UiContext, info: PersonInfo) -> Pill:
     pill = Pill(ui, "trust.unverified")
     show_trust(pill, info)
     return pill
+
+
+def blocked_pill(ui: UiContext) -> Pill:
+    """Says that a person is blocked."""
+    return Pill(ui, "chat.blocked", ink="danger", ground="danger_soft")
 
 
 def show_trust(pill: Pill, info: PersonInfo) -> None:

@@ -16,6 +16,7 @@ from mensajeria.desktop.viewmodels.asking import (
     LinkUsed,
     LookAtChat,
     RemoveMember,
+    ReportSent,
     SetBlocked,
 )
 from mensajeria.desktop.widgets.dialog import Dialog, Scrim
@@ -25,6 +26,7 @@ from mensajeria.desktop.windows.chat_pane import ChatPane
 from mensajeria.desktop.windows.dialogs import JumpDialog, NewChatDialog, ShortcutsDialog
 from mensajeria.desktop.windows.group_dialogs import AddMembersDialog, ConfirmDialog, NewGroupDialog, RenameGroupDialog
 from mensajeria.desktop.windows.info_panel import InfoPanel
+from mensajeria.desktop.windows.report import ReportDialog
 from mensajeria.desktop.windows.settings import SettingsDialog
 from mensajeria.desktop.windows.sidebar import NARROWEST, WIDEST, WIDTH, Sidebar
 from mensajeria.desktop.windows.verify import VerifyDialog
@@ -96,6 +98,8 @@ class MainWindow(QWidget):
         self.info.closed.connect(self.close_info)
         self.info.verify_wanted.connect(self.verify)
         self.info.block_wanted.connect(self._set_blocked)
+        self.info.report_wanted.connect(self.report)
+        self.pane.unblock_wanted.connect(lambda handle: self._set_blocked(handle, on=False))
         self.info.add_wanted.connect(self._add_members)
         self.info.rename_wanted.connect(self._rename_group)
         self.info.leave_wanted.connect(self._leave_group)
@@ -204,6 +208,12 @@ class MainWindow(QWidget):
         if self.dialog is None:
             self._present(VerifyDialog(self._ui, self._session, self, handle))
 
+    def report(self, handle: str) -> None:
+        """Tell the operator about a person."""
+        if self.dialog is None:
+            dialog = ReportDialog(self._ui, self._session, self, handle)
+            self._present(dialog, dialog.words.lines)
+
     def _add_members(self, chat_id: str) -> None:
         if self.dialog is None:
             dialog = AddMembersDialog(self._ui, self._session, self, chat_id)
@@ -243,6 +253,8 @@ class MainWindow(QWidget):
         """Somebody asks to compare emoji, or the account has a new device: said wherever one is."""
         if isinstance(answer, Comparison) and answer.phase == "incoming" and self.dialog is None:
             self.toast.tell(self._ui.say("verification.incoming", name=answer.person.shown_name))
+        elif isinstance(answer, ReportSent):
+            self.toast.tell(self._ui.say("report.sent", number=answer.number))
         elif isinstance(answer, LinkUsed) and self.dialog is None:
             self.toast.tell(self._ui.say("devices.linked", name=answer.name))
         elif isinstance(answer, Devices) and self.dialog is None and (new := self._session.asks.new_devices):

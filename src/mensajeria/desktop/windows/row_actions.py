@@ -17,6 +17,7 @@ from mensajeria.desktop.widgets.file_block import FileAct, act_of
 from mensajeria.desktop.widgets.menu import Menu
 from mensajeria.desktop.widgets.quick_reactions import QuickReactions, ReactionPopup
 from mensajeria.desktop.windows.message_dialogs import DeleteDialog, InfoDialog, RiskyFileDialog
+from mensajeria.desktop.windows.report import ReportDialog
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -74,6 +75,8 @@ class RowActions(QObject):
         if row.mid and row.service is None:
             menu.addSeparator()
             menu.add("message.info", "info", lambda: self.show_info(row))
+            if row.is_message and not row.outgoing and row.position_is_final:
+                menu.add("message.report", "warning", lambda: self.report(row))
             menu.add("message.delete", "trash", lambda: self.delete(row), say("keys.delete"), danger=True)
 
     def _fill_file(self, menu: Menu, row: MessageRow) -> None:
@@ -139,6 +142,15 @@ class RowActions(QObject):
         self.dialog_wanted.emit(make)
         if row.edited:
             self._session.messages.ask_versions(row.mid)
+
+    def report(self, row: MessageRow) -> None:
+        """Tell the operator about whoever wrote a message."""
+
+        def make(host: QWidget) -> tuple[ReportDialog, QWidget]:
+            dialog = ReportDialog(self._ui, self._session, host, row.sender.handle, row.mid)
+            return dialog, dialog.words.lines
+
+        self.dialog_wanted.emit(make)
 
     # ---- files ---------------------------------------------------------------------------------------------
 
