@@ -23,6 +23,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, Phase
 
+from mensajeria.client.store import connection
+from tests.support import warm
 from tests.support.logs import RecordedErrors
 from tests.support.loop import LoopLag
 
@@ -47,6 +49,11 @@ for _name in [
     name for name in os.environ if name.startswith("MENSAJERIA_") and not name.startswith("MENSAJERIA_TEST_")
 ]:
     del os.environ[_name]
+
+# What costs the machine most and most tests do not look at; MENSAJERIA_TEST_AS_SHIPPED=1 does without (once a night).
+if "MENSAJERIA_TEST_AS_SHIPPED" not in os.environ:
+    warm.install()
+    connection.MEMORY_SECURITY = "OFF"  # on again in the tests of the store itself
 
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()  # only in the process that owns the run

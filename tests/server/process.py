@@ -25,12 +25,7 @@ from tests.server.people import Person, insert_direct_chat, insert_people
 
 T = TypeVar("T")
 START_S: Final = 30.0
-_PROGRAM: Final = """
-import sys
-from mensajeria.server.serve import serve
-from mensajeria.server.settings import load_settings
-serve(load_settings(), say=lambda line: print(line, flush=True))
-"""
+_ROOT: Final = Path(__file__).parents[2]
 
 
 @dataclass(slots=True)
@@ -105,7 +100,12 @@ def start_server_process(
         **(settings or {}),
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        [sys.executable, "-m", "tests.server.program"],
+        cwd=_ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
     )
     assert process.stdout is not None
     for line in process.stdout:

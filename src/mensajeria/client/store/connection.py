@@ -19,6 +19,8 @@ from mensajeria.client.store import schema
 from mensajeria.kit.secrets import Secret
 
 KEY_BYTES: Final = 32
+MEMORY_SECURITY = "ON"
+"""Wipes and locks whatever SQLite allocates, for about five times the CPU of a write (docs/protocol/e2ee.md §1)."""
 _STATEMENTS: Final = 256
 _BUSY_S: Final = 5.0
 
@@ -130,8 +132,7 @@ def _set_key(connection: dbapi2.Connection, key: Secret) -> None:
     if len(raw) != KEY_BYTES:
         raise ProfileError("key_lost", "the key has the wrong length")
     connection.execute("PRAGMA cipher_log_level = NONE")
-    # Wipes and locks whatever SQLite allocates, for about five times the CPU of a write (docs/protocol/e2ee.md §1).
-    connection.execute("PRAGMA cipher_memory_security = ON")
+    connection.execute(f"PRAGMA cipher_memory_security = {MEMORY_SECURITY}")
     connection.execute(f"PRAGMA key = \"x'{raw.hex()}'\"")
 
 
