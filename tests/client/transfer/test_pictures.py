@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from mensajeria.client.errors import InputError
-from mensajeria.client.transfer.pictures import FORMATS, is_picture, prepare
+from mensajeria.client.transfer.pictures import FORMATS, is_picture, is_portrait, portrait, prepare
 from mensajeria.protocol import limits
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -54,8 +54,9 @@ def talkative(path: Path, kind: str, orientation: int = 1) -> Path:
 @pytest.mark.parametrize("kind", sorted(FORMATS))
 def test_nothing_about_the_maker_leaves(kind: str, tmp_path: Path) -> None:
     out = io.BytesIO()
-    prepare(talkative(tmp_path / "a", kind), out)
+    picture = prepare(talkative(tmp_path / "a", kind), out)
     assert CANARY not in out.getvalue()
+    assert CANARY not in picture.thumb
     with Image.open(io.BytesIO(out.getvalue())) as sent:
         assert sent.format == kind
         assert dict(sent.getexif()) == {}
@@ -135,3 +136,56 @@ def test_a_format_that_is_not_on_the_list_is_not_decoded(tmp_path: Path) -> None
     assert not is_picture(tmp_path / "a.tiff")
     with pytest.raises(InputError, match="image_invalid"):
         prepare(tmp_path / "a.tiff", io.BytesIO())
+
+
+# --- pictures of people ---
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_a_portrait_is_the_middle_square_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    data = portrait(talkative(tmp_path / "a", kind))
+    assert CANARY not in data
+    with Image.open(io.BytesIO(data)) as made:
+        assert (made.format, made.size, dict(made.getexif())) == ("JPEG", (80, 80), {})
+    assert is_portrait(data)
+
+
+def test_a_portrait_stands_upright(tmp_path: Path) -> None:
+    half = Image.new("RGB", (80, 80), "white")
+    half.paste("black", (0, 0, 80, 40))
+    half.save(tmp_path / "a.jpg", exif=told(orientation=3), quality=95)
+    with Image.open(io.BytesIO(portrait(tmp_path / "a.jpg"))) as made:
+        grey = made.convert("L")
+        top, bottom = grey.getpixel((40, 4)), grey.getpixel((40, 75))
+    assert isinstance(top, int)
+    assert isinstance(bottom, int)
+    assert (top > 200, bottom < 60) == (True, True)
+
+
+def test_a_portrait_fits_whatever_the_picture(tmp_path: Path) -> None:
+    noise = Image.effect_noise((1200, 900), 120).convert("RGB")
+    noise.save(tmp_path / "a.png")
+    assert len(portrait(tmp_path / "a.png")) <= limits.PROFILE_PICTURE_BYTES
+    small = portrait(tmp_path / "a.png", 128, 8 << 10)
+    assert len(small) <= 8 << 10
+    with Image.open(io.BytesIO(small)) as made:
+        assert made.size == (128, 128)
+
+
+def test_a_portrait_of_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0" + CANARY)
+    with pytest.raises(InputError, match="image_invalid"):
+        portrait(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="file_unreadable"):
+        portrait(tmp_path / "missing.jpg")
+
+
+def test_only_a_small_jpeg_is_a_portrait() -> None:
+    def encoded(kind: str, side: int) -> bytes:
+        out = io.BytesIO()
+        Image.new("RGB", (side, side)).save(out, kind)
+        return out.getvalue()
+
+    assert is_portrait(encoded("JPEG", 512))
+    for data in (encoded("JPEG", 513), encoded("PNG", 64), encoded("JPEG", 64)[:20], b"", CANARY):
+        assert not is_portrait(data)

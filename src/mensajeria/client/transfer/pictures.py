@@ -199,14 +199,16 @@ def _save_frames(image: Image.Image, kind: str, target: BinaryIO) -> None:
 
 
 def _opaque(image: Image.Image, side: int) -> Image.Image:
-    """A small RGB copy on white."""
+    """A small RGB copy on white, with nothing but its pixels: a comment would come along into what is made of it."""
     small = image.copy()
     small.thumbnail((side, side))
     if small.mode in {"RGBA", "LA", "P", "PA"} or "transparency" in small.info:
         layered = small.convert("RGBA")
         ground = Image.new("RGBA", layered.size, "white")
         small = Image.alpha_composite(ground, layered)
-    return small.convert("RGB")
+    small = small.convert("RGB")
+    small.info = {}
+    return small
 
 
 def _blurhash(small: Image.Image) -> str:
