@@ -25,6 +25,7 @@ COMMANDS = (
     "devices",
     "health",
     "privacy",
+    "profile",
     "backup",
     "password",
     "logout",

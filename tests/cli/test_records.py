@@ -44,6 +44,7 @@ EVENTS = [
     api.HistoryRestored(1000, 2, 1),
     api.PresenceChanged(BRUNO, here=True),
     api.PrivacyChanged(api.PrivacySettings()),
+    api.ProfileChanged(BRUNO, api.UserProfile("Bruno", "de viaje", b"jpeg")),
     api.SettingChanged("color", b"azul"),
     api.TransferProgress(api.Transfer(CHAT, TEXT.mid, api.Direction.UPLOAD, 5, 9)),
 ]

@@ -129,6 +129,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "unknown_message",
         "no_such_member",
         "no_attachment",
+        "no_picture",
         "file_gone",
         "backup_missing",
     ),

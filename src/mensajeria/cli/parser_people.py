@@ -1,7 +1,8 @@
-"""The arguments of the commands about people one does not want to hear of."""
+"""The arguments of the commands about people: what they tell of themselves, and not hearing of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mensajeria.cli.argument_types import message_id
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 def add_people_commands(builder: Builder) -> None:
     """Add them."""
+    _profile(builder)
     for name in ("block", "unblock", "blocked", "report"):
         parser = builder.command(name, "blocking", key=f"{name}_command")
         builder.profile(parser)
@@ -25,5 +27,24 @@ def add_people_commands(builder: Builder) -> None:
                 key="report_message",
             )  # fmt: skip
             builder.option(parser, "--dry-run", action="store_true", key="report_dry_run")
+        builder.waiting(parser)
+        builder.json(parser)
+
+
+def _profile(builder: Builder) -> None:
+    actions = builder.family(
+        builder.command("profile", "profiles", key="profile_command"), "action", "profile", ("show", "set")
+    )
+    show, change = actions["show"], actions["set"]
+    builder.option(show, "person", nargs="?", metavar="USER", key="profile_person")
+    builder.option(show, "--picture", type=Path, metavar="FILE", key="profile_save_picture")
+    builder.option(show, "--offline", action="store_true")
+    builder.option(change, "--name", metavar="TEXT", key="profile_name")
+    builder.option(change, "--status", metavar="TEXT", key="profile_status")
+    builder.option(change, "--picture", type=Path, metavar="FILE", key="profile_picture")
+    builder.option(change, "--no-picture", action="store_true", key="profile_no_picture")
+    builder.option(change, "--no-wait", action="store_true", key="profile_no_wait")
+    for parser in actions.values():
+        builder.profile(parser)
         builder.waiting(parser)
         builder.json(parser)

@@ -249,6 +249,8 @@ def _backup_record(event: api.Event) -> dict[str, Any] | None:
             return {"type": "presence", "from": person.handle, "here": here}
         case api.PrivacyChanged(settings):
             return privacy_record(settings)
+        case api.ProfileChanged(person, profile):
+            return profile_record(person.handle, profile)
         case api.SettingChanged(key, value):
             return {"type": "setting", "key": key, "removed": not value}
         case _:
@@ -262,4 +264,15 @@ def privacy_record(settings: api.PrivacySettings) -> dict[str, Any]:
         "read_receipts": settings.read_receipts,
         "typing": settings.typing,
         "presence": settings.presence,
+    }
+
+
+def profile_record(handle: str, profile: api.UserProfile) -> dict[str, Any]:
+    """What somebody tells about themselves. The picture is left out: it is no text."""
+    return {
+        "type": "profile",
+        "of": handle,
+        "name": profile.name,
+        "status": profile.status,
+        "picture_bytes": len(profile.picture),
     }
