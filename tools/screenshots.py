@@ -325,6 +325,13 @@ def blocked(scene: Scene) -> None:
     scene.open("c1", scene.lucia())
 
 
+def log_out(scene: Scene) -> None:
+    """What logging out means."""
+    main_direct(scene)
+    scene.window.main.log_out()
+    scene.session.asks.put(BackupInfo(1, current=True, saved=40, pending=2, restoring=False))
+
+
 PEOPLE = {
     "teo": Person("u4", "teo", "Teo Aranda", 4),
     "ines": Person("u5", "ines", "Inés Leal", 0),
@@ -829,6 +836,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "settings": settings,
     "shortcuts": shortcuts,
     "search-chat": search_chat,
+    "log-out": log_out,
     "report": report,
     "report-review": report_review,
     "blocked": blocked,

@@ -143,6 +143,7 @@ SCENES = {
     "new_chat": dialog("new_chat"),
     "jump": dialog("jump"),
     "settings": dialog("settings"),
+    "log_out": dialog("log_out"),
     "privacy": privacy,
     "linking": linking,
     "new_group": dialog("new_group"),
@@ -166,7 +167,7 @@ def test_everything_has_a_name(
     check(window)
 
 
-@pytest.mark.parametrize("name", ["new_chat", "new_group", "jump", "settings", "shortcuts"])
+@pytest.mark.parametrize("name", ["new_chat", "new_group", "jump", "settings", "shortcuts", "log_out"])
 def test_dialogs_keep_tab_inside_and_give_the_focus_back(
     qtbot: QtBot, signed_in: AppWindow, session: SessionModel, name: str
 ) -> None:

@@ -25,6 +25,7 @@ from mensajeria.desktop.viewmodels.asking import (
 from mensajeria.desktop.viewmodels.types import ConnectionPhase, MessageRow, MessageState, Phase
 from mensajeria.desktop.windows.dialogs import NewChatDialog
 from mensajeria.desktop.windows.group_dialogs import NewGroupDialog
+from mensajeria.desktop.windows.log_out import LogOutDialog
 from mensajeria.desktop.windows.verify import VerifyDialog
 from tests.cli.servers import RunningServer, running_server
 from tests.desktop.hands import press, write
@@ -262,6 +263,17 @@ def test_the_pages_of_the_account_show_what_the_server_and_the_store_have(
         assert isinstance(told[-1], answer)
     [devices] = [one for one in told if isinstance(one, Devices)]
     assert [device.current for device in devices.rows] == [True]
+
+    # Logging out leads to the login page, which knows who was here; the password leads back to the chats.
+    session, window = ana.program.session, ana.program.window
+    window.main.log_out()
+    assert isinstance(window.main.dialog, LogOutDialog)
+    window.main.dialog.go.click()
+    ana.until(lambda: session.phase is Phase.SIGNED_OUT)
+    ana.until(lambda: session.connection.phase is ConnectionPhase.SESSION_EXPIRED)
+    assert window.auth.login.handle.text == "ana"
+    ana.log_in(server.url, "ana")
+    ana.until(lambda: session.connection.phase is ConnectionPhase.ONLINE)
 
 
 def test_a_failed_registration_says_why_and_can_be_mended(

@@ -228,6 +228,7 @@ class Answerer:
         | asking.ConfirmDevice
         | asking.MakeLink
         | asking.ChangePassword
+        | asking.LogOut
         | asking.LoadBackup
         | asking.MakeBackup
         | asking.LoadInvites
@@ -255,6 +256,8 @@ class Answerer:
                 self.tell(asking.LinkMade(made_link.text, _modules(made_link.text), made_link.expires_ms))
             case asking.ChangePassword(old, new, code):
                 await client.change_password(old, new, recovery_code=code)
+            case asking.LogOut(everywhere):
+                await client.log_out(everywhere=everywhere)
             case asking.LoadBackup():
                 self.tell(told.backup_info(await client.backup_status()))
             case asking.MakeBackup(path, passphrase):

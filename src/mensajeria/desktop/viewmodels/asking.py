@@ -225,6 +225,13 @@ class ChangePassword:
 
 
 @dataclass(frozen=True, slots=True)
+class LogOut:
+    """End this login, or (`everywhere`) those of all devices. What is stored here stays."""
+
+    everywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBackup:
     """Answered by `BackupInfo`."""
 
@@ -302,6 +309,7 @@ Request = (
     | ConfirmDevice
     | MakeLink
     | ChangePassword
+    | LogOut
     | LoadBackup
     | MakeBackup
     | LoadInvites

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from mensajeria.desktop.qt import application, present
@@ -41,7 +42,9 @@ _MB: Final = 1_000_000
 
 
 class AccountPage(AskingPage):
-    """Who one is here, and another password."""
+    """Who one is here, another password, and the way out."""
+
+    log_out_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__(ui, session)
@@ -63,6 +66,11 @@ class AccountPage(AskingPage):
         self.column.addWidget(self.outcome)
         self.heading("account.recovery")
         self.column.addWidget(InfoCard(ui, "account.recovery_text", icon="key"))
+        self.heading("log_out.title")
+        self.text("log_out.text")
+        self.log_out = Button(ui, "log_out.open", Kind.DANGER, icon="sign-out")
+        self.log_out.clicked.connect(self.log_out_wanted)
+        self.column.addWidget(self.log_out)
         self.column.addStretch(1)
         self.go.clicked.connect(self.send)
         self.chosen.repeat.submitted.connect(self.send)

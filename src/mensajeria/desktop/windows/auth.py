@@ -119,6 +119,9 @@ class AuthWindow(QWidget):
             self.recovery.copy.setFocus(Qt.FocusReason.OtherFocusReason)
         elif phase is Phase.SIGNED_OUT:
             self.show_login()
+            if (account := self._session.account) is not None:  # who was here may come back with a password only
+                self._carry(account.handle, self._session.connection.server, self.login)
+                self._begin(self.login)
         self.recovery.refresh()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:

@@ -26,6 +26,7 @@ from mensajeria.desktop.windows.chat_pane import ChatPane
 from mensajeria.desktop.windows.dialogs import JumpDialog, NewChatDialog, ShortcutsDialog
 from mensajeria.desktop.windows.group_dialogs import AddMembersDialog, ConfirmDialog, NewGroupDialog, RenameGroupDialog
 from mensajeria.desktop.windows.info_panel import InfoPanel
+from mensajeria.desktop.windows.log_out import LogOutDialog
 from mensajeria.desktop.windows.report import ReportDialog
 from mensajeria.desktop.windows.settings import SettingsDialog
 from mensajeria.desktop.windows.sidebar import NARROWEST, WIDEST, WIDTH, Sidebar
@@ -161,7 +162,20 @@ class MainWindow(QWidget):
     def settings(self, page: str = "appearance") -> None:
         """Show a page of the settings."""
         if self.dialog is None:
-            self._present(SettingsDialog(self._ui, self._session, self, page))
+            dialog = SettingsDialog(self._ui, self._session, self, page)
+            dialog.account.log_out_wanted.connect(self._leave_settings)
+            self._present(dialog)
+
+    def _leave_settings(self) -> None:
+        if self.dialog is not None:
+            self.dialog.dismiss()
+        self.log_out()
+
+    def log_out(self) -> None:
+        """Say what logging out means, and do it."""
+        if self.dialog is None:
+            dialog = LogOutDialog(self._ui, self._session, self)
+            self._present(dialog, dialog.cancel)
 
     def shortcuts(self) -> None:
         """Show the keys."""
@@ -284,6 +298,7 @@ class MainWindow(QWidget):
         menu.add("menu.settings", "gear", self.settings, "Ctrl ,")
         menu.add("menu.shortcuts", "keyboard", self.shortcuts, "F1")
         menu.addSeparator()
+        menu.add("menu.log_out", "sign-out", self.log_out)
         menu.add("menu.quit", "power", self._session.quit, "Ctrl Q")
         menu.popup(
             button.mapToGlobal(

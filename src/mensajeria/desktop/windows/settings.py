@@ -95,8 +95,9 @@ class SettingsDialog(Dialog):
 
     def __init__(self, ui: UiContext, session: SessionModel, host: QWidget, page: str = "appearance") -> None:
         super().__init__(ui, host, "settings.title", width=800)
+        self.account = AccountPage(ui, session)
         self.pages: dict[str, SettingsPage] = {
-            "account": AccountPage(ui, session),
+            "account": self.account,
             "appearance": AppearancePage(ui),
             "privacy": PrivacyPage(ui, session),
             "devices": DevicesPage(ui, session),
