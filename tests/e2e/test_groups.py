@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mensajeria.client import Chat, Client, InputError, StateError
 from mensajeria.client.api import Cause, ChatKind, GroupRole, MessageKind, MessageState, TypingChanged
@@ -75,12 +78,15 @@ async def test_a_group_from_its_first_word_to_the_last(register: Register) -> No
     assert senders == ["ana", "bruno"]
 
 
-async def test_who_is_removed_reads_nothing_more_and_is_told(register: Register) -> None:
+async def test_who_is_removed_reads_nothing_more_and_is_told(register: Register, tmp_path: Path) -> None:
     ana, bruno, eva = await three(register)
     made = await ana.create_group("Equipo", ["bruno", "eva"])
     there, far = await group_of(bruno, made.chat_id, "Equipo"), await group_of(eva, made.chat_id, "Equipo")
     await say(bruno, there, "antes")
     await shows(far, "antes")
+    Image.new("RGB", (40, 40), "teal").save(tmp_path / "a.png")
+    await made.set_picture(tmp_path / "a.png")
+    await eventually(partial(has_picture, far), 20)
     await made.remove("eva")
 
     async def is_out() -> bool:
@@ -98,7 +104,19 @@ async def test_who_is_removed_reads_nothing_more_and_is_told(register: Register)
     await made.rename("Equipo nuevo")
     await group_of(bruno, made.chat_id, "Equipo nuevo")
     assert (await far.view()).name == "Equipo"
+    assert await has_picture(there), "it was sealed anew with the name"
+    await made.set_picture(None)
+
+    async def is_without() -> bool:
+        return not await has_picture(there)
+
+    await eventually(is_without, 20)
     assert await causes(there) == [Cause.GROUP_CREATED, Cause.MEMBER_REMOVED, Cause.GROUP_RENAMED]
+
+
+async def has_picture(chat: Chat) -> bool:
+    group = (await chat.view()).group
+    return group is not None and group.picture.startswith(b"\xff\xd8")
 
 
 async def test_who_is_added_reads_from_then_on_and_knows_the_name(register: Register) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from mensajeria.cli.parser import Builder, Parser
 
-ACTIONS: Final = ("create", "members", "add", "remove", "leave", "role", "rename", "recreate")
+ACTIONS: Final = ("create", "members", "add", "remove", "leave", "role", "rename", "picture", "recreate")
 
 HISTORY: Final = ("none", "24h", "7d", "all")
 
@@ -30,6 +31,7 @@ def add_group_command(builder: Builder) -> None:
         builder.option(actions[name], "user", metavar="USER", key="group_user")
     builder.option(actions["role"], "role", choices=("owner", "admin", "member"), key="group_new_role")
     builder.option(actions["rename"], "name", metavar="NAME", key="group_name")
+    builder.option(actions["picture"], "file", nargs="?", type=Path, metavar="FILE", key="group_picture_file")
     for name in ("create", "rename"):
         builder.option(actions[name], "--description", metavar="TEXT", key="group_description")
 

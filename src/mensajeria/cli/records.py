@@ -126,6 +126,7 @@ def group_record(group: GroupView) -> dict[str, Any]:
         "role": None if group.role is None else str(group.role),
         "closed": None if group.closed is None else str(group.closed),
         "superseded_by": None if group.superseded_by is None else group.superseded_by.hex(),
+        "picture_bytes": len(group.picture),
     }
 
 

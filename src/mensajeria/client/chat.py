@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from mensajeria.client.store.changes import Target
 from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, NewMessage
 from mensajeria.client.store.values import Chat as StoredChat
 from mensajeria.client.store.views import closed_of, members_of
+from mensajeria.client.transfer.pictures import GROUP_SIDE, portrait
 from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits
@@ -369,6 +371,18 @@ class Chat:
     async def rename(self, name: str | None = None, description: str | None = None) -> None:
         """Give the group another name, description or both. Raises as `remove`, and InputError (name_invalid)."""
         await self._engine.groups.rename(self.chat_id, name, description)
+
+    async def set_picture(self, picture: Path | None) -> None:
+        """Give the group a picture, of which the middle square is kept; None takes it away.
+
+        Raises as `remove`, and InputError (image_invalid, image_too_large, file_unreadable).
+        """
+        data = (
+            b""
+            if picture is None
+            else await asyncio.to_thread(portrait, picture, GROUP_SIDE, limits.GROUP_PICTURE_BYTES)
+        )
+        await self._engine.groups.rename(self.chat_id, None, None, data)
 
     # --- inside ---
 

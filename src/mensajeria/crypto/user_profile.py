@@ -1,7 +1,7 @@
 """A person's name, status and picture: sealed under their profile key (docs/protocol/e2ee.md §10, "Profiles").
 
-The key goes to the devices of accepted contacts, with the hash of what it opens; it is replaced when somebody is
-blocked, so who is blocked cannot read what is told later.
+Each version has a key of its own, which goes to the devices of accepted contacts with the hash of what it opens: who
+was blocked, or removed, cannot read what is told later.
 """
 
 from __future__ import annotations

@@ -93,6 +93,7 @@ MAX_EVENT_MEMBERS: Final = 256
 MAX_GROUP_MEMBERS: Final = 1024
 GROUP_NAME_CHARS: Final = 64
 GROUP_DESCRIPTION_CHARS: Final = 512
+GROUP_PICTURE_BYTES: Final = 8 << 10
 READ_RECEIPTS_MEMBERS: Final = 32
 """In groups above this nobody is told who has read what."""
 

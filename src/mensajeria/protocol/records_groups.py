@@ -16,5 +16,5 @@ class GroupProfile(Record, frozen=True, kw_only=True):
     v: int = 1
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.GROUP_NAME_CHARS)]
     description: Annotated[str, msgspec.Meta(max_length=limits.GROUP_DESCRIPTION_CHARS)] = ""
-    picture: Annotated[bytes, msgspec.Meta(max_length=8 << 10)] = b""
+    picture: Annotated[bytes, msgspec.Meta(max_length=limits.GROUP_PICTURE_BYTES)] = b""
     """A small encoded image; empty = none."""

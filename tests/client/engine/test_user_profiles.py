@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,23 +16,26 @@ from PIL import Image
 from mensajeria.client.api import Event, ProfileChanged, SecurityWarning, UserProfile
 from mensajeria.client.engine.blocking import Blocking
 from mensajeria.client.engine.envelopes import Mail
-from mensajeria.client.engine.letters import Letter
+from mensajeria.client.engine.letters import Keys, Letter
 from mensajeria.client.engine.own_lists import note_restore
 from mensajeria.client.engine.people import Served
 from mensajeria.client.engine.user_profiles import MAX_JUMP, PROFILE_BACK, UserProfiles
 from mensajeria.client.errors import InputError, RefusedError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.profiles import ProfileWish
+from mensajeria.client.store.values import OutgoingEnvelope
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.crypto.user_profile import profile_hash, seal_user_profile
 from mensajeria.kit.ids import random16
 from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
+from mensajeria.protocol.frames import PutOutcome
 from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
 from mensajeria.protocol.membership import direct_chat_id
-from mensajeria.protocol.records import SenderAddress, ToDevice
+from mensajeria.protocol.records import OneTimeKey, PqPrekey, SenderAddress, ToDevice
 from mensajeria.protocol.records_profiles import PROFILE_KEY, ProfileKey
 from mensajeria.protocol.records_profiles import UserProfile as Record
 from tests.client.engine.own import Own, direct, opened
@@ -157,31 +160,31 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-@pytest.fixture
-async def places(people: tuple[Person, ...], shelf: Shelf, tmp_path: Path) -> AsyncIterator[list[Place]]:
-    """Ana, Bruno and Carla, each with an accepted chat with both others."""
-    async with AsyncExitStack() as stack:
-        made = []
-        for one in people:
-            own = await stack.enter_async_context(opened(one, one.device, tmp_path, Door(shelf, one.uid)))
-            await befriend(own, [other for other in people if other is not one])
-            made.append(Place(own, UserProfiles(own.context, cast("Directory", Lists()))))
-        yield made
+@asynccontextmanager
+async def placed(people: Sequence[Person], which: int, shelf: Shelf, folder: Path) -> AsyncIterator[Place]:
+    """One of the people, with an accepted chat with both others."""
+    one = people[which]
+    async with opened(one, one.device, folder, Door(shelf, one.uid)) as own:
+        await befriend(own, [other for other in people if other is not one])
+        yield Place(own, UserProfiles(own.context, cast("Directory", Lists())))
 
 
 @pytest.fixture
-def ana(places: list[Place]) -> Place:
-    return places[0]
+async def ana(people: tuple[Person, ...], shelf: Shelf, tmp_path: Path) -> AsyncIterator[Place]:
+    async with placed(people, 0, shelf, tmp_path) as place:
+        yield place
 
 
 @pytest.fixture
-def bruno(places: list[Place]) -> Place:
-    return places[1]
+async def bruno(people: tuple[Person, ...], shelf: Shelf, tmp_path: Path) -> AsyncIterator[Place]:
+    async with placed(people, 1, shelf, tmp_path) as place:
+        yield place
 
 
 @pytest.fixture
-def carla(places: list[Place]) -> Place:
-    return places[2]
+async def carla(people: tuple[Person, ...], shelf: Shelf, tmp_path: Path) -> AsyncIterator[Place]:
+    async with placed(people, 2, shelf, tmp_path) as place:
+        yield place
 
 
 async def befriend(own: Own, others: Sequence[Person]) -> None:
@@ -273,6 +276,34 @@ async def planned(place: Place, to: Place) -> Sequence[Letter]:
     return await place.own.context.store.run(step)
 
 
+async def test_what_is_told_is_noted_with_the_envelope_and_forgotten_when_the_server_does_not_take_it(
+    ana: Place, bruno: Place
+) -> None:
+    post, did = ana.own.context.post, bruno.own.context.me.did
+    prekeys = bruno.own.person.prekeys
+    assert prekeys.pq is not None
+    pq = decode_record(PqPrekey, prekeys.pq.body)
+    keys = Keys(pq, decode_record(OneTimeKey, prekeys.one_time[0].body).key)
+    letter = Letter(bruno.uid, did, PROFILE_KEY, encode(ProfileKey(ver=3, key=bytes(32), hash=bytes(32))), idx=3)
+    post._allowance = lambda _tx: 100
+
+    def seal(tx: Tx) -> OutgoingEnvelope:
+        assert post.seal(tx, [letter], {did: keys}) == 1
+        [envelope] = tx.envelopes.outgoing()
+        return envelope
+
+    def told(tx: Tx) -> int:
+        return tx.profiles.told(did)
+
+    store = ana.own.context.store
+    envelope = await store.run(seal)
+    assert await store.read(told) == 3
+    await store.run(lambda tx: post.settle(tx, envelope, PutOutcome.OK))
+    assert await store.read(told) == 3
+    await store.run(lambda tx: post.settle(tx, envelope, PutOutcome.REFUSED))
+    assert await store.read(told) == 0
+
+
 # --- nobody else ---
 
 
@@ -331,6 +362,16 @@ async def test_a_block_without_a_profile_publishes_none(ana: Place, bruno: Place
     await Blocking(ana.own.context, cast("Directory", None)).block(bruno.uid)
     await ana.work()
     assert shelf.kept == {}
+
+
+async def test_every_version_has_a_key_of_its_own(ana: Place) -> None:
+    keys = []
+    for status in ("a", "b"):
+        await ana.set(status=status)
+        row = await ana.own.context.store.read(lambda tx: tx.profiles.get(ana.uid))
+        assert row is not None
+        keys.append(row.key.reveal())
+    assert keys[0] != keys[1]
 
 
 # --- own devices ---

@@ -68,6 +68,8 @@ async def _with(group: Chat, client: Client, args: argparse.Namespace, console: 
             await group.set_role(args.user, GroupRole(args.role))
         case "rename":
             await group.rename(args.name, args.description)
+        case "picture":
+            await group.set_picture(args.file)
         case _:
             group = await client.recreate_group(group.chat_id)
     await _report(group, args, console)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -66,3 +66,5 @@ class GroupView:
     role: GroupRole | None
     closed: Closed | None = None
     superseded_by: ChatId | None = None
+    picture: bytes = field(default=b"", repr=False)
+    """A small square JPEG, by its admins; empty = none."""

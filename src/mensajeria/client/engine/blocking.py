@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from mensajeria.client.api import Person
 from mensajeria.client.engine.hiding import tell_again
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.engine.profile_letters import renew_key
+from mensajeria.client.engine.profile_letters import block_moved
 from mensajeria.client.errors import InputError, NetworkError, RefusedError, StateError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.blocks import BLOCKED, ON, blocked_uids, is_blocked, named_by
@@ -108,7 +108,7 @@ class Blocking:
         if is_blocked(tx, uid) != blocked:
             self._context.settings.put(tx, out, BLOCKED + uid.hex(), ON if blocked else b"")
             tell_again(tx, out, uid)
-            renew_key(tx, out, self._context.me, blocked=blocked)
+            block_moved(tx, out, self._context.me, blocked=blocked)
 
     def _changed_elsewhere(self, tx: Tx, out: Outcome, key: str, _value: bytes) -> None:
         uid = named_by(key)

@@ -11,6 +11,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.shared_settings import SettingsBook
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import NewMessage
+from mensajeria.client.transfer.pictures import is_portrait
 from mensajeria.crypto.aead import SealError
 from mensajeria.crypto.group_profile import KEY_BYTES, new_profile_key, open_profile, seal_profile
 from mensajeria.crypto.padding import PaddingError
@@ -68,7 +69,13 @@ class GroupProfiles:
         if found is None:
             return False
         key, profile = found
-        tx.groups.set_profile(chat_id, name=profile.name, description=profile.description, ver=state.profile_ver)
+        tx.groups.set_profile(
+            chat_id,
+            name=profile.name,
+            description=profile.description,
+            picture=profile.picture if is_portrait(profile.picture) else b"",
+            ver=state.profile_ver,
+        )
         tx.groups.use_key(chat_id, key)
         self._settings.put(tx, out, SHARED + chat_id.hex(), key.reveal())
         out.touched.add(chat_id)

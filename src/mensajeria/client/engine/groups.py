@@ -95,7 +95,7 @@ class GroupKeeper:
             rows = [row for row in state.members.values() if row.uid != self._context.me.uid]
             kept = {Uid(row.uid): (row.idfp, Role.MEMBER if row.role is Role.MEMBER else Role.ADMIN) for row in rows}
             name = group.name or former.hex()[:8]
-            return GroupProfile(name=name, description=group.description), kept
+            return GroupProfile(name=name, description=group.description, picture=tx.groups.picture(former)), kept
 
         profile, members = await self._context.store.read(read)
         made = await self._create(profile, members, former)
@@ -164,15 +164,19 @@ class GroupKeeper:
 
         await self._propose(chat_id, make)
 
-    async def rename(self, chat_id: ChatId, name: str | None, description: str | None) -> None:
-        """Give the group another name, description or both."""
+    async def rename(
+        self, chat_id: ChatId, name: str | None, description: str | None, picture: bytes | None = None
+    ) -> None:
+        """Give the group another name, description or picture (empty: none)."""
 
         def wished(tx: Tx) -> GroupProfile:
             group = tx.groups.get(chat_id)
             if group is None:
                 raise InputError("not_a_group")
             return _profile(
-                group.name if name is None else name, group.description if description is None else description
+                group.name if name is None else name,
+                group.description if description is None else description,
+                tx.groups.picture(chat_id) if picture is None else picture,
             )
 
         profile = await self._context.store.read(wished)
@@ -391,7 +395,8 @@ class GroupKeeper:
             group = tx.groups.get(chat_id)
             if group is None or not group.name:
                 return None
-            return GroupProfile(name=group.name, description=group.description)
+            picture = tx.groups.picture(chat_id)
+            return GroupProfile(name=group.name, description=group.description, picture=picture)
 
         profile = await self._context.store.read(read)
         if profile is not None:
@@ -510,11 +515,11 @@ class GroupKeeper:
             _log.info("keys wait for the next message: %s", error.code)
 
 
-def _profile(name: str, description: str) -> GroupProfile:
+def _profile(name: str, description: str, picture: bytes = b"") -> GroupProfile:
     name, description = name.strip(), description.strip()
     if not 1 <= len(name) <= limits.GROUP_NAME_CHARS or len(description) > limits.GROUP_DESCRIPTION_CHARS:
         raise InputError("name_invalid")
-    return GroupProfile(name=name, description=description)
+    return GroupProfile(name=name, description=description, picture=picture)
 
 
 def _signed_in(body: bytes) -> list[Signed]:

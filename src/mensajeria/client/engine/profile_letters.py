@@ -45,8 +45,8 @@ def profile_letters(tx: Tx, me: Me, chat: Chat, devices: Iterable[tuple[Uid, Did
     return [Letter(uid, did, PROFILE_KEY, content, idx=own.ver) for uid, did in missing]
 
 
-def renew_key(tx: Tx, out: Outcome, me: Me, *, blocked: bool) -> None:
-    """Somebody was blocked, or a block was taken back. What is told from now on is not for who is blocked."""
-    if blocked and (tx.profiles.get(me.uid) is not None or tx.profiles.wished() is not None):
-        tx.profiles.wish(ProfileWish(new_key=True))
+def block_moved(tx: Tx, out: Outcome, me: Me, *, blocked: bool) -> None:
+    """Somebody was blocked: the profile is sealed anew, under a key that they are not told. Or is not any more."""
+    if blocked and tx.profiles.get(me.uid) is not None:
+        tx.profiles.wish(ProfileWish())
     out.profiles = True

@@ -176,9 +176,9 @@ class UserProfiles:
         if wish is None:
             return None
         own = tx.profiles.get(self._context.me.uid)
-        key = new_profile_key() if own is None or wish.new_key else own.key
         ver = max(self._ahead, 0 if own is None else own.ver) + 1
-        return wish, key, ver, _merged(UserProfile() if own is None else own.shown, wish)
+        # Every version has a key of its own: whoever is not told of it, blocked or removed, cannot open it.
+        return wish, new_profile_key(), ver, _merged(UserProfile() if own is None else own.shown, wish)
 
     async def _overtaken(self, refusal: RefusedError) -> bool:
         """Another device has published meanwhile. Its setting is waited for once, so that its change is not lost."""

@@ -73,9 +73,15 @@ class Groups:
         """Row of the log by which one came in, and the first one below it that this device has never decided."""
         self._set(chat_key(self._db, chat_id), "joined_seq = ?, skipped_from = ?", seq, skipped_from)
 
-    def set_profile(self, chat_id: ChatId, *, name: str, description: str, ver: int) -> None:
-        """What the group is called by its event `ver`."""
-        self._set(chat_key(self._db, chat_id), "name = ?, description = ?, profile_ver = ?", name, description, ver)
+    def set_profile(self, chat_id: ChatId, *, name: str, description: str, picture: bytes = b"", ver: int) -> None:
+        """What the group is called by its event `ver`, and its picture."""
+        fields = "name = ?, description = ?, picture = ?, profile_ver = ?"
+        self._set(chat_key(self._db, chat_id), fields, name, description, picture, ver)
+
+    def picture(self, chat_id: ChatId) -> bytes:
+        """The group's picture, empty when it has none: apart from `get`, which every message asks."""
+        sql = "SELECT g.picture FROM groups g JOIN chats c ON c.key = g.chat WHERE c.chat_id = ?"
+        return self._db.value(sql, chat_id) or b""
 
     def set_superseded(self, chat_id: ChatId, by: ChatId) -> None:
         """The group is closed; another one follows it."""
@@ -182,13 +188,13 @@ class Groups:
 
 
 def _group(row: Row) -> Group:
-    chat_id, role, name, description, profile_ver, halted, leaving, supersedes, superseded_by, joined, skipped = row
+    chat_id, role, name, description, ver, halted, leaving, supersedes, superseded_by, joined, skipped = row
     return Group(
         chat_id=ChatId(chat_id),
         role=role,
         name=name,
         description=description,
-        profile_ver=profile_ver,
+        profile_ver=ver,
         halted=Halt(halted),
         leaving=bool(leaving),
         supersedes=None if supersedes is None else ChatId(supersedes),

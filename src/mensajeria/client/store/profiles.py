@@ -37,14 +37,15 @@ class ProfileRow:
 
 @dataclass(frozen=True, slots=True)
 class ProfileWish:
-    """What the person wants changed in the own profile; None = as it is. `number` grows with every further wish."""
+    """What the person wants changed in the own profile; None = as it is. `number` grows with every further wish.
+
+    Nothing changed at all: the same once more, as a new version under a new key.
+    """
 
     number: int = 0
     name: str | None = None
     status: str | None = None
     picture: bytes | None = field(default=None, repr=False)
-    new_key: bool = False
-    """Somebody was blocked: what is told from now on is not for them."""
 
 
 class Profiles:
@@ -103,21 +104,17 @@ class Profiles:
         """Want this, too; what an earlier wish said of the same field is replaced."""
         known = self.wished() or ProfileWish()
         self._db.execute(
-            "INSERT OR REPLACE INTO profile_wish(id, number, name, status, picture, new_key) VALUES(0, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO profile_wish(id, number, name, status, picture) VALUES(0, ?, ?, ?, ?)",
             known.number + 1,
             known.name if wish.name is None else wish.name,
             known.status if wish.status is None else wish.status,
             known.picture if wish.picture is None else wish.picture,
-            known.new_key or wish.new_key,
         )
 
     def wished(self) -> ProfileWish | None:
         """What is not published yet."""
-        row = self._db.one("SELECT number, name, status, picture, new_key FROM profile_wish")
-        if row is None:
-            return None
-        number, name, status, picture, new_key = row
-        return ProfileWish(number, name, status, picture, bool(new_key))
+        row = self._db.one("SELECT number, name, status, picture FROM profile_wish")
+        return None if row is None else ProfileWish(*row)
 
     def granted(self, number: int) -> None:
         """The wish is published, unless there was a further one meanwhile."""

@@ -217,8 +217,7 @@ CREATE TABLE user_profiles(
   status TEXT NOT NULL DEFAULT '', picture BLOB NOT NULL DEFAULT x'', sealed BLOB);
 CREATE INDEX user_profiles_wanted ON user_profiles(uid) WHERE ver > shown_ver AND NOT refused;
 CREATE TABLE profile_wish(
-  id INTEGER PRIMARY KEY CHECK(id = 0), number INTEGER NOT NULL, name TEXT, status TEXT, picture BLOB,
-  new_key INTEGER NOT NULL);
+  id INTEGER PRIMARY KEY CHECK(id = 0), number INTEGER NOT NULL, name TEXT, status TEXT, picture BLOB);
 CREATE TABLE profile_told(did BLOB PRIMARY KEY, ver INTEGER NOT NULL) WITHOUT ROWID;
 ALTER TABLE groups ADD COLUMN picture BLOB NOT NULL DEFAULT x'';
 """

@@ -122,7 +122,7 @@ class Group:
     name: str = field(repr=False)
     description: str = field(repr=False)
     profile_ver: int
-    """Version of the event that name and description are from."""
+    """Version of the event that name, description and picture are from."""
     halted: Halt
     leaving: bool
     """The person has left; the server has not taken it yet."""

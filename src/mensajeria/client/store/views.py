@@ -80,7 +80,8 @@ class Views:
         )
 
     def _group(self, key: int, chat_id: ChatId) -> GroupView | None:
-        group = Groups(self._db).get(chat_id)
+        groups = Groups(self._db)
+        group = groups.get(chat_id)
         if group is None:
             return None
         count = self._db.value("SELECT count(*) FROM group_members WHERE chat = ?", key)
@@ -91,6 +92,7 @@ class Views:
             role=GroupRole(group.role) if group.role and not group.leaving else None,
             closed=closed_of(group),
             superseded_by=group.superseded_by,
+            picture=groups.picture(chat_id),
         )
 
 

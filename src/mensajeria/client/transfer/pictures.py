@@ -30,6 +30,7 @@ FORMATS: Final = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"
 THUMB_SIDE: Final = 320
 PORTRAIT_SIDE: Final = 256
 """Of a person's picture; a group's is half as wide."""
+GROUP_SIDE: Final = 128
 PORTRAIT_MAX_SIDE: Final = 512
 """Of somebody else's: a later version may make larger ones."""
 _HASH_SIDE: Final = 32
