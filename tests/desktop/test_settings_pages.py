@@ -29,6 +29,7 @@ from mensajeria.desktop.viewmodels.asking import (
     LoadHealth,
     LoadInvites,
     LoadPrivacy,
+    LoadProfile,
     MakeBackup,
     MakeInvite,
     MakeLink,
@@ -110,6 +111,7 @@ def type_new_password(session: SessionModel, page: AccountPage | BackupPage) -> 
 @pytest.mark.parametrize(
     ("page", "wanted"),
     [
+        ("account", [LoadProfile()]),
         ("privacy", [LoadPrivacy(), LoadBlocked()]),
         ("devices", [LoadDevices()]),
         ("backup", [LoadBackup()]),
@@ -191,16 +193,18 @@ def test_a_device_is_renamed_and_the_own_one_cannot_be_removed(
     assert last(asked) == RenameDevice("d1", "casa")
 
 
-def account(settings: SettingsDialog) -> AccountPage:
+def account(settings: SettingsDialog, asked: list[Request]) -> AccountPage:
     settings.choose("account")
     assert isinstance(settings.page, AccountPage)
+    assert asked == [LoadProfile()]
+    asked.clear()
     return settings.page
 
 
 def test_the_password_is_changed_and_forgotten(
     settings: SettingsDialog, session: SessionModel, asked: list[Request]
 ) -> None:
-    page = account(settings)
+    page = account(settings, asked)
     write(page.old.line, "vieja")
     type_new_password(session, page)
     page.send()
@@ -214,7 +218,7 @@ def test_the_password_is_changed_and_forgotten(
 
 
 def test_a_password_that_is_not_judged_is_not_sent(settings: SettingsDialog, asked: list[Request]) -> None:
-    page = account(settings)
+    page = account(settings, asked)
     write(page.old.line, "vieja")
     page.send()
     assert asked == []
@@ -224,7 +228,7 @@ def test_a_password_that_is_not_judged_is_not_sent(settings: SettingsDialog, ask
 def test_a_refused_change_can_be_tried_again(
     settings: SettingsDialog, session: SessionModel, asked: list[Request]
 ) -> None:
-    page = account(settings)
+    page = account(settings, asked)
     write(page.old.line, "vieja")
     type_new_password(session, page)
     page.send()

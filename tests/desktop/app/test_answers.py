@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from PIL import Image
 
 from mensajeria.client import Client
 from mensajeria.desktop.bridge.backend import SignedIn
 from mensajeria.desktop.bridge.batch import Batcher
-from mensajeria.desktop.bridge.updates import Answered, ChatsPut, Finished, Update
+from mensajeria.desktop.bridge.updates import Answered, ChatsPut, Finished, ProfilesPut, Update
 from mensajeria.desktop.viewmodels import asking
 from mensajeria.desktop.viewmodels.finding import stretches, words_of
 from mensajeria.kit.secrets import Secret
@@ -96,7 +97,19 @@ async def window(profile: Path) -> AsyncIterator[Window]:
     await following
 
 
-async def test_groups(people: tuple[RunningServer, Path, Path]) -> None:
+async def test_the_own_profile(people: tuple[RunningServer, Path, Path], tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40), "teal").save(tmp_path / "a.png")
+    async with window(people[1]) as ana:
+        said = await ana.asked_for(asking.SetProfile("Ana Soto", "de viaje", tmp_path / "a.png"), asking.ProfileIs)
+        assert said == asking.ProfileIs("Ana Soto", "de viaje", has_picture=True)
+        await ana.until(lambda: next((one for one in ana.updates if isinstance(one, ProfilesPut) and one.rows), None))
+        assert await ana.ask(asking.SetProfile("@ana", "")) == "profile_name_invalid"
+        said = await ana.asked_for(asking.SetProfile("", "de viaje", no_picture=True), asking.ProfileIs)
+        assert said == await ana.asked_for(asking.LoadProfile(), asking.ProfileIs)
+        assert said == asking.ProfileIs("", "de viaje", has_picture=False)
+
+
+async def test_groups(people: tuple[RunningServer, Path, Path], tmp_path: Path) -> None:
     async with window(people[1]) as ana, window(people[2]):
         assert (await ana.asked_for(asking.FindPerson("nadie"), asking.Found)).person is None
         found = await ana.asked_for(asking.FindPerson("bruno"), asking.Found)
@@ -106,6 +119,9 @@ async def test_groups(people: tuple[RunningServer, Path, Path]) -> None:
         rows = [row for one in ana.updates if isinstance(one, ChatsPut) for row in one.rows if row.chat_id == group]
         assert [rows[-1].title, rows[-1].role] == ["Ruta", "owner"]
         assert await ana.ask(asking.RenameGroup(group, "Montes", "Los domingos")) == ""
+        assert await ana.ask(asking.SetGroupPicture(group, tmp_path / "no.png")) == "file_unreadable"
+        Image.new("RGB", (60, 40), "teal").save(tmp_path / "a.png")
+        assert await ana.ask(asking.SetGroupPicture(group, tmp_path / "a.png")) == ""
         assert await ana.ask(asking.ChangeRole(group, "bruno", "admin")) == ""
         info = await ana.asked_for(asking.LookAtChat(group), asking.ChatInfo)
         assert (info.role, info.description) == ("owner", "Los domingos")

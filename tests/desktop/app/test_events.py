@@ -12,6 +12,7 @@ from mensajeria.desktop.bridge.events import EventMapper
 from mensajeria.desktop.bridge.suggestions import suggestions
 from mensajeria.desktop.viewmodels import asking
 from mensajeria.desktop.viewmodels import types as vm
+from mensajeria.desktop.viewmodels.profiles import ProfileRow
 from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.viewmodels.wording import Wording
 from mensajeria.kit.secrets import Secret
@@ -48,6 +49,16 @@ def only_chat(found: list[up.Update]) -> vm.ChatRow:
     [rows] = [update.rows for update in found if isinstance(update, up.ChatsPut)]
     [row] = rows
     return row
+
+
+def test_a_profile_and_a_group_s_picture_reach_the_windows(mapper: EventMapper) -> None:
+    found = list(mapper.updates(api.ProfileChanged(BRUNO, api.UserProfile("Bruno Díaz", "de viaje", b"jpeg"))))
+    assert found == [up.ProfilesPut((ProfileRow(BRUNO.uid.hex(), "Bruno Díaz", "de viaje", b"jpeg"),))]
+    group = api.GroupView("Ruta", "", 3, api.GroupRole.OWNER, picture=b"jpeg")
+    row = only_chat(list(mapper.updates(api.ChatChanged(replace(VIEW, peer=None, group=group)))))
+    assert (row.picture, row.face) == (b"jpeg", CHAT.hex())
+    direct = only_chat(list(mapper.updates(api.ChatChanged(VIEW))))
+    assert (direct.face, direct.title) == (BRUNO.uid.hex(), "bruno"), "the user name stays the title"
 
 
 def test_typing_shows_in_the_list_until_the_message_is_there(mapper: EventMapper) -> None:

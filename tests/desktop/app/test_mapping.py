@@ -125,6 +125,7 @@ def test_a_chat_row() -> None:
         verified=True,
         draft="a medias",
         typing=True,
+        peer="62" * 16,
     )
 
 

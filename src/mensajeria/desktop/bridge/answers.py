@@ -61,6 +61,7 @@ class Answerer:
                 | asking.RemoveMember()
                 | asking.ChangeRole()
                 | asking.RenameGroup()
+                | asking.SetGroupPicture()
                 | asking.LeaveGroup()
                 | asking.RecreateGroup()
             ):
@@ -75,6 +76,8 @@ class Answerer:
                 | asking.SetBlocked()
             ):
                 await self._trust(request)
+            case asking.LoadProfile() | asking.SetProfile():
+                await self._profile(request)
             case asking.LoadBlocked() | asking.DraftReport() | asking.SendReport():
                 await self._trouble(request)
             case _:
@@ -92,6 +95,7 @@ class Answerer:
         | asking.RemoveMember
         | asking.ChangeRole
         | asking.RenameGroup
+        | asking.SetGroupPicture
         | asking.LeaveGroup
         | asking.RecreateGroup,
     ) -> None:
@@ -114,6 +118,8 @@ class Answerer:
                 await self._chat(chat_id).set_role(handle, GroupRole(role))
             case asking.RenameGroup(chat_id, name, description):
                 await self._chat(chat_id).rename(name, description)
+            case asking.SetGroupPicture(chat_id, path):
+                await self._chat(chat_id).set_picture(path)
             case asking.LeaveGroup(chat_id):
                 await self._chat(chat_id).leave()
             case _:
@@ -279,6 +285,14 @@ class Answerer:
                 self.tell(told.health_info(await client.health()))
             case _:
                 assert_never(request)
+
+    async def _profile(self, request: asking.LoadProfile | asking.SetProfile) -> None:
+        if isinstance(request, asking.SetProfile):
+            picture = b"" if request.no_picture else request.picture
+            profile = await self._client.set_profile(name=request.name, status=request.status, picture=picture)
+        else:
+            profile = await self._client.profile()
+        self.tell(asking.ProfileIs(profile.name, profile.status, bool(profile.picture)))
 
     async def _devices(self) -> None:
         self.tell(told.devices(await self._client.devices()))

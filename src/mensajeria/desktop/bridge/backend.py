@@ -21,6 +21,7 @@ from mensajeria.desktop.bridge.updates import (
     Noticed,
     OlderPut,
     PhaseIs,
+    ProfilesPut,
 )
 from mensajeria.desktop.viewmodels.asking import LinkUsed
 from mensajeria.desktop.viewmodels.timeline import WINDOW_ROWS
@@ -52,6 +53,7 @@ class SignedIn:
         stream = self._client.events()
         self._batcher.put(AccountIs(mapping.person(self._client.me)))
         self._batcher.put(self._events.chats(await self._client.chats()))
+        await self._put_profiles()
         self._batcher.put(PhaseIs(Phase.READY))
         self._batcher.flush()
         while batch := await stream.next_batch():
@@ -177,6 +179,10 @@ class SignedIn:
     async def _put_chats(self) -> None:
         self._batcher.put(self._events.chats(await self._client.chats()))
 
+    async def _put_profiles(self) -> None:
+        known = await self._client.profiles()
+        self._batcher.put(ProfilesPut(tuple(mapping.profile(uid, one) for uid, one in known.items())))
+
     async def _linked(self, event: DeviceLinked) -> None:
         """A device has read the code: by the name that only the server knows, if it can be asked."""
         device = event.device
@@ -190,6 +196,7 @@ class SignedIn:
         """Events were dropped here: read again what is shown."""
         self._events.set_here(frozenset(self._client.here))
         await self._put_chats()
+        await self._put_profiles()
         if self._open_chat:
             await self.latest(self._open_chat)
 

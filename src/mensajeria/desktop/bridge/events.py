@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from mensajeria.client import api
 from mensajeria.desktop.bridge import mapping, told
-from mensajeria.desktop.bridge.updates import Answered, ChatsPut, ConnectionIs, MessagesPut, Noticed, TimerIs
+from mensajeria.desktop.bridge.updates import (
+    Answered,
+    ChatsPut,
+    ConnectionIs,
+    MessagesPut,
+    Noticed,
+    ProfilesPut,
+    TimerIs,
+)
 from mensajeria.desktop.viewmodels.asking import TrustMoved
 from mensajeria.desktop.viewmodels.types import ErrorNotice
 
@@ -70,6 +78,8 @@ class EventMapper:
                 yield from self._chat(chat_id)
             case api.PresenceChanged(person, here):
                 yield from self._come_or_go(person, here=here)
+            case api.ProfileChanged(person, profile):
+                yield ProfilesPut((mapping.profile(person.uid, profile),))
             case api.PrivacyChanged(settings):
                 yield Answered(told.privacy(settings))
             case api.TransferProgress(transfer):

@@ -11,6 +11,7 @@ from mensajeria.client.api import ConnectionPhase as ClientPhase
 from mensajeria.client.api import MessageState as ClientState
 from mensajeria.desktop.bridge.updates import TransferPut
 from mensajeria.desktop.viewmodels.parts import FilePhase, FileRow, QuoteKind, QuoteRow, ReactionRow, TransferRow
+from mensajeria.desktop.viewmodels.profiles import ProfileRow
 from mensajeria.desktop.viewmodels.types import (
     ChatRow,
     ConnectionPhase,
@@ -27,7 +28,7 @@ from mensajeria.protocol.ids import Mid
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mensajeria.client.api import ChatView, ConnectionChanged, Message, Quote, Reaction, Transfer
+    from mensajeria.client.api import ChatView, ConnectionChanged, Message, Quote, Reaction, Transfer, UserProfile
     from mensajeria.client.api import Page as ClientPage
     from mensajeria.client.api import Person as ClientPerson
 
@@ -114,6 +115,11 @@ def person(value: ClientPerson) -> Person:
         hue=hue_of(value.uid),
         verified=value.trust.is_verified,
     )
+
+
+def profile(uid: bytes, value: UserProfile) -> ProfileRow:
+    """What somebody tells about themselves."""
+    return ProfileRow(uid.hex(), value.name, value.status, value.picture)
 
 
 def key_of(message: Message) -> str:
@@ -301,6 +307,8 @@ def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = (), o
         role=str(group.role.value) if group is not None and group.role is not None else "",
         blocked=view.blocked,
         closed=_closed(view),
+        peer="" if peer is None else peer.uid.hex(),
+        picture=group.picture if group is not None else b"",
         request=not view.accepted,
         identity_changed=view.identity_changed,
         note_to_self=view.note_to_self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.asking import Answer, Request
     from mensajeria.desktop.viewmodels.parts import TransferRow, VersionRow
+    from mensajeria.desktop.viewmodels.profiles import ProfileRow
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import (
         ChatRow,
@@ -115,6 +116,13 @@ class ChatsPut:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfilesPut:
+    """What people tell about themselves."""
+
+    rows: tuple[ProfileRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesPut:
     """New and changed rows of one chat."""
 
@@ -217,6 +225,7 @@ Update = (
     | LinkChecked
     | ConnectionIs
     | ChatsPut
+    | ProfilesPut
     | MessagesPut
     | ChatOpened
     | OlderPut
@@ -255,6 +264,8 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.set_connection(state)
         case ChatsPut(rows, gone):
             session.put_chats(rows, gone)
+        case ProfilesPut(profiles):
+            session.profiles.put(profiles)
         case MessagesPut(chat_id, rows, gone):
             session.put_messages(chat_id, rows, gone)
         case ChatOpened(opened):

@@ -12,6 +12,7 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from mensajeria.desktop.qt import application, present
 from mensajeria.desktop.theme import fonts, style, theme
+from mensajeria.desktop.theme.faces import Faces
 from mensajeria.desktop.viewmodels.types import TEXT_SIZES, Preferences, ThemeChoice
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class UiContext(QObject):
         super().__init__(parent)
         fonts.load()
         self._session = session
+        self.faces = Faces(session.profiles, self)
         self.wording = session.wording
         self.translator: Translator = session.wording.translator
         self._applied = session.preferences

@@ -93,6 +93,14 @@ class RenameGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class SetGroupPicture:
+    """Give a group a picture; None takes it away."""
+
+    chat_id: str
+    path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveGroup:
     """Leave a group."""
 
@@ -265,6 +273,21 @@ class RevokeInvite:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadProfile:
+    """What the own profile says; answered by `ProfileIs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetProfile:
+    """Change the own profile; answered by `ProfileIs`. `picture`: another one; `no_picture`: take it away."""
+
+    name: str
+    status: str
+    picture: Path | None = None
+    no_picture: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoadPrivacy:
     """Answered by `PrivacyIs`."""
 
@@ -291,6 +314,7 @@ Request = (
     | RemoveMember
     | ChangeRole
     | RenameGroup
+    | SetGroupPicture
     | LeaveGroup
     | RecreateGroup
     | LookAtPerson
@@ -315,6 +339,8 @@ Request = (
     | LoadInvites
     | MakeInvite
     | RevokeInvite
+    | LoadProfile
+    | SetProfile
     | LoadPrivacy
     | SetPrivacy
     | LoadHealth
@@ -523,6 +549,15 @@ class InviteMade:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileIs:
+    """The own profile as it was last wanted; it may not be published yet."""
+
+    name: str
+    status: str
+    has_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PrivacyIs:
     """What others are let notice."""
 
@@ -558,6 +593,7 @@ Answer = (
     | BackupMade
     | Invites
     | InviteMade
+    | ProfileIs
     | PrivacyIs
     | HealthInfo
 )

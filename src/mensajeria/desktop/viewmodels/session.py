@@ -36,6 +36,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from mensajeria.desktop.viewmodels.asking import AskModel
 from mensajeria.desktop.viewmodels.chat_list import ChatListModel
 from mensajeria.desktop.viewmodels.message_actions import MessageActions
+from mensajeria.desktop.viewmodels.profiles import ProfileRow, ProfilesModel
 from mensajeria.desktop.viewmodels.timeline import TimelineModel
 from mensajeria.desktop.viewmodels.types import (
     ChatRow,
@@ -138,6 +139,7 @@ class SessionModel(QObject):
         self.chats = ChatListModel(wording, self)
         self.timeline = TimelineModel(wording, self)
         self.asks = AskModel(self)
+        self.profiles = ProfilesModel(self)
         self.messages = MessageActions(lambda: self._current, self)
         self._phase = Phase.SIGNED_OUT
         self._busy = False
@@ -420,6 +422,7 @@ class SessionModel(QObject):
 
     def put_chats(self, rows: Sequence[ChatRow], gone: Sequence[str] = ()) -> None:
         """Insert or replace rows of the chat list, and take away those whose id is in ``gone``."""
+        self.profiles.put(ProfileRow(row.chat_id, picture=row.picture) for row in rows if row.group)
         self.chats.put(rows, gone)
         if self._current in gone:
             self.leave_chat()

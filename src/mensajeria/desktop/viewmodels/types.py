@@ -169,6 +169,15 @@ class ChatRow:
     """The person of the chat was blocked."""
     closed: str = ""
     """Why nothing can be written into the chat: the sentence is ``error.<closed>``."""
+    peer: str = ""
+    """User id of the person of the chat; empty in a group."""
+    picture: bytes = field(default=b"", repr=False)
+    """Of a group: a small JPEG, empty = none."""
+
+    @property
+    def face(self) -> str:
+        """Whose picture stands for the chat: see ``ProfilesModel``."""
+        return self.chat_id if self.group else self.peer
 
     @property
     def administers(self) -> bool:

@@ -1,4 +1,4 @@
-"""Round pictures of people: initials on a gradient in the person's own hue."""
+"""Round pictures of people and groups: their own, or initials on a gradient in the person's own hue."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QRectF, Qt
-from PyQt6.QtGui import QFont, QLinearGradient, QPainter, QPaintEvent
+from PyQt6.QtGui import QBrush, QFont, QLinearGradient, QPainter, QPaintEvent, QTransform
 from PyQt6.QtWidgets import QWidget
 
 from mensajeria.desktop.theme import fonts, icons
@@ -33,10 +33,35 @@ def _font(side: int) -> QFont:
     return made
 
 
-def draw(painter: QPainter, theme: Theme, box: QRectF, name: str, hue: int, *, note: bool = False) -> None:
-    """Paint an avatar. ``note`` shows the pencil of the chat with oneself instead of initials."""
+def draw(
+    painter: QPainter, ui: UiContext, box: QRectF, name: str, hue: int, *, who: str = "", note: bool = False
+) -> None:
+    """Paint an avatar: the picture of ``who`` (a user's or group's id) if there is one.
+
+    ``note`` shows the pencil of the chat with oneself instead of initials.
+    """
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    if note or not _draw_face(painter, ui, box, who):
+        _draw_initials(painter, ui.theme, box, name, hue, note=note)
+    painter.restore()
+
+
+def _draw_face(painter: QPainter, ui: UiContext, box: QRectF, who: str) -> bool:
+    device = painter.device()
+    ratio = device.devicePixelRatioF() if device is not None else 1.0
+    face = ui.faces.get(who, box.width(), ratio)
+    if face is None:
+        return False
+    brush = QBrush(face)
+    brush.setTransform(QTransform.fromTranslate(box.x(), box.y()).scale(1 / ratio, 1 / ratio))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(brush)
+    painter.drawEllipse(box.adjusted(0.5, 0.5, -0.5, -0.5))
+    return True
+
+
+def _draw_initials(painter: QPainter, theme: Theme, box: QRectF, name: str, hue: int, *, note: bool) -> None:
     gradient = QLinearGradient(box.topLeft(), box.bottomLeft())
     gradient.setColorAt(0, theme[f"hue{hue % HUES}_top"])
     gradient.setColorAt(1, theme[f"hue{hue % HUES}_bottom"])
@@ -50,7 +75,6 @@ def draw(painter: QPainter, theme: Theme, box: QRectF, name: str, hue: int, *, n
         painter.setPen(theme["on_hue"])
         painter.setFont(_font(round(box.width())))
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, initials(name))
-    painter.restore()
 
 
 def draw_presence(painter: QPainter, theme: Theme, box: QRectF, around: QColor) -> None:
@@ -73,18 +97,20 @@ class Avatar(QWidget):
     def __init__(self, ui: UiContext, side: int) -> None:
         super().__init__()
         self._ui, self._name, self._hue, self._online, self._note = ui, "", 0, False, False
+        self._who = ""
         self.setFixedSize(side, side)
         ui.theme_changed.connect(self.update)
+        ui.faces.ready.connect(self.update)
 
-    def show_person(self, name: str, hue: int, *, online: bool = False, note: bool = False) -> None:
-        """Show another person."""
-        self._name, self._hue, self._online, self._note = name, hue, online, note
+    def show_person(self, name: str, hue: int, *, who: str = "", online: bool = False, note: bool = False) -> None:
+        """Show another person, or the group ``who``."""
+        self._name, self._hue, self._who, self._online, self._note = name, hue, who, online, note
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """Disc, initials, presence."""
         painter, box = QPainter(self), QRectF(self.rect())
         if self._name:
-            draw(painter, self._ui.theme, box, self._name, self._hue, note=self._note)
+            draw(painter, self._ui, box, self._name, self._hue, who=self._who, note=self._note)
         if self._online:
             draw_presence(painter, self._ui.theme, box.adjusted(0, 0, -1, -1), self._ui.theme["bg_window"])

@@ -59,7 +59,7 @@ class ChatDelegate(QStyledItemDelegate):
         box = QRectF(option.rect).adjusted(8, 1, -8, -1)
         ground = self._ground(painter, row, box, option.state)
         picture = QRectF(box.x() + 10, box.y() + 9, 48, 48)
-        avatar.draw(painter, self._ui.theme, picture, row.title, row.hue, note=row.note_to_self)
+        avatar.draw(painter, self._ui, picture, row.title, row.hue, who=row.face, note=row.note_to_self)
         if row.online:
             avatar.draw_presence(painter, self._ui.theme, picture, ground)
         self._first_line(painter, row, box)

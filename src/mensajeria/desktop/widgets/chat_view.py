@@ -42,6 +42,7 @@ class ChatView(QListView):
         self.clicked.connect(self._pressed)
         session.current_changed.connect(self._follow)
         ui.theme_changed.connect(self._repaint)
+        ui.faces.ready.connect(self._repaint)
         ui.language_changed.connect(self._rename)
         self._rename()
 

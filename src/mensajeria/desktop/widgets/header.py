@@ -80,7 +80,8 @@ class ChatHeader(QWidget):
     def show_chat(self, row: ChatRow) -> None:
         """Show another chat, or its changes."""
         self._row = row
-        self._avatar.show_person(row.title, row.hue, online=row.online and not self._offline, note=row.note_to_self)
+        online = row.online and not self._offline
+        self._avatar.show_person(row.title, row.hue, who=row.face, online=online, note=row.note_to_self)
         self._name.show_text(row.title)
         self._shield.setVisible(row.verified)
         self._tell()

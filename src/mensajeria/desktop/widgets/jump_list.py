@@ -34,6 +34,7 @@ class JumpList(QWidget):
         self.setFixedHeight(SHOWN * ROW)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         ui.theme_changed.connect(self.update)
+        ui.faces.ready.connect(self.update)
 
     def show_rows(self, rows: Sequence[ChatRow], nothing: str) -> None:
         """Show the first rows and mark the first; ``nothing`` is said when there are none."""
@@ -72,7 +73,7 @@ class JumpList(QWidget):
                 painter.setBrush(theme["accent_soft"])
                 painter.drawRoundedRect(box, 10, 10)
             picture = QRectF(8, box.y() + 7, 32, 32)
-            avatar.draw(painter, theme, picture, row.title, row.hue, note=row.note_to_self)
+            avatar.draw(painter, self._ui, picture, row.title, row.hue, who=row.face, note=row.note_to_self)
             words = QRectF(52, box.y(), self.width() - 64, box.height())
             painter.setPen(theme["text"])
             painter.setFont(fonts.font(fonts.BODY_MEDIUM))

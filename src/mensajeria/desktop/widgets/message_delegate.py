@@ -261,7 +261,7 @@ def _paint_parts(painter: QPainter, ui: UiContext, layout: MessageLayout, moving
             icons.draw(painter, "shield-check-fill", layout.shield_box, ui.theme["accent_text"])
     if not layout.avatar_box.isNull():
         person = layout.row.sender
-        avatar.draw(painter, ui.theme, layout.avatar_box, person.shown_name, person.hue)
+        avatar.draw(painter, ui, layout.avatar_box, person.shown_name, person.hue, who=person.uid)
     if layout.quote is not None:
         layout.quote.paint(painter, ui, layout.side)
     if layout.card is not None:

@@ -36,7 +36,7 @@ class PersonRow(QWidget):
         super().__init__()
         self.person = person
         picture = Avatar(ui, 40)
-        picture.show_person(person.shown_name, person.hue)
+        picture.show_person(person.shown_name, person.hue, who=person.uid)
         self._name = ElidedLabel(ui, fonts.BODY_MEDIUM)
         self._name.show_text(name or person.shown_name)
         self._detail = ElidedLabel(ui, fonts.CAPTION, "text2")

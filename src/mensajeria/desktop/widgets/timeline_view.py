@@ -114,6 +114,7 @@ class TimelineView(QListView):
         self.hover = HoverBar(ui, self._viewport())
         self._wire_hover()
         self._delegate.pictures.ready.connect(self._viewport().update)
+        ui.faces.ready.connect(self._viewport().update)
         model.transfer_moved.connect(self._repaint_row)
         model.staging = True
         model.page_staged.connect(self._stage)

@@ -20,29 +20,35 @@ from mensajeria.desktop.viewmodels.asking import (
     LoadBackup,
     LoadHealth,
     LoadInvites,
+    LoadProfile,
     MakeBackup,
     MakeInvite,
+    ProfileIs,
     RevokeInvite,
+    SetProfile,
 )
 from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, IconButton, Kind
-from mensajeria.desktop.widgets.fields import Field, PasswordField
+from mensajeria.desktop.widgets.fields import Field, Helper, PasswordField
 from mensajeria.desktop.widgets.labels import ElidedLabel, Label
+from mensajeria.desktop.widgets.picture_choice import PictureChoice
 from mensajeria.desktop.windows.new_password import NewPassword
 from mensajeria.desktop.windows.settings_page import AskingPage
 from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.limits import PROFILE_NAME_CHARS, PROFILE_STATUS_CHARS
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.asking import Invite, Request
     from mensajeria.desktop.viewmodels.session import SessionModel
+    from mensajeria.desktop.viewmodels.types import ErrorNotice
 
 INVITE_DAYS: Final = 7
 _MB: Final = 1_000_000
 
 
 class AccountPage(AskingPage):
-    """Who one is here, another password, and the way out."""
+    """Who one is here, what one tells contacts, another password, and the way out."""
 
     log_out_wanted = pyqtSignal()
 
@@ -52,6 +58,7 @@ class AccountPage(AskingPage):
         handle = session.account.handle if session.account is not None else ""
         name.show_text(f"@{handle}")
         self.column.addWidget(name)
+        self._profile(ui, session)
         self.heading("account.password")
         self.text("account.password_text")
         self.old = PasswordField(ui, "account.old")
@@ -76,6 +83,59 @@ class AccountPage(AskingPage):
         self.chosen.repeat.submitted.connect(self.send)
         self.old.edited.connect(lambda _text: self.old.calm())
 
+    def _profile(self, ui: UiContext, session: SessionModel) -> None:
+        self.heading("profile.title")
+        self.text("profile.text")
+        self.picture = PictureChoice(ui, session.account)
+        self.name = Field(ui, "profile.name", "user", "profile.name_hint")
+        self.name.line.setMaxLength(PROFILE_NAME_CHARS)
+        self.status = Field(ui, "profile.status", "note-pencil", "profile.status_hint")
+        self.status.line.setMaxLength(PROFILE_STATUS_CHARS)
+        self.save = Button(ui, "profile.save")
+        self.saved = Helper(ui)
+        self.saved.hide()
+        for part in (self.picture, self.name, self.status, self.save, self.saved):
+            self.column.addWidget(part)
+        self.save.clicked.connect(self.publish)
+        for field in (self.name, self.status):
+            field.submitted.connect(self.publish)
+            field.edited.connect(lambda _text: self.saved.hide())
+
+    @property
+    def busy(self) -> bool:
+        """Something is being changed: looking at the profile holds nothing up."""
+        return any(not isinstance(request, LoadProfile) for request in self._running)
+
+    def shown(self) -> None:
+        """Ask what the profile says."""
+        self.ask(LoadProfile())
+
+    def answered(self, answer: object) -> None:
+        """The profile as it was last wanted."""
+        if isinstance(answer, ProfileIs):
+            self.name.line.setText(answer.name)
+            self.status.line.setText(answer.status)
+            self.picture.remove.setEnabled(answer.has_picture)
+
+    def publish(self) -> None:
+        """Change the profile to what stands in the form."""
+        if not self.busy:
+            name, status = (" ".join(field.text.split()) for field in (self.name, self.status))
+            self.ask(SetProfile(name, status, self.picture.chosen, self.picture.removed))
+
+    def failed(self, request: Request, error: ErrorNotice) -> None:
+        """What is wrong with the profile is said under its form."""
+        if isinstance(request, SetProfile):
+            self._say_saved("danger", self.ui.translator.error(error.code, error.params))
+        else:
+            super().failed(request, error)
+
+    def _say_saved(self, ink: str, sentence: str) -> None:
+        self.saved.set_ink(ink)
+        self.saved.label.show_text(sentence)
+        self.saved.setAccessibleName(sentence)
+        self.saved.show()
+
     def send(self) -> None:
         """Change the password, or put the focus on the field that is wrong."""
         if self.busy:
@@ -93,7 +153,10 @@ class AccountPage(AskingPage):
 
     def done(self, request: Request) -> None:
         """Forget what was typed."""
-        if isinstance(request, ChangePassword):
+        if isinstance(request, SetProfile):
+            self.picture.take(None)
+            self._say_saved("success", self.ui.say("profile.saved"))
+        elif isinstance(request, ChangePassword):
             self.old.wipe()
             self.chosen.wipe()
             self.code.line.clear()

@@ -41,6 +41,8 @@ class InfoPanel(QWidget):
     report_wanted = pyqtSignal(str)
     add_wanted = pyqtSignal(str)
     rename_wanted = pyqtSignal(str)
+    picture_wanted = pyqtSignal(str, bool)
+    """(chat id, whether another one is wanted; else it is taken away)"""
     leave_wanted = pyqtSignal(str)
     remove_wanted = pyqtSignal(str, str)
     role_wanted = pyqtSignal(str, str, str)
@@ -82,6 +84,7 @@ class InfoPanel(QWidget):
         session.asks.answered.connect(self._answered)
         session.current_changed.connect(self._moved)
         session.current_row_changed.connect(self._changed)
+        session.profiles.changed.connect(self._told)
         ui.language_changed.connect(self._rebuild)
         ui.theme_changed.connect(self.update)
 
@@ -117,6 +120,11 @@ class InfoPanel(QWidget):
         elif isinstance(answer, TrustMoved | BlockMoved):
             self._changed()
 
+    def _told(self, who: str) -> None:
+        row = self._session.current_row
+        if row is not None and row.face == who:
+            self._rebuild()
+
     # ---- what is shown -----------------------------------------------------------------------------------------------
 
     def _rebuild(self) -> None:
@@ -146,7 +154,7 @@ class InfoPanel(QWidget):
 
     def _who(self, column: QVBoxLayout, row: ChatRow) -> None:
         picture = Avatar(self._ui, 88)
-        picture.show_person(row.title, row.hue, note=row.note_to_self)
+        picture.show_person(row.title, row.hue, who=row.face, note=row.note_to_self)
         name = Label(self._ui, role=fonts.TITLE, wrap=True)
         name.show_text(row.title)
         below = Label(self._ui, role=fonts.CAPTION, ink="text2", wrap=True)
@@ -154,11 +162,20 @@ class InfoPanel(QWidget):
             below.say("info.group_of", members=self._ui.say("group.members", count=row.members))
         else:
             below.show_text(f"@{row.handle}")
-        for label in (name, below):
-            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        told = self._session.profiles.find(row.peer)
+        profile = [] if row.group else [self._told_label(key, text) for key, text in
+                                        (("name", told.name), ("status", told.status)) if text]  # fmt: skip
         column.addWidget(picture, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addWidget(name)
-        column.addWidget(below)
+        for label in (name, below, *profile):
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            column.addWidget(label)
+
+    def _told_label(self, key: str, text: str) -> Label:
+        """Name and status are the person's own words: they stand below the user name, never instead of it."""
+        label = Label(self._ui, role=fonts.PREVIEW, ink="text2", wrap=True)
+        label.show_text(text)
+        label.setAccessibleName(self._ui.say(f"profile.told_{key}", text=text))
+        return label
 
     def _group(self, column: QVBoxLayout, info: ChatInfo) -> None:
         if info.description:
@@ -176,12 +193,25 @@ class InfoPanel(QWidget):
                 button.clicked.connect(lambda _on, wanted=signal: wanted.emit(info.chat_id))
                 row.addWidget(button)
             column.addLayout(row)
+            column.addLayout(self._picture_buttons(info.chat_id))
         others = [member for member in info.members if not member.me]
         known = sum(1 for member in others if member.person.verified)
         column.addWidget(self._encrypted("info.verified_of", known=known, all=len(others)))
         self._heading(column, "info.members", str(len(info.members)))
         for member in info.members:
             column.addWidget(self._member(member, info))
+
+    def _picture_buttons(self, chat_id: str) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        choose = Button(self._ui, "info.picture", Kind.SECONDARY, icon="image", wide=True)
+        choose.clicked.connect(lambda: self.picture_wanted.emit(chat_id, True))
+        row.addWidget(choose)
+        if self._session.profiles.find(chat_id).picture:
+            remove = Button(self._ui, "info.no_picture", Kind.SECONDARY, icon="trash", wide=True)
+            remove.clicked.connect(lambda: self.picture_wanted.emit(chat_id, False))
+            row.addWidget(remove)
+        return row
 
     def _encrypted(self, key: str, **params: object) -> InfoCard:
         card = InfoCard(self._ui, key, ink="accent_text", icon="lock-key-fill")

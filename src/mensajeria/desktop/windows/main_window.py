@@ -18,9 +18,11 @@ from mensajeria.desktop.viewmodels.asking import (
     RemoveMember,
     ReportSent,
     SetBlocked,
+    SetGroupPicture,
 )
 from mensajeria.desktop.widgets.dialog import Dialog, Scrim
 from mensajeria.desktop.widgets.menu import Menu
+from mensajeria.desktop.widgets.picture_choice import choose_picture
 from mensajeria.desktop.widgets.toast import Toast
 from mensajeria.desktop.windows.chat_pane import ChatPane
 from mensajeria.desktop.windows.dialogs import JumpDialog, NewChatDialog, ShortcutsDialog
@@ -103,6 +105,7 @@ class MainWindow(QWidget):
         self.pane.unblock_wanted.connect(lambda handle: self._set_blocked(handle, on=False))
         self.info.add_wanted.connect(self._add_members)
         self.info.rename_wanted.connect(self._rename_group)
+        self.info.picture_wanted.connect(self._group_picture)
         self.info.leave_wanted.connect(self._leave_group)
         self.info.remove_wanted.connect(self._remove_member)
         self.info.role_wanted.connect(self._change_role)
@@ -240,6 +243,11 @@ class MainWindow(QWidget):
             description = known.description if known is not None and known.chat_id == chat_id else ""
             dialog = RenameGroupDialog(self._ui, self._session, self, chat_id, row.title, description)
             self._present(dialog, dialog.name.line)
+
+    def _group_picture(self, chat_id: str, other: bool) -> None:
+        path = choose_picture(self, self._ui) if other else None
+        if path is not None or not other:
+            self._session.asks.ask(SetGroupPicture(chat_id, path))
 
     def _leave_group(self, chat_id: str) -> None:
         self._confirm("leave_group", LeaveGroup(chat_id))

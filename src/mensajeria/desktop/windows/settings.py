@@ -178,7 +178,7 @@ class SettingsDialog(Dialog):
         lines.setSpacing(0)
         name, server = ElidedLabel(self.ui, fonts.BODY_STRONG), ElidedLabel(self.ui, fonts.CAPTION, "text2")
         if account is not None:
-            picture.show_person(account.shown_name, account.hue)
+            picture.show_person(account.shown_name, account.hue, who=account.uid)
             name.show_text(account.shown_name)
         server.show_text(session.connection.server.removeprefix("https://"))
         lines.addWidget(name)

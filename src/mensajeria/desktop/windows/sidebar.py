@@ -152,7 +152,7 @@ class Sidebar(QWidget):
         return had
 
     def _show_me(self, account: Person) -> None:
-        self._me.show_person(account.shown_name, account.hue)
+        self._me.show_person(account.shown_name, account.hue, who=account.uid)
         self._me.setToolTip(f"{account.shown_name} · @{account.handle}")
         self._me.setAccessibleName(account.shown_name)
 
