@@ -42,6 +42,7 @@ from mensajeria.desktop.viewmodels.asking import (
     Member,
     PersonInfo,
     PrivacyIs,
+    ProfileIs,
     ReportDrafted,
     SecurityLine,
 )
@@ -54,6 +55,7 @@ from mensajeria.desktop.viewmodels.parts import (
     TransferRow,
     VersionRow,
 )
+from mensajeria.desktop.viewmodels.profiles import ProfileRow
 from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.viewmodels.types import (
     ChatRow,
@@ -769,6 +771,29 @@ def settings_account(scene: Scene) -> None:
     scene.window.main.settings("account")
 
 
+def profiles(scene: Scene) -> None:
+    """Pictures in the list, the header, the panel and a group's timeline; name and status in the panel."""
+    contact_info(scene)
+    chosen = {"c1": LUCIA, "c5": PABLO}
+    rows = [replace(row, peer=chosen[row.chat_id].uid) for row in scene.chats() if row.chat_id in chosen]
+    group = next(row for row in scene.chats() if row.group)
+    scene.session.put_chats([*rows, replace(group, picture=landscape(128, 128))])
+    status = {"es": "Hoy, en bici", "en": "On my bike today"}[scene.ui.translator.language]
+    shown = [ProfileRow(PABLO.uid, "Pablo Ferrer", status, landscape(256, 256)), ProfileRow(LUCIA.uid, "Lucía")]
+    scene.session.profiles.put(shown)
+
+
+def settings_profile(scene: Scene) -> None:
+    """The own profile."""
+    profiles(scene)
+    me = scene.session.account
+    assert me is not None
+    scene.session.profiles.put([ProfileRow(me.uid, picture=landscape(256, 256))])
+    scene.window.main.settings("account")
+    status = {"es": "De vacaciones", "en": "On holiday"}[scene.ui.translator.language]
+    scene.session.asks.put(ProfileIs("Carmen Vidal", status, has_picture=True))
+
+
 def settings_backup(scene: Scene) -> None:
     """Keys on the server, a file."""
     main_direct(scene)
@@ -850,6 +875,8 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "verify": verify,
     "compare-emoji": compare_emoji,
     "settings-account": settings_account,
+    "settings-profile": settings_profile,
+    "profiles": profiles,
     "settings-privacy": settings_privacy,
     "settings-devices": settings_devices,
     "settings-link": settings_link,

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from mensajeria.client import Client
-from mensajeria.client.api import DeviceLinked, Event, MessageChanged, VerificationPhase
+from mensajeria.client.api import DeviceLinked, Event, MessageChanged, ProfileChanged, VerificationPhase
 from mensajeria.client.store import Tx
 from mensajeria.crypto.linking import parse_code
 from mensajeria.crypto.recovery import RecoveryCode
@@ -56,6 +56,10 @@ async def _private(actor: Actor) -> dict[str, bytes]:
         channel = tx.own.channel_key()
         assert channel is not None
         found["channel key"] = channel.reveal()
+        for uid in tx.profiles.shown():
+            profile = tx.profiles.get(uid)
+            assert profile is not None
+            found[f"profile key of {uid.hex()}"] = profile.key.reveal()
         for chat in tx.chats.all():
             outbound = tx.outbound.get(chat.chat_id)
             if outbound is not None:
@@ -168,7 +172,11 @@ async def _more(folder: Path, ana: Actor, bruno: Actor, chat_id: ChatId) -> dict
         "file content": "contenido canario ñandú 99314 " * 40,
         "file name": "nómina canaria 40455.txt",
         "caption": "leyenda canaria Ü 18273",
+        "profile name": "Ana Canaria Ñandú 66107",
+        "profile status": "estado canario ☂ 40982",
     }
+    await ana.client.set_profile(name=told["profile name"], status=told["profile status"])
+    await bruno.until(lambda: any(isinstance(event, ProfileChanged) for event in bruno.events), "profile")
     sent = await ana.client.chat(chat_id).send_text("antes de corregir 5511 Ñ")
     await ana.client.wait_sent(sent.mid)
     await ana.client.chat(chat_id).edit(sent.mid, told["edited"])

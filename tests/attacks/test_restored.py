@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mensajeria.client import Client, SecurityError
-from mensajeria.client.api import ConnectionPhase
+from mensajeria.client.api import ConnectionPhase, ProfileChanged, UserProfile
 from mensajeria.protocol.ids import Uid
 from mensajeria.protocol.records import Signed
 from mensajeria.protocol.transparency import uid_label
@@ -177,6 +177,26 @@ async def test_a_block_that_the_backup_does_not_hold_is_told_again(stage: Stage)
     assert blocks(stage) == 0
     ana = await stage.open("ana")
     await ana.until(lambda: blocks(stage) == 1, "the block")
+
+
+def profiles(stage: Stage) -> list[tuple[int, bytes]]:
+    with stage.evil.database() as db:
+        return list(db.execute("SELECT ver, sealed FROM user_profile"))
+
+
+async def test_a_profile_that_the_backup_does_not_hold_comes_back_and_nobody_is_accused(stage: Stage) -> None:
+    ana, bruno = await stage.pair()
+    copy = back_up(stage)
+    await ana.client.set_profile(name="Ana")
+    await bruno.until(lambda: ProfileChanged in map(type, bruno.events), "the profile")
+    published = profiles(stage)
+    assert len(published) == 1
+    await restore(stage, copy)
+    assert profiles(stage) == []
+    ana, bruno = await stage.pair()
+    await ana.until(lambda: profiles(stage) == published, "the very same bytes")
+    assert await bruno.client.profile_of("ana") == UserProfile("Ana")
+    assert "profile_refused" not in bruno.warnings()
 
 
 async def test_an_undeclared_restore_is_shown_as_a_violation(stage: Stage) -> None:

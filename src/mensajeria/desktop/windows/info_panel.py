@@ -232,7 +232,8 @@ class InfoPanel(QWidget):
         name = member.person.shown_name
         if member.me:
             name = self._ui.say("info.me", name=name)
-        row = PersonRow(self._ui, member.person, name=name)
+        told = self._session.profiles.find(member.person.uid).name
+        row = PersonRow(self._ui, member.person, name=name, detail=told)
         if member.role != "member":
             row.row.addWidget(Pill(self._ui, f"info.role.{member.role}"))
         if member.blocked:
