@@ -18,7 +18,7 @@ from mensajeria.crypto.password import prestretch
 from mensajeria.crypto.todevice import open_inner, open_outer
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import frames
-from mensajeria.protocol.codec import ChannelKeys, Direction, FrameReader, FrameWriter
+from mensajeria.protocol.codec import HEADER, ChannelKeys, Direction, FrameReader, FrameWriter
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.membership import MembershipState, Valid, judge, lookup_in
 from mensajeria.protocol.records import Member, MemberEvent, Signed
@@ -90,8 +90,9 @@ def _messages(chat: DirectChat) -> list[dict[str, Any]]:
     member_at, facts = chat.member_at, Facts()
 
     def receive() -> None:
-        _, body = reader.open(next(waiting))
-        opened = open_message(bytes(body), chat.inbound, chat_id=chat.chat_id, facts=facts, member_at=member_at)
+        frame = next(waiting)
+        reader.open(frame)
+        opened = open_message(frame[HEADER:], chat.inbound, chat_id=chat.chat_id, facts=facts, member_at=member_at)
         assert isinstance(opened, OpenedMessage)
 
     return [

@@ -200,11 +200,10 @@ def test_an_authentic_body_is_a_frame_or_malformed(kind: int, body: bytes) -> No
     keys = ChannelKeys.derive(b"k" * 32, b"n" * 32, b"m" * 32)
     direction = Direction.CLIENT if kind in frames.FROM_CLIENT else Direction.SERVER
     try:
-        frame, view = FrameReader(keys, direction).open(FrameWriter(keys, direction).seal_body(kind, body))
+        frame = FrameReader(keys, direction).open(FrameWriter(keys, direction).seal_body(kind, body))
     except MalformedFrameError:
         return
     assert isinstance(frame, frames.FRAMES[kind])
-    assert bytes(view) == body
 
 
 def test_nothing_is_parsed_before_the_tag() -> None:

@@ -11,7 +11,9 @@ import asyncpg
 from mensajeria.server.chats.log import KNOWN, NEW, BatchRefusedError, LogUnavailableError, NewEvent, Outcome
 from mensajeria.server.db.postgres_lane import AWAY, SETTINGS, TIMEOUT_S
 
-_APPEND: Final = "SELECT status, seq, ts FROM append_events($1, $2, $3, $4, $5, $6)"
+_APPEND: Final = """SELECT status, seq, ts FROM append_events(
+$1::text::bigint[], $2, $3::text::bigint[], $4::text::smallint[], $5::text::bigint[], $6)"""
+"""Numbers travel as text: the driver would look at each of them for an array within the array."""
 _ACCEPT: Final = """UPDATE chat_member m SET accepted = true, declined = false
 FROM unnest($1::bigint[], $2::bigint[]) AS a(chat, account) WHERE m.chat = a.chat AND m.account = a.account"""
 _DUE: Final = "INSERT INTO event_due (due_ms, chat, seq) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
@@ -82,11 +84,16 @@ class PostgresEventLog:
 
     async def _call(self, events: Sequence[NewEvent]) -> list[Outcome]:
         rows = await self._append.fetch(
-            [e.chat for e in events],
+            _numbers([e.chat for e in events]),
             [e.mid for e in events],
-            [e.epoch for e in events],
-            [e.kind for e in events],
-            [e.ts for e in events],
+            _numbers([e.epoch for e in events]),
+            _numbers([e.kind for e in events]),
+            _numbers([e.ts for e in events]),
             [e.body for e in events],
         )
         return [tuple(row) for row in rows]
+
+
+def _numbers(values: list[int]) -> str:
+    """PostgreSQL's text form of an array."""
+    return f"{{{','.join(map(str, values))}}}"

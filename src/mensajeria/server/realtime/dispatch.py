@@ -35,6 +35,7 @@ MAX_WAITING: Final = 50_000
 _encoder: Final = msgspec.msgpack.Encoder()
 _MESSAGE: Final = int(frames.EventKind.MESSAGE)
 _TYPING: Final = frames.TYPE_OF[frames.Typing]
+_UNREAD: Final = Unread.UNREAD
 
 
 class Dispatcher:
@@ -106,7 +107,7 @@ class Dispatcher:
     def _append(self, connection: Connection, outer: MessageOuter, body: bytes, info: ChatInfo | Unread | None) -> None:
         assert connection.login is not None
         account = connection.login.account_id
-        if info is Unread.UNREAD:
+        if info is _UNREAD:
             self._refuse(connection, outer, Code.UNAVAILABLE, RETRY_MS)
             return
         if info is None or account not in info.members:
@@ -172,7 +173,7 @@ class Dispatcher:
         def check(info: ChatInfo | Unread | None) -> None:
             connection.throttle.send_ends()
             try:
-                if info is Unread.UNREAD:
+                if info is _UNREAD:
                     raise ProtocolError(Code.UNAVAILABLE, retry_after_ms=RETRY_MS)  # noqa: TRY301 - told like the others
                 then(as_member(info, account))
             except ProtocolError as error:
