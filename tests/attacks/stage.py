@@ -46,6 +46,7 @@ _CAUSES: Final = {
     Cause.MISSING: "service.messages_missing.other",
     Cause.REMOVED_BY_SERVER: "service.removed_by_server.other",
     Cause.IDENTITY_CHANGED: "service.identity_changed",
+    Cause.IDENTITY_RENEWED: "service.identity_renewed",
     Cause.NEW_DEVICE: "service.new_device",
     Cause.GROUP_CREATED: "service.group_created",
     Cause.MEMBER_ADDED: "service.member_added",
@@ -281,6 +282,8 @@ async def make_snapshot(folder: Path) -> None:
         client = await Client.register(
             evil.url, name, password, profile=folder / name, insecure_key_file=True, device_name="laptop"
         )
+        assert client.recovery_code is not None
+        (folder / f"{name}.code").write_text(client.recovery_code.reveal_text())
         people.append(await Actor.watch(client).online())
     ana, bruno = people
     chat_id = (await ana.client.direct_chat("bruno")).chat_id

@@ -156,6 +156,12 @@ def test_accounts_are_shown_suspended_and_deleted(admin: Admin) -> None:
     assert admin.fail("user", "suspend", "ana")[1]["code"] == "user_state"
     admin("user", "unsuspend", "ana")
     admin("user", "logout", "ana")
+    assert admin.fail("user", "reset-identity", "ana")[0] == Exit.USAGE
+    [allowed] = admin("user", "reset-identity", "ana", "--yes")
+    assert (allowed["type"], allowed["user"], len(allowed["code"])) == ("identity_reset", "ana", 22)
+    assert allowed["code"] not in admin.say("audit")
+    assert admin.fail("user", "reset-identity", "nadie", "--yes")[1]["code"] == "unknown_user"
+    assert admin.fail("user", "reset-identity", "ana", "--yes", "--hours", "9999")[0] == Exit.USAGE
     assert admin.fail("user", "delete", "ana")[0] == Exit.USAGE
     admin("user", "delete", "ana", "--yes")
     assert admin.fail("user", "show", "ana") == (
@@ -165,6 +171,7 @@ def test_accounts_are_shown_suspended_and_deleted(admin: Admin) -> None:
     acts = [line["action"] for line in admin("audit")]
     assert acts == [
         "account_deleted",
+        "reset_allowed",
         "logged_out_everywhere",
         "account_restored",
         "account_suspended",

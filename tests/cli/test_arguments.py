@@ -22,6 +22,8 @@ COMMANDS = (
     "login",
     "link",
     "recover",
+    "reset-identity",
+    "renew-identity",
     "devices",
     "health",
     "privacy",

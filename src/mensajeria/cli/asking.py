@@ -57,6 +57,14 @@ def ask_code(console: Console, file: Path | None) -> Secret:
     return Secret.from_text(getpass.getpass(console.tr("ask.code")))
 
 
+def ask_reset_code(console: Console, file: Path | None) -> Secret:
+    """The code that the operator gave, from a file or typed in. Raises CommandError."""
+    if file is not None:
+        return read_secret(file)
+    _need_terminal("reset_code_source")
+    return Secret.from_text(getpass.getpass(console.tr("ask.reset_code")))
+
+
 def ask_link(console: Console, file: Path | None) -> Secret:
     """The code that another device shows, from a file or typed in. Raises CommandError."""
     if file is not None:

@@ -31,6 +31,7 @@ _CAUSES: Final = {
     api.Cause.MISSING: "service.messages_missing",
     api.Cause.REMOVED_BY_SERVER: "service.removed_by_server",
     api.Cause.IDENTITY_CHANGED: "service.identity_changed",
+    api.Cause.IDENTITY_RENEWED: "service.identity_renewed",
     api.Cause.NEW_DEVICE: "service.new_device",
     api.Cause.GROUP_CREATED: "service.group_created",
     api.Cause.MEMBER_ADDED: "service.member_added",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_account_commands(builder: Builder) -> None:
     """Add them."""
-    for name in ("register", "login", "recover"):
+    for name in ("register", "login", "recover", "reset-identity"):
         _entrance(builder, name)
     _link(builder)
     _devices(builder)
@@ -22,6 +22,7 @@ def add_account_commands(builder: Builder) -> None:
     _privacy(builder)
     _backup(builder)
     _password(builder)
+    _renewal(builder)
     _leaving(builder)
     _invites(builder)
 
@@ -29,7 +30,7 @@ def add_account_commands(builder: Builder) -> None:
 def _entrance(builder: Builder, name: str) -> None:
     """A command that gives a profile its account."""
     parser = builder.command(name, "account")
-    builder.option(parser, "--server", metavar="URL", required=name == "recover")
+    builder.option(parser, "--server", metavar="URL", required=name in {"recover", "reset-identity"})
     builder.option(parser, "--username", metavar="NAME", required=name != "login")
     builder.profile(parser)
     _password_file(builder, parser)
@@ -38,6 +39,9 @@ def _entrance(builder: Builder, name: str) -> None:
     builder.option(parser, "--insecure-http", action="store_true", default=insecure)
     if name == "register":
         builder.option(parser, "--invite", metavar="TOKEN_OR_LINK")
+    if name == "reset-identity":
+        builder.option(parser, "--reset-code-file", type=Path, metavar="FILE")
+    if name in {"register", "reset-identity"}:
         builder.option(parser, "--recovery-file", type=Path, metavar="FILE")
     if name == "recover":
         builder.option(parser, "--code-file", type=Path, metavar="FILE")
@@ -110,6 +114,12 @@ def _password(builder: Builder) -> None:
     password = builder.command("password", "ownership")
     _approved(builder, password)
     builder.option(password, "--new-password-file", type=Path, metavar="FILE")
+
+
+def _renewal(builder: Builder) -> None:
+    renewal = builder.command("renew-identity", "ownership")
+    _approved(builder, renewal)
+    builder.option(renewal, "--new-password-file", type=Path, metavar="FILE")
 
 
 def _leaving(builder: Builder) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _PLAIN: Final = ("init", "migrate", "stats", "quotas", "doctor", "audit", "restored")
 _FAMILIES: Final = {
     "invite": ("create", "list", "revoke"),
-    "user": ("list", "show", "suspend", "unsuspend", "approve", "reject", "delete", "logout"),
+    "user": ("list", "show", "suspend", "unsuspend", "approve", "reject", "delete", "logout", "reset-identity"),
     "report": ("list", "resolve"),
     "retention": ("show", "run"),
     "keys": ("rotate",),
@@ -65,9 +65,7 @@ def _verb_options(builder: Builder, name: str, verb: str, parser: Parser) -> Non
         case "user", "list":
             return
         case "user", _:
-            builder.option(parser, "user", metavar="USER", key="user_who")
-            if verb == "delete":
-                builder.option(parser, "--yes", action="store_true")
+            _user_options(builder, verb, parser)
         case "report", "list":
             builder.option(parser, "--after", type=number, metavar="ID", key="report_after")
             builder.option(parser, "--all", action="store_true", key="report_all")
@@ -78,3 +76,11 @@ def _verb_options(builder: Builder, name: str, verb: str, parser: Parser) -> Non
             builder.option(parser, "--channel", action="store_true")
         case _:
             return
+
+
+def _user_options(builder: Builder, verb: str, parser: Parser) -> None:
+    builder.option(parser, "user", metavar="USER", key="user_who")
+    if verb in {"delete", "reset-identity"}:
+        builder.option(parser, "--yes", action="store_true")
+    if verb == "reset-identity":
+        builder.option(parser, "--hours", type=count, default=24, metavar="N", key="reset_hours")

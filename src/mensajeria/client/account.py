@@ -81,6 +81,8 @@ class Account:
     recovery_code: Secret | None = None
     version_keys: tuple[VersionKeys, ...] = ()
     """BK_n and SSK_n of every backup version, ascending: rows under an older one may not have been sealed anew yet."""
+    root_from: int = 1
+    """The first backup version whose keys follow from this account root, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +182,16 @@ class AuthFlow:
             return await self._enter(who, login, ok, device, gen=0, new_device=True)
         raise RefusedError(Code.LIST_CONFLICT)
 
-    async def log_in_again(self, who: Credentials, device: DeviceKeys, known: Contact, gen: int) -> Account:
-        """A new login of a device that the account has. Raises as `register`, and StateError (device_removed)."""
+    async def log_in_again(
+        self, who: Credentials, device: DeviceKeys, known: Contact, gen: int, announced: bytes | None = None
+    ) -> Account:
+        """A new login of a device that the account has. Raises as `register`, and StateError (device_removed).
+
+        `announced`: record of a new identity that this device has asked the server for.
+        """
         proof, stretched = await self._prepare(who)
         login, ok = await self._prove(proof, stretched, who)
-        if ok.uid != known.uid or ok.identity != known.identity:
+        if ok.uid != known.uid or ok.identity not in {known.identity, announced}:
             raise SecurityError("identity_swapped", params={"handle": who.handle})
         return await self._enter(who, login, ok, device, gen=gen, known=known)
 

@@ -1,4 +1,4 @@
-"""Changing an account on `/auth/ws`: password, recovery by code, removing a device, deleting everything.
+"""Changing an account on `/auth/ws`: password, recovery by code, removing a device, a new identity, deleting it all.
 
 Each change but recovery is approved by this device (see `protocol.approval`); a device of less than a day also needs
 the recovery code wherever older devices lose something.
@@ -6,6 +6,7 @@ the recovery code wherever older devices lose something.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from mensajeria.client.account import (
@@ -19,14 +20,15 @@ from mensajeria.client.account import (
     unwrap_root,
     verify_login,
 )
-from mensajeria.client.errors import InputError, RefusedError, SecurityError
+from mensajeria.client.engine.people import Served, verify_served
+from mensajeria.client.errors import ClientError, InputError, RefusedError, SecurityError, StateError
 from mensajeria.client.store.values import Contact
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.password import LoginProof
 from mensajeria.crypto.recovery import RecoveryCode, RecoveryCodeError
 from mensajeria.crypto.root import AccountRoot, WrapError
 from mensajeria.kit.secrets import Secret
-from mensajeria.protocol import auth
+from mensajeria.protocol import auth, limits
 from mensajeria.protocol.approval import (
     Action,
     Change,
@@ -35,10 +37,13 @@ from mensajeria.protocol.approval import (
     password_digest,
     recovery_body,
     removal_digest,
+    renewal_digest,
 )
-from mensajeria.protocol.devices import UnknownDeviceError, decode_identity
+from mensajeria.protocol.devices import UnknownDeviceError, UnsupportedListError, VerifiedList, decode_identity
 from mensajeria.protocol.encoding import MalformedError
 from mensajeria.protocol.errors import Code
+from mensajeria.protocol.ids import unb64
+from mensajeria.protocol.records import Signed
 from mensajeria.protocol.signing import BadSignatureError, Ctx
 
 
@@ -50,6 +55,31 @@ class Owner:
     device: DeviceKeys
     known: Contact
     code: RecoveryCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A renewal that the server is about to be told."""
+
+    identity: bytes
+    succession: bytes
+    """Encoded SuccessionProof: every group of the account needs it."""
+    backup_ver: int
+    """The first backup version whose keys follow from the new account root."""
+
+
+Announce = Callable[[Announced], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewal:
+    """A new identity, ready to be told."""
+
+    root: AccountRoot
+    wrap_recovery: bytes
+    identity: bytes
+    device_list: Signed
+    succession: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +99,17 @@ def parse_code(text: Secret | str | None) -> RecoveryCode | None:
         return RecoveryCode.parse(text.reveal_text() if isinstance(text, Secret) else text)
     except RecoveryCodeError as error:
         raise InputError("recovery_code_invalid") from error
+
+
+def parse_reset_code(text: Secret | str) -> bytes:
+    """The operator's code as text (base64url). Raises InputError (reset_code_invalid)."""
+    try:
+        token = unb64((text.reveal_text() if isinstance(text, Secret) else text).strip())
+    except ValueError as error:
+        raise InputError("reset_code_invalid") from error
+    if len(token) != limits.RESET_TOKEN_BYTES:
+        raise InputError("reset_code_invalid")
+    return token
 
 
 class ChangeFlow(AuthFlow):
@@ -111,6 +152,72 @@ class ChangeFlow(AuthFlow):
         signature = code.sign(Ctx.RECOVERY_LOGIN, body)
         finish = auth.RecoveryFinish(challenge.ticket, finished.upload, *wraps, signature)
         await self._channel.ask(finish, auth.Recovered)
+
+    async def renew_identity(self, owner: Owner, new: Secret, gen: int, announce: Announce) -> Account:
+        """Move to a new identity under a new password; this device alone stays. `owner.code` is needed.
+
+        `announce` stores the new identity's record before the server hears of it: if nothing comes back, the next login
+        tells by it whose the identity is that the server shows.
+        """
+        assert owner.code is not None
+        proven = await self._proven(owner)
+        current = verify_login(proven.ok, owner.who.handle, owner.known)
+        proof, stretched = await self._prepare(replace(owner.who, password=new))
+        start = await in_thread(lambda: proof.start_registration(stretched))
+        challenge = await self._channel.ask(
+            auth.PasswordChangeStart(proof.suite, start.request), auth.PasswordChangeChallenge
+        )
+        finished = await opaque_step(lambda: start.finish(challenge.response))
+        renewal = await in_thread(lambda: _renewal(owner, proven, current, self._clock.now_ms()))
+        wraps = renewal.root.wrap_password(owner.known.uid, finished.export_key), renewal.wrap_recovery
+        digest = renewal_digest(challenge.ticket, finished.upload, wraps, renewal.device_list)
+        approval = self._approve(owner, proven, Action.IDENTITY_RENEW, digest)
+        message = auth.IdentityRenew(
+            challenge.ticket,
+            finished.upload,
+            *wraps,
+            renewal.identity,
+            renewal.device_list,
+            renewal.succession,
+            approval,
+        )
+        await announce(Announced(renewal.identity, renewal.succession, current.list.backup_ver + 1))
+        await self._channel.ask(message, auth.IdentityRenewed)
+        known = replace(owner.known, identity=renewal.identity)
+        return await self.log_in_again(replace(owner.who, password=new), owner.device, known, gen)
+
+    async def reset_identity(self, who: Credentials, token: bytes, device_name: str) -> Account:
+        """Begin anew on an account by the operator's leave: a new identity that nobody vouches for, with one device.
+
+        Nothing of the old identity is needed, so nothing of it comes along: neither history nor anybody's trust.
+        """
+        proof, stretched = await self._prepare(who)
+        start = await in_thread(lambda: proof.start_registration(stretched))
+        challenge = await self._channel.ask(
+            auth.ResetStart(proof.suite, who.handle, token, start.request), auth.ResetChallenge
+        )
+        finished = await opaque_step(lambda: start.finish(challenge.response))
+        current = _list_to_continue(challenge, who.handle)
+        root, code = AccountRoot.generate(challenge.root_ver + 1), RecoveryCode.generate()
+        identity = root.identity(challenge.uid, code.public)
+        device, now = DeviceKeys.create(challenge.uid), self._clock.now_ms()
+        request = auth.ResetFinish(
+            challenge.ticket,
+            finished.upload,
+            root.wrap_password(challenge.uid, finished.export_key),
+            root.wrap_recovery(challenge.uid, code),
+            identity.record,
+            identity.take_over(current, device.card(identity.idfp, now), now),
+            device_name,
+            device.first_prekeys(now),
+        )
+        await self._channel.ask(request, auth.IdentityReset)
+        device.mark_published()
+        login, ok = await self._prove(proof, stretched, who)
+        if ok.uid != challenge.uid or ok.identity != identity.record or ok.device_list != request.device_list:
+            raise SecurityError("login_tampered", "the server does not serve what was registered")
+        account = await self._enter(who, login, ok, device, gen=0)
+        return replace(account, recovery_code=Secret.from_text(code.text), root_from=current.list.backup_ver + 1)
 
     async def remove_device(self, owner: Owner, did: bytes) -> VersionKeys:
         """Remove a device of the account: the keys that follow. RefusedError unknown_device when it is not listed."""
@@ -159,6 +266,43 @@ class ChangeFlow(AuthFlow):
         )
 
 
+def _renewal(owner: Owner, proven: _Proven, current: VerifiedList, now_ms: int) -> _Renewal:
+    """The identity that follows, which this device is listed by, and what the old one signs for it.
+
+    The recovery code stays the same: it is on paper already, and who has it could move the account anyway.
+    """
+    uid, code = owner.known.uid, owner.code
+    assert code is not None
+    if current.record.recovery != code.public:
+        raise RefusedError(Code.RECOVERY_INVALID)
+    listed = current.find(owner.device.did)
+    if listed is None:
+        raise StateError("device_removed")
+    root = AccountRoot.generate(proven.ok.root_ver + 1)
+    following = root.identity(uid, code.public)
+    card = owner.device.card(following.idfp, listed.created)
+    succession = proven.root.identity(uid, code.public).succession(following.record, code, now_ms)
+    return _Renewal(
+        root=root,
+        wrap_recovery=root.wrap_recovery(uid, code),
+        identity=following.record,
+        device_list=following.take_over(current, card, now_ms),
+        succession=succession,
+    )
+
+
+def _list_to_continue(challenge: auth.ResetChallenge, handle: str) -> VerifiedList:
+    """The newest list of the identity that goes: consistent in itself, and of this name."""
+    served = Served(challenge.uid, challenge.identity, challenge.device_list)
+    try:
+        verified = verify_served(served, None)
+    except UnsupportedListError as error:
+        raise ClientError("newer_version") from error
+    if verified.handle != handle:
+        raise SecurityError("identity_swapped", params={"handle": handle})
+    return verified
+
+
 def _recovered_root(challenge: auth.RecoveryChallenge, code: RecoveryCode, known: Contact | None) -> AccountRoot:
     """The account root by the code, and that it is the root of the identity shown (and pinned).
 
@@ -179,4 +323,4 @@ def _recovered_root(challenge: auth.RecoveryChallenge, code: RecoveryCode, known
     return root
 
 
-__all__ = ["ChangeFlow", "Owner", "parse_code"]
+__all__ = ["Announced", "ChangeFlow", "Owner", "parse_code", "parse_reset_code"]

@@ -19,7 +19,7 @@ from mensajeria.client.account import (
     Credentials,
     check_handle_form,
 )
-from mensajeria.client.account_changes import ChangeFlow, parse_code
+from mensajeria.client.account_changes import ChangeFlow, parse_code, parse_reset_code
 from mensajeria.client.api import (
     BackupStatus,
     ChangeFailed,
@@ -57,6 +57,7 @@ from mensajeria.client.engine.emitter import QUEUE_LIMIT, Emitter, EventStream
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.health import health_of
 from mensajeria.client.engine.hiding import shown_found, shown_view
+from mensajeria.client.engine.identity_moves import announced_identity
 from mensajeria.client.engine.linking import offer, owe_proof, parse_link
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.outcome import Outcome
@@ -247,6 +248,41 @@ class Client:
             await client.close()
             raise
         return client
+
+    @classmethod
+    async def reset_identity(
+        cls,
+        server: str,
+        username: str,
+        reset_code: Password,
+        new_password: Password,
+        *,
+        profile: Path | str,
+        device_name: str = DEFAULT_DEVICE,
+        passphrase: Password | None = None,
+        ca_file: Path | None = None,
+        insecure_http: bool = False,
+        insecure_key_file: bool = False,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Begin anew on an account whose password and recovery code are lost, with the code that its operator gave.
+
+        The account keeps name and chats, and nothing else: a new identity that nobody vouches for, a new
+        `recovery_code`, no history. All former devices are cut off; everybody is shown the change, and groups must
+        remove and add one again. Raises as `register`; InputError reset_code_invalid, RefusedError reset_invalid.
+        """
+        handle, secret, token = check_handle_form(username), _secret(new_password), parse_reset_code(reset_code)
+        now = clock or SystemClock()
+        await require_strong(secret, handle)
+        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        async with new_profile(
+            Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
+        ) as opened:
+            async with await AuthChannel.open(reach.address, reach.tls) as channel:
+                who = Credentials(handle, secret)
+                account = await ChangeFlow(channel, now).reset_identity(who, token, _device(device_name))
+            await _keep(opened, account, reach, now)
+        return await cls._started(opened, reach, now, account.recovery_code)
 
     async def reset_password(self, code: Password, new_password: Password) -> None:
         """`recover` for an open client whose login ended: a new password by the code, then a login. Raises alike."""
@@ -817,10 +853,11 @@ class Client:
             if fresh:
                 account = await flow.log_in(who, DEFAULT_DEVICE)
             else:
-                state = await self._opened.store.read(lambda tx: (tx.own.device(), me.contact(tx), tx.own.gen()))
-                device, contact, gen = state
+                device, contact, gen, announced = await self._opened.store.read(
+                    lambda tx: (tx.own.device(), me.contact(tx), tx.own.gen(), announced_identity(tx))
+                )
                 assert device is not None
-                account = await flow.log_in_again(who, DeviceKeys.load(device), contact, gen)
+                account = await flow.log_in_again(who, DeviceKeys.load(device), contact, gen, announced)
         if fresh:
             await self._become(account)
         else:
@@ -851,6 +888,15 @@ class Client:
         Raises InputError (weak_password), RefusedError (bad_credentials, approval_needed), NetworkError, SecurityError.
         """
         await self._management.change_password(_secret(old), _secret(new), recovery_code)
+
+    async def renew_identity(self, old: Password, new: Password, recovery_code: Password) -> None:
+        """Move the account to a new identity under a new password: for who fears that somebody else knows the password.
+
+        The old identity and the recovery code sign for the new one, so contacts and groups follow. This device alone
+        stays, all others are cut off at once; the recovery code stays the same. Raises as `change_password`, and
+        RefusedError recovery_invalid.
+        """
+        await self._management.renew_identity(_secret(old), _secret(new), recovery_code)
 
     async def delete_account(self, password: Password, *, recovery_code: Password | None = None) -> None:
         """Delete the account on the server, for good; the profile stays readable. Raises as `change_password`."""

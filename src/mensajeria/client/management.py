@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from mensajeria.client.account import Account, Credentials
-from mensajeria.client.account_changes import ChangeFlow, Owner, parse_code
+from mensajeria.client.account_changes import Announced, ChangeFlow, Owner, parse_code
 from mensajeria.client.api import InviteView, NewInvite
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.account_keys import PASS_KEYS, put_keys
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
+from mensajeria.client.engine.identity_moves import announce
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import InputError, SecurityError
 from mensajeria.client.invitation import make_link
@@ -53,6 +54,22 @@ class Management:
 
         async def change(flow: ChangeFlow, owner: Owner) -> Account:
             return await flow.change_password(owner, new, gen)
+
+        account = await self._with_flow(old, code, change)
+        now = self._context.me.clock.now_ms()
+        await self._opened.store.run(lambda tx: keep_account(tx, account, now))
+        self._engine.restart()
+
+    async def renew_identity(self, old: Secret, new: Secret, code: Secret | str) -> None:
+        """See `Client.renew_identity`."""
+        await require_strong(new, self._context.me.handle)
+        gen = await self._opened.store.read(lambda tx: tx.own.gen())
+
+        async def keep(announced: Announced) -> None:
+            await self._opened.store.run(lambda tx: announce(tx, announced))
+
+        async def change(flow: ChangeFlow, owner: Owner) -> Account:
+            return await flow.renew_identity(owner, new, gen, keep)
 
         account = await self._with_flow(old, code, change)
         now = self._context.me.clock.now_ms()

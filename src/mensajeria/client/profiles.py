@@ -14,6 +14,7 @@ from mensajeria.client.account import Account
 from mensajeria.client.api import Trust
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.account_keys import RESTORE_WANTED, put_keys
+from mensajeria.client.engine.identity_moves import first_version
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import new_contact, updated_contact, verified_list
 from mensajeria.client.errors import ProfileError
@@ -140,8 +141,10 @@ def keep_account(tx: Tx, account: Account, now_ms: int) -> None:
             new_devices.tell_chats(tx, contact.list_ver, now_ms)
     tx.contacts.put(replace(contact, trust=Trust.VERIFIED, sending_blocked=False))
     tx.own.put_device(account.device.dump())
+    first = first_version(tx, account)
     for keys in account.version_keys:
-        put_keys(tx, keys.n, keys.backup, keys.settings, from_root=True)
+        if keys.n >= first:
+            put_keys(tx, keys.n, keys.backup, keys.settings, from_root=True)
     if account.new_device:
         tx.meta.set(RESTORE_WANTED, b"1")
         tx.backup.forget_index()

@@ -125,17 +125,29 @@ class Identity:
         gone = current.find(did)
         if gone is None:
             raise UnknownDeviceError(did.hex())
-        former = FormerDevice(
-            did=gone.did,
-            ed25519=gone.ed25519,
-            curve25519=gone.curve25519,
-            from_ver=gone.from_ver,
-            to_ver=current.ver,
-        )
         following = replace_fields(
             self._following(current, now_ms),
             devices=tuple(device for device in current.list.devices if device.did != did),
-            former=(*current.list.former, former)[-limits.MAX_FORMER_DEVICES :],
+            former=(*current.list.former, _former(gone, current.ver))[-limits.MAX_FORMER_DEVICES :],
+            backup_ver=current.list.backup_ver + 1,
+        )
+        return self._sign_list(following)
+
+    def take_over(self, current: VerifiedList, card: DeviceCard, now_ms: int) -> Signed:
+        """The version after `current`, of another identity: this one, with one device. All others have gone.
+
+        The device may be one of the old identity's, which has proven its keys for this one anew (`card`).
+        """
+        kept = current.find(card.did)
+        following = self._following(current, now_ms)
+        if kept is None and any(card.did == former.did for former in current.list.former):
+            raise ValueError("the device was listed before")
+        listed = card.listed(following.ver) if kept is None else replace_fields(kept, pop=card.pop)
+        gone = tuple(_former(device, current.ver) for device in current.list.devices if device.did != card.did)
+        following = replace_fields(
+            following,
+            devices=(listed,),
+            former=(*current.list.former, *gone)[-limits.MAX_FORMER_DEVICES :],
             backup_ver=current.list.backup_ver + 1,
         )
         return self._sign_list(following)
@@ -163,3 +175,14 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"Identity(uid={self.uid.hex()}, ***)"
+
+
+def _former(device: ListedDevice, to_ver: int) -> FormerDevice:
+    """A device as later versions remember it."""
+    return FormerDevice(
+        did=device.did,
+        ed25519=device.ed25519,
+        curve25519=device.curve25519,
+        from_ver=device.from_ver,
+        to_ver=to_ver,
+    )

@@ -39,9 +39,9 @@ class AccountRoot:
         self.root_ver = root_ver
 
     @classmethod
-    def generate(cls) -> AccountRoot:
-        """The root of a new account."""
-        return cls(Secret(os.urandom(ROOT_BYTES)), 1)
+    def generate(cls, root_ver: int = 1) -> AccountRoot:
+        """The root of a new account, or with a later version one that takes the place of another."""
+        return cls(Secret(os.urandom(ROOT_BYTES)), root_ver)
 
     def wrap_password(self, uid: bytes, export_key: Secret) -> bytes:
         """Encoded AccountWrap under OPAQUE's export key."""

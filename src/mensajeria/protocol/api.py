@@ -114,6 +114,12 @@ class ListBodies(Model):
     bodies: Annotated[list[Data], Field(max_length=64)]
 
 
+class Successions(Model):
+    """`GET /v1/users/{uid}/successions?after=N`: encoded SuccessionProofs since list version N, ascending."""
+
+    proofs: Annotated[list[Data], Field(max_length=limits.SUCCESSIONS_PAGE)]
+
+
 class ListsBroughtBack(Model):
     """`PUT /v1/devices/lists`: the caller's newest list, and the bodies between it and the one that the server has."""
 

@@ -23,6 +23,7 @@ class Action(StrEnum):
     PASSWORD_CHANGE = "password-change"  # noqa: S105 - a name
     DEVICE_REMOVE = "device-remove"
     ACCOUNT_DELETE = "account-delete"
+    IDENTITY_RENEW = "identity-renew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ def removal_digest(device_list: Signed) -> bytes:
 def deletion_digest() -> bytes:
     """Content of an ACCOUNT_DELETE, 32 bytes: there is none beside the account."""
     return H("account-delete")
+
+
+def renewal_digest(ticket: bytes, upload: bytes, wraps: tuple[bytes, bytes], device_list: Signed) -> bytes:
+    """Content of an IDENTITY_RENEW, 32 bytes. The list names the new identity; the succession is signed by itself."""
+    return H("identity-renew", ticket, upload, *wraps, device_list.body, device_list.sig)
 
 
 def approval_mac(ck: Secret, change: Change) -> bytes:

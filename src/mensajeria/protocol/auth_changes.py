@@ -5,8 +5,12 @@
     recovery: recovery_start / recovery_challenge -> recovery_finish / recovered -> login with the new password
     device:   [after login_ok] device_remove / device_removed
     account:  [after login_ok] account_delete / account_deleted
+    identity: [after login_ok] password_change_start / password_change_challenge
+              -> identity_renew / identity_renewed -> login with the new password
+    reset:    reset_start / reset_challenge -> reset_finish / identity_reset -> login with the new password
 
-A proven password alone changes nothing: each of the changes but recovery carries an `Approval` by a listed device.
+A proven password alone changes nothing: each of the changes but recovery and reset carries an `Approval` by a listed
+device. A reset is what the operator has allowed with a token that is good once.
 """
 
 from __future__ import annotations
@@ -15,7 +19,15 @@ from typing import Annotated
 
 import msgspec
 
-from mensajeria.protocol.auth_base import AuthMessage, OpaqueBytes, RecordBytes, WrapBytes
+from mensajeria.protocol.auth_base import (
+    AuthMessage,
+    DeviceName,
+    OpaqueBytes,
+    Prekeys,
+    RecordBytes,
+    SuccessionBytes,
+    WrapBytes,
+)
 from mensajeria.protocol.ids import U32, U63, Bytes16, Bytes32
 from mensajeria.protocol.records import Handle, Sig, Signed
 
@@ -116,9 +128,85 @@ class AccountDeleted(AuthMessage, tag=27, frozen=True):
     """Committed: there is no such account any more."""
 
 
+class IdentityRenew(AuthMessage, tag=28, frozen=True):
+    """A new identity by the old one's own will, with a new password; only the device that asks stays."""
+
+    ticket: Bytes16
+    upload: OpaqueBytes
+    wrap_password: WrapBytes
+    wrap_recovery: WrapBytes
+    identity: RecordBytes
+    device_list: Signed
+    """List version+1 (compare-and-swap), signed by the new identity."""
+    succession: SuccessionBytes
+    """Encoded SuccessionProof: the old identity and its recovery authority hand over."""
+    approval: Approval
+
+
+class IdentityRenewed(AuthMessage, tag=29, frozen=True):
+    """Committed: every login of the account is over; devices that the list leaves out are cut off."""
+
+    ver: U63
+
+
+class ResetStart(AuthMessage, tag=30, frozen=True):
+    """The operator's token, and the OPAQUE registration request for the new password."""
+
+    suite: U32
+    handle: Handle
+    token: Bytes16
+    request: OpaqueBytes
+
+
+class ResetChallenge(AuthMessage, tag=31, frozen=True):
+    """Only to who has the token: what the new identity's list must continue."""
+
+    ticket: Bytes16
+    uid: Bytes16
+    response: OpaqueBytes
+    identity: RecordBytes
+    device_list: Signed
+    root_ver: U63
+
+
+class ResetFinish(AuthMessage, tag=32, frozen=True):
+    """A new identity without succession, and its one device."""
+
+    ticket: Bytes16
+    upload: OpaqueBytes
+    wrap_password: WrapBytes
+    wrap_recovery: WrapBytes
+    identity: RecordBytes
+    device_list: Signed
+    device_name: DeviceName
+    prekeys: Prekeys
+
+
+class IdentityReset(AuthMessage, tag=33, frozen=True):
+    """Committed: the former devices are cut off. A login on the same socket follows."""
+
+    ver: U63
+
+
 ClientChange = (
-    PasswordChangeStart | PasswordChangeFinish | RecoveryStart | RecoveryFinish | DeviceRemove | AccountDelete
+    PasswordChangeStart
+    | PasswordChangeFinish
+    | RecoveryStart
+    | RecoveryFinish
+    | DeviceRemove
+    | AccountDelete
+    | IdentityRenew
+    | ResetStart
+    | ResetFinish
 )
 ServerChange = (
-    PasswordChangeChallenge | PasswordChanged | RecoveryChallenge | Recovered | DeviceRemoved | AccountDeleted
+    PasswordChangeChallenge
+    | PasswordChanged
+    | RecoveryChallenge
+    | Recovered
+    | DeviceRemoved
+    | AccountDeleted
+    | IdentityRenewed
+    | ResetChallenge
+    | IdentityReset
 )

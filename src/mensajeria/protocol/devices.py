@@ -335,8 +335,9 @@ def _check_step(previous: DeviceList, following: DeviceList) -> None:
     )
     if following.former != (previous.former + gone)[-limits.MAX_FORMER_DEVICES :]:
         raise InvalidListError("the former devices were rewritten")
-    if following.backup_ver != previous.backup_ver + (1 if removed else 0):
-        raise InvalidListError("the backup version must advance with a removal, and only then")
+    advances = bool(removed) or following.idfp != previous.idfp
+    if following.backup_ver != previous.backup_ver + advances:
+        raise InvalidListError("the backup version must advance with a removal or a new identity, and only then")
 
 
 def _table(current: DeviceList) -> dict[bytes, ListedDevice]:

@@ -32,6 +32,7 @@ class Code(StrEnum):
     ACCOUNT_SUSPENDED = "account_suspended"
     ACCOUNT_PENDING = "account_pending"
     RECOVERY_INVALID = "recovery_invalid"
+    RESET_INVALID = "reset_invalid"
     APPROVAL_NEEDED = "approval_needed"
     LAST_DEVICE = "last_device"
     FORBIDDEN = "forbidden"
@@ -88,6 +89,9 @@ MEANINGS: dict[Code, Meaning] = {
     Code.ACCOUNT_SUSPENDED: Meaning(403, _C, retry=False, text="The account is suspended."),
     Code.ACCOUNT_PENDING: Meaning(403, _N, retry=True, text="The account waits until the operator approves it."),
     Code.RECOVERY_INVALID: Meaning(401, _C, retry=False, text="The user name or the recovery code is wrong."),
+    Code.RESET_INVALID: Meaning(
+        401, _C, retry=False, text="The user name or the operator's reset code is wrong, used or expired."
+    ),
     Code.APPROVAL_NEEDED: Meaning(
         403, _C, retry=False, text="This device is less than a day old: the recovery code is needed for this."
     ),

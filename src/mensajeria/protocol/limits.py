@@ -64,6 +64,8 @@ FALLBACK_ROTATE_MS: Final = 7 * 24 * 3600 * 1000
 MAX_DEVICES: Final = 32
 MAX_FORMER_DEVICES: Final = 128
 MAX_LIST_BYTES: Final = 32 << 10
+RESET_TOKEN_BYTES: Final = 16
+SUCCESSIONS_PAGE: Final = 8
 LISTS_BROUGHT_BACK_MAX: Final = 63
 """Versions between, after a restore."""
 MAX_LIST_VERSIONS_PER_DAY: Final = 10

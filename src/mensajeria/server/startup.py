@@ -15,6 +15,7 @@ from mensajeria.server.accounts.change_socket import AccountChanges
 from mensajeria.server.accounts.decoys import Decoys
 from mensajeria.server.accounts.deletion import AccountDeletion
 from mensajeria.server.accounts.ended import EndedLogins
+from mensajeria.server.accounts.identities import Identities
 from mensajeria.server.accounts.invites import DAY_MS, create_invite
 from mensajeria.server.accounts.login import LoginService
 from mensajeria.server.accounts.opaque import PasswordVerifier, make_decoy
@@ -198,6 +199,7 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
             ),
             DeviceRemoval(clock=clock, db=db, facts=facts, limiter=limiter, ends=ends, hub=hub),
             AccountDeletion(clock=clock, db=db, facts=facts, ends=ends, hub=hub),
+            Identities(clock=clock, db=db, facts=facts, limiter=limiter, opaque=opaque, ends=ends, hub=hub),
         ),
         signals=SignalWatch(clock=clock, db=db, ends=ends, hub=hub, reload_keys=reload_keys),
         audit=AuditSweep(db, clock, settings.audit_days),

@@ -39,6 +39,16 @@ class HasUid(Protocol):
 
 
 @dataclass
+class Proofs:
+    """What the server has of people's successions: the one thing that is asked of it here."""
+
+    served: tuple[bytes, ...] = ()
+
+    async def successions(self, _uid: bytes, _after: int) -> tuple[bytes, ...]:
+        return self.served
+
+
+@dataclass
 class Own:
     """One of Ana's devices."""
 
@@ -70,8 +80,10 @@ class Own:
     async def answer(self, chat_id: ChatId, *, accepted: bool) -> None:
         await self.context.commit(lambda tx, out: self.context.marks.answered(tx, out, chat_id, accepted=accepted))
 
-    async def meet(self, served: Served) -> Contact:
-        """The server shows the person's keys."""
+    async def meet(self, served: Served, *successions: bytes) -> Contact:
+        """The server shows the person's keys, and these proofs."""
+        if successions:
+            self.context.rest = cast("RestApi", Proofs(successions))
         return await self.directory._take(served, Uid(served.uid))
 
     async def untold(self) -> list[SettingRecord]:
@@ -116,7 +128,7 @@ async def opened(ana: Person, device: DeviceKeys, folder: Path, rest: object = N
     """A device of Ana that has met nobody but her."""
     me = Me(ServerId(SERVER), Uid(ana.uid), Did(device.did), ana.handle, FakeClock(NOW))
     async with await blank_store(folder / f"{device.did.hex()}.db") as store:
-        context = Context(me, store, cast("RestApi", rest), Emitter(), cast("Vault", None), folder)
+        context = Context(me, store, cast("RestApi", rest or Proofs()), Emitter(), cast("Vault", None), folder)
         own = Own(ana, context, Directory(context))
         context.marks.wake = own.woken.append
 

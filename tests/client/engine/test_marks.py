@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from mensajeria.client.engine.trust import mark_verified
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
 from mensajeria.crypto.device import DeviceKeys
+from mensajeria.crypto.root import AccountRoot
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.ids import ChatId, Did, Uid
@@ -80,6 +81,24 @@ def events(mail: Mail, kind: type[Event]) -> list[Event]:
 def mark(uid: bytes, idfp: bytes, counter: int, *, verified: bool = True, kind: str = "contact:") -> SettingRecord:
     value = encode(ContactSetting(idfp=idfp, verified=verified))
     return SettingRecord(key=kind + uid.hex(), value=value, counter=counter, did=b"d" * 16)
+
+
+@dataclass
+class Moved:
+    """Bruno under the identity that his own has named, and the proof."""
+
+    served: Served
+    proof: bytes
+
+
+@pytest.fixture(scope="module")
+def moved_bruno() -> tuple[Served, Moved]:
+    person = Person("bruno")
+    identity = AccountRoot.generate(2).identity(person.uid, person.code.public)
+    signed = identity.take_over(person.list, person.device.card(identity.idfp, NOW), NOW)
+    proof = person.identity.succession(identity.record, person.code, NOW)
+    before = Served(person.uid, person.record, person.signed_list)
+    return before, Moved(Served(person.uid, identity.record, signed), proof)
 
 
 # --- verified
@@ -354,3 +373,24 @@ async def test_a_later_answer_replaces_the_earlier_one(laptop: Own, phone: Own, 
     await laptop.hear(phone)
     chat = await laptop.chat(chat_id)
     assert (chat.accepted, chat.declined) == (True, False)
+
+
+# --- moved by succession
+
+
+async def test_who_moves_and_proves_it_stays_verified_on_both_devices(
+    laptop: Own, phone: Own, moved_bruno: tuple[Served, Moved]
+) -> None:
+    before, after = moved_bruno
+    for own in (laptop, phone):
+        await own.meet(before)
+    await laptop.verify(before, (await laptop.contact(before.uid)).idfp)
+    await phone.hear(laptop)
+    for own in (phone, laptop):
+        await own.meet(after.served, after.proof)
+    await phone.hear(laptop)
+    for own in (laptop, phone):
+        contact = await own.contact(before.uid)
+        assert (contact.trust, contact.sending_blocked) == (Trust.VERIFIED, False)
+        assert SecurityKind.IDENTITY_RENEWED in [kind for kind, _ in await own.kinds(before.uid)]
+        assert SecurityKind.IDENTITY_CHANGED not in [kind for kind, _ in await own.kinds(before.uid)]

@@ -57,7 +57,7 @@ def test_every_code_has_a_sentence(language: str) -> None:
 def test_every_cause_is_shown_somewhere() -> None:
     assert {cause.value for cause in Cause} == {
         "waiting", "before_joined", "not_kept", "lost", "blocked", "tampered", "missing", "removed_by_server",
-        "identity_changed", "new_device",
+        "identity_changed", "identity_renewed", "new_device",
         "group_created", "member_added", "member_removed", "member_left", "history_shared", "role_changed",
         "group_renamed", "timer_changed", "group_superseded", "group_forked", "member_skipped",
         "account_gone",

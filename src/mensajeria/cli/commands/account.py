@@ -1,4 +1,4 @@
-"""`mensajeria register`, `login`, `link` and `recover`."""
+"""`mensajeria register`, `login`, `link`, `recover` and `reset-identity`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import asyncio
 import platform
 from typing import TYPE_CHECKING
 
-from mensajeria.cli.asking import ask_code, ask_link, ask_passphrase, ask_password, given_passphrase, write_private
+from mensajeria.cli.asking import (
+    ask_code,
+    ask_link,
+    ask_passphrase,
+    ask_password,
+    ask_reset_code,
+    given_passphrase,
+    write_private,
+)
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError, UsageError
 from mensajeria.cli.profile import folder_of, foreseen, opened
@@ -25,17 +33,20 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Create an account or log in, with the profile as this device."""
-    commands = {"register": _register, "login": _login, "recover": _recover, "link": _link}
+    commands = {
+        "register": _register,
+        "login": _login,
+        "recover": _recover,
+        "reset-identity": _reset_identity,
+        "link": _link,
+    }
     with foreseen():
         run_until_stopped(commands[args.command](args, console))
     return Exit.OK
 
 
 async def _register(args: argparse.Namespace, console: Console) -> None:
-    if args.recovery_file is not None and args.recovery_file.exists():
-        raise UsageError(
-            "file_exists", path=str(args.recovery_file)
-        )  # before an account is made whose code would be lost
+    _require_new_file(args)
     server = _server_of(args)
     password = ask_password(console, args.password_file, new=True)
     client = await _with_passphrase(
@@ -55,6 +66,12 @@ async def _register(args: argparse.Namespace, console: Console) -> None:
     )
     async with client:
         _show_account(client, args, console, "account.registered", _keep_recovery_code(client, args, console))
+
+
+def _require_new_file(args: argparse.Namespace) -> None:
+    """Before an account is made whose code would be lost."""
+    if args.recovery_file is not None and args.recovery_file.exists():
+        raise UsageError("file_exists", path=str(args.recovery_file))
 
 
 def _server_of(args: argparse.Namespace) -> str:
@@ -110,6 +127,30 @@ async def _recover(args: argparse.Namespace, console: Console) -> None:
     async with client:
         _show_account(client, args, console, "account.recovered", None)
         await show_restore(client, console)
+
+
+async def _reset_identity(args: argparse.Namespace, console: Console) -> None:
+    _require_new_file(args)
+    code = ask_reset_code(console, args.reset_code_file)
+    password = ask_password(console, args.password_file, new=True)
+    client = await _with_passphrase(
+        args,
+        console,
+        lambda passphrase: Client.reset_identity(
+            args.server,
+            args.username,
+            code,
+            password,
+            profile=folder_of(args),
+            device_name=args.device_name or platform.node(),
+            passphrase=passphrase,
+            ca_file=args.ca_file,
+            insecure_http=args.insecure_http,
+        ),
+    )
+    async with client:
+        _show_account(client, args, console, "account.identity_reset", _keep_recovery_code(client, args, console))
+        await client.caught_up()  # so that the chats hear of it
 
 
 async def _link(args: argparse.Namespace, console: Console) -> None:

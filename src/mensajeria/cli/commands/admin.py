@@ -155,6 +155,7 @@ _TASKS: Final[dict[tuple[str, str | None], Callable[[Settings, argparse.Namespac
     ("user", "list"): _list_users,
     ("user", "show"): admin_users.show,
     **{("user", verb): admin_users.act for verb in ("suspend", "unsuspend", "approve", "reject", "delete", "logout")},
+    ("user", "reset-identity"): admin_users.reset_identity,
     ("keys", "rotate"): admin_care.rotate_keys,
     ("stats", None): admin_care.stats,
     ("doctor", None): admin_care.doctor,

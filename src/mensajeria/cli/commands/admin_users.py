@@ -74,6 +74,26 @@ def _record(found: UserDetails) -> dict[str, object]:
     }
 
 
+def reset_identity(settings: Settings, args: argparse.Namespace, console: Console) -> None:
+    """Let an account get a new identity; the code is told once."""
+    if not args.yes:
+        raise UsageError("reset_needs_yes")
+    try:
+        made = users.allow_identity_reset(settings, args.user, hours=args.hours)
+    except LookupError as error:
+        raise CommandError("unknown_user") from error
+    except UserStateError as error:
+        raise CommandError("user_state", {"status": error.status}) from error
+    except ValueError as error:
+        raise UsageError("reset_hours", most=str(users.MAX_RESET_HOURS)) from error
+    if console.as_json:
+        console.record(type="identity_reset", user=made.handle, code=made.text, expires_ms=made.expires_ms)
+        return
+    console.say("admin.user_reset-identity", user=made.handle, until=moment(made.expires_ms))
+    console.line(f"\n    {console.ink.bold(made.text)}\n")
+    console.say("admin.reset_advice", user=made.handle)
+
+
 def act(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """Suspend, approve, delete, ..."""
     if args.verb == "delete" and not args.yes:

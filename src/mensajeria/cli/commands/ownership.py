@@ -1,11 +1,11 @@
-"""`mensajeria password`, `logout` and `delete-account`: what the owner does with the account itself."""
+"""`mensajeria password`, `renew-identity`, `logout`, `delete-account`: what the owner does with the account."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from mensajeria.cli.asking import ask_new_password, ask_password, given_code
+from mensajeria.cli.asking import ask_code, ask_new_password, ask_password, given_code
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError, UsageError
 from mensajeria.cli.profile import foreseen, opened
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do what was asked for."""
-    commands = {"password": _password, "logout": _logout, "delete-account": _delete}
+    commands = {
+        "password": _password,
+        "renew-identity": _renew_identity,
+        "logout": _logout,
+        "delete-account": _delete,
+    }
     with foreseen():
         run_until_stopped(commands[args.command](args, console))
     return Exit.OK
@@ -33,6 +38,14 @@ async def _password(args: argparse.Namespace, console: Console) -> None:
     code = given_code(args.code_file)
     await _with_client(args, console, lambda client: client.change_password(old, new, recovery_code=code))
     _say(console, "password_changed", "ownership.password_changed")
+
+
+async def _renew_identity(args: argparse.Namespace, console: Console) -> None:
+    old = ask_password(console, args.password_file, new=False)
+    new = ask_new_password(console, args.new_password_file)
+    code = ask_code(console, args.code_file)
+    await _with_client(args, console, lambda client: client.renew_identity(old, new, code))
+    _say(console, "identity_renewed", "ownership.identity_renewed")
 
 
 async def _logout(args: argparse.Namespace, console: Console) -> None:

@@ -71,6 +71,8 @@ class Cause(StrEnum):
     TIMER_CHANGED = "timer_changed"
     """The sender has set the chat's disappearing messages to `seconds`; 0 = off."""
     IDENTITY_CHANGED = "identity_changed"
+    IDENTITY_RENEWED = "identity_renewed"
+    """The person has a new identity; the old one and the recovery code have signed for it."""
     NEW_DEVICE = "new_device"
     GROUP_CREATED = "group_created"
     MEMBER_ADDED = "member_added"

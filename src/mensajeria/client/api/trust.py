@@ -48,6 +48,8 @@ class SecurityKind(StrEnum):
     UNVERIFIED = "unverified"
     IDENTITY_CHANGED = "identity_changed"
     IDENTITY_ACCEPTED = "identity_accepted"
+    IDENTITY_RENEWED = "identity_renewed"
+    """Proven by the former one: nothing has to be accepted."""
     DEVICE_ADDED = "device_added"
     DEVICE_REMOVED = "device_removed"
     VERIFICATION_FAILED = "verification_failed"

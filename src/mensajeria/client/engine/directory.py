@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.api import DeviceListChanged, DeviceView, SecurityKind, Trust
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.former_people import beside_namesakes, gone, there
+from mensajeria.client.engine.identity_moves import announced_identity, follows, show_renewed, show_reset_in_groups
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_lists import may_be_behind
 from mensajeria.client.engine.people import Served, new_contact, updated_contact, verified_list, verify_served
@@ -31,6 +33,11 @@ from mensajeria.protocol.records import Signed
 
 if TYPE_CHECKING:  # its library is loaded when the network is first used
     from mensajeria.protocol.api import DeviceInfo, UserKeys
+
+
+_log = logging.getLogger(__name__)
+MAX_FORMER: Final = 1024
+"""Versions of one user's list that are fetched to judge old signatures."""
 
 
 class Directory:
@@ -73,6 +80,19 @@ class Directory:
                 good = False
         return good
 
+    async def fetch_former(self, uid: Uid) -> None:
+        """Every earlier list of a user, as far as the newest one vouches for them. Raises as `refresh`."""
+        known = await self._context.store.read(lambda tx: tx.contacts.get(uid))
+        if known is None:
+            return
+        bodies: list[bytes] = []
+        while len(bodies) < min(known.list_ver - 1, MAX_FORMER):
+            page = await self._context.rest.list_bodies(uid, len(bodies))
+            if not page:
+                break
+            bodies += page
+        await self._context.store.run(lambda tx: _keep_former(tx, known, bodies[: known.list_ver - 1]))
+
     async def by_handle(self, handle: str) -> Contact:
         """Who has the name now, by the server's word; their keys are pinned. Raises as `refresh`."""
         served = _served(await self._context.rest.user_by_handle(handle))
@@ -96,12 +116,14 @@ class Directory:
         except UnsupportedListError as error:
             raise ClientError("newer_version", str(error)) from error
         mail, names = Mail(), await self._names(uid, known, verified)
-        kept = between if uid == self._context.me.uid else ()  # a restored server may have to be given them again
+        moved = known is not None and await self._has_moved(known, verified)
+        # The own ones: a restored server may have to be given them again. Of others what tells their identity then.
+        kept = between if uid == self._context.me.uid or _changes_identity(between, known, verified) else ()
 
         def store(tx: Tx, out: Mail) -> Contact:
             for body in kept:
                 tx.contacts.put_former_list(uid, decode_device_list(body).ver, device_list_hash(body), body)
-            return self._store(tx, out, served, verified, names)
+            return self._store(tx, out, served, verified, names, moved=moved)
 
         return await self._context.commit_with(mail, store)
 
@@ -125,6 +147,17 @@ class Directory:
         except MissingListsError as error:
             raise SecurityError("list_forked", "the bodies between were not served") from error
 
+    async def _has_moved(self, known: Contact, verified: VerifiedList) -> bool:
+        """Whether the known identity, with its recovery code, has signed for the one that is served now."""
+        if verified.idfp == known.idfp or known.uid == self._context.me.uid:
+            return False
+        try:
+            proofs = await self._context.rest.successions(known.uid, known.list_ver)
+        except RefusedError as error:
+            _log.warning("no succession is served: %s", error.code)
+            return False
+        return follows(known.uid, known, verified, proofs)
+
     async def _warned(self, error: SecurityError) -> SecurityError:
         def warn(tx: Tx, out: Outcome) -> None:
             out.warn(tx, error.code, self._context.me.clock.now_ms(), None, **error.params)
@@ -133,32 +166,33 @@ class Directory:
         return error
 
     def _store(
-        self, tx: Tx, out: Mail, served: Served, verified: VerifiedList, names: Mapping[bytes, DeviceInfo]
+        self,
+        tx: Tx,
+        out: Mail,
+        served: Served,
+        verified: VerifiedList,
+        names: Mapping[bytes, DeviceInfo],
+        *,
+        moved: bool,
     ) -> Contact:
         """Pin the list and act on what it changes: identity, parked envelopes, events that needed it."""
-        now, uid = self._context.me.clock.now_ms(), Uid(verified.uid)
+        me, now, uid = self._context.me, self._context.me.clock.now_ms(), Uid(verified.uid)
         known = tx.contacts.get(uid)
-        fresh = new_contact(verified, served, now) if known is None else updated_contact(known, verified, served, now)
+        if known is None:
+            fresh = new_contact(verified, served, now)
+        else:
+            fresh = updated_contact(known, verified, served, now, moved=moved)
         if known is not None and fresh.list_ver < known.list_ver:
             return known  # another task was faster
         if known is None:
             fresh = beside_namesakes(tx, out, self._context.me, fresh)
         there(tx, out, uid)
-        if known is not None and fresh.idfp != known.idfp:
-            if uid == self._context.me.uid:
+        if known is not None and fresh.idfp != known.idfp and uid == me.uid:
+            if served.identity != announced_identity(tx):  # else the login that comes next adopts it
                 out.warn(tx, "own_identity_swapped", now)
-                return known
-            tx.contacts.put(fresh)
-            show_changed(tx, out, fresh, now)
-            note(tx, now, SecurityKind.IDENTITY_CHANGED, uid, former=known.idfp.hex()[:16], idfp=fresh.idfp.hex()[:16])
-        else:
-            tx.contacts.put(fresh)
-            if fresh.trust is Trust.CHANGED and known is None:
-                show_changed(tx, out, fresh, now)
-            if known is not None:
-                note_list(tx, now, uid, verified_list(known), verified)
-            if known is not None and uid == self._context.me.uid and fresh.list_ver > known.list_ver:
-                self._own_changed(tx, out, verified_list(known), verified, names)
+            return known
+        tx.contacts.put(fresh)
+        self._tell(tx, out, known, fresh, names, moved=moved)
         if known is None or fresh.list_hash != known.list_hash:
             out.log_due = True
         self._context.marks.met(tx, out, uid)
@@ -166,6 +200,34 @@ class Directory:
         for chat_id in tx.chats.with_member(uid):
             self._context.rows.reopen_held(tx, out, chat_id)
         return tx.contacts.get(uid) or fresh
+
+    def _tell(
+        self,
+        tx: Tx,
+        out: Outcome,
+        known: Contact | None,
+        fresh: Contact,
+        names: Mapping[bytes, DeviceInfo],
+        *,
+        moved: bool,
+    ) -> None:
+        """What changed of a person whose newest list is stored now: the identity, or which devices there are."""
+        me, now, uid = self._context.me, self._context.me.clock.now_ms(), fresh.uid
+        if known is None:
+            if fresh.trust is Trust.CHANGED:
+                show_changed(tx, out, fresh, now)
+        elif fresh.idfp == known.idfp:
+            note_list(tx, now, uid, verified_list(known), verified_list(fresh))
+            if uid == me.uid and fresh.list_ver > known.list_ver:
+                self._own_changed(tx, out, verified_list(known), verified_list(fresh), names)
+        elif moved:
+            show_renewed(tx, out, me, known, fresh)
+            self._context.marks.moved(tx, out, uid)
+        else:
+            show_changed(tx, out, fresh, now)
+            show_reset_in_groups(tx, out, me, fresh)
+            former, idfp = known.idfp.hex()[:16], fresh.idfp.hex()[:16]
+            note(tx, now, SecurityKind.IDENTITY_CHANGED, uid, former=former, idfp=idfp)
 
     def _own_changed(
         self, tx: Tx, out: Outcome, before: VerifiedList, after: VerifiedList, names: Mapping[bytes, DeviceInfo]
@@ -189,6 +251,25 @@ class Directory:
         except ClientError:
             return {}
         return self._context.device_names
+
+
+def _keep_former(tx: Tx, known: Contact, bodies: Sequence[bytes]) -> None:
+    """Keep those that the chain of `prev` leads to, from the newest list backwards."""
+    expected = decode_device_list(known.list_body).prev
+    for body in reversed(bodies):
+        found = device_list_hash(body)
+        if found != expected:
+            return
+        listed = decode_device_list(body)
+        tx.contacts.put_former_list(known.uid, listed.ver, found, body)
+        expected = listed.prev
+
+
+def _changes_identity(between: Sequence[bytes], known: Contact | None, verified: VerifiedList) -> bool:
+    """Whether signatures under versions that were never seen may be of another identity than the newest one's."""
+    if known is None or not between:
+        return False
+    return any(idfp != verified.idfp for idfp in (known.idfp, *(decode_device_list(body).idfp for body in between)))
 
 
 def own_devices(

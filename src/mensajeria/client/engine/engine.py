@@ -286,7 +286,7 @@ class Engine:
             await self.sending.start(session, group, inbound.level)
             upkeep.start(group)
             group.create_task(self._linking.send_owed(session, self._mailer))
-            group.create_task(DeviceEvents(self._context, self.directory, inbound.level).run())
+            group.create_task(DeviceEvents(self._context, self.directory, inbound.level, self.sending.wake).run())
             group.create_task(self.uploads.run())
             deliver = partial(self._mailer.deliver, session)
             group.create_task(self.verifier.run(deliver))

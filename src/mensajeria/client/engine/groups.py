@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from mensajeria.client.api import HistoryChoice
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
+from mensajeria.client.engine.identity_moves import is_known_in
 from mensajeria.client.engine.membership import verify_chain
 from mensajeria.client.engine.notices import note_event
 from mensajeria.client.engine.outcome import Outcome
@@ -48,6 +49,7 @@ _REFUSALS: Final = {
     VoidReason.NOT_MEMBER: "not_a_member",
     VoidReason.TOO_MANY: "group_full",
     VoidReason.CLOSED: "group_superseded",
+    VoidReason.WRONG_IDENTITY: "group_busy",  # the own identity has moved, and this group is not told yet
 }
 Make = Callable[[Tx, MembershipState], dict[str, object] | None]
 """The fields of an event that follows this state; None when it is not needed any more. May raise ClientError."""
@@ -251,6 +253,7 @@ class GroupKeeper:
             async with asyncio.timeout(PATIENCE_S):
                 events = await self._fetch(chat_id, 0)
                 await self._meet(_people_in(events))
+                await self._know_former(events)
         except (TimeoutError, ClientError) as error:
             _log.warning("an announced group could not be read: %s", type(error).__name__)
             return False
@@ -294,6 +297,13 @@ class GroupKeeper:
             tx.meta.raise_to(f"hidden:{chat_id.hex()}", 1)
             out.warn(tx, "group_hidden", self._context.me.clock.now_ms(), chat_id)
 
+    def _once(self, tx: Tx, out: Outcome, code: str, chat_id: ChatId) -> None:
+        """Said once for each group and what its chain says."""
+        name = f"{code}:{chat_id.hex()}"
+        if not tx.meta.number(name):
+            tx.meta.raise_to(name, 1)
+            out.warn(tx, code, self._context.me.clock.now_ms())
+
     async def prepare(self, events: Iterable[Event]) -> None:
         """Before rows are shown: know the people whom membership events name. Waits a little only."""
         signed = [one for event in events if event.kind == EventKind.MEMBER for one in _signed_in(bytes(event.body))]
@@ -320,6 +330,9 @@ class GroupKeeper:
             out.warn(tx, "chain_refused", now, chat_id)
             return False
         valid, chain = found
+        if not is_known_in(tx, self._context.me, chain.now):
+            self._once(tx, out, "group_former_identity", chat_id)
+            return False
         tx.chats.ensure_group(chat_id, accepted=accepted, now_ms=now)
         memberships.start_group(tx, chat_id, chain, valid)
         self._context.marks.chat_met(tx, out, chat_id)
@@ -507,6 +520,17 @@ class GroupKeeper:
 
         await asyncio.gather(*map(meet, strangers))
 
+    async def _know_former(self, events: Sequence[Placed]) -> None:
+        """Whom the chain names by another identity than the one of now: fetch the lists by which it is judged."""
+        named = list(_identities_in(events))
+
+        def moved(tx: Tx) -> set[Uid]:
+            known = {uid: tx.contacts.get(uid) for uid, _ in named}
+            return {uid for uid, idfp in named if (contact := known[uid]) is not None and contact.idfp != idfp}
+
+        for uid in await self._context.store.read(moved):
+            await self._directory.fetch_former(uid)
+
     async def _introduce(self, chat_id: ChatId) -> None:
         """The change is made; if the keys cannot be given now, they go with the next message."""
         try:
@@ -527,6 +551,18 @@ def _signed_in(body: bytes) -> list[Signed]:
         return [decode_array(Signed, body, max_size=limits.MAX_FRAME)]
     except (MalformedError, NewerVersionError):
         return []
+
+
+def _identities_in(events: Iterable[Placed]) -> Iterator[tuple[Uid, bytes]]:
+    """Under which identities a chain names people."""
+    for one in events:
+        try:
+            event = decode_member_event(one.signed.body)
+        except (MalformedError, NewerVersionError):
+            continue
+        yield from ((Uid(member.uid), member.idfp) for member in event.members)
+        if event.idfp:
+            yield Uid(event.by_uid), event.idfp
 
 
 def _people_in(events: Iterable[Placed]) -> set[Uid]:

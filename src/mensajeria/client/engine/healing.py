@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
-from mensajeria.client.api import Lost
+from mensajeria.client.api import Lost, Trust
 from mensajeria.client.core.ladder import window
 from mensajeria.client.engine.envelopes import EnvelopeReader, Mail
 from mensajeria.client.engine.giving import Giver
@@ -150,7 +150,7 @@ class Healer:
 
     def _hand_over(self, tx: Tx, uid: Uid, did: Did, stored: Inbound, index: int) -> Iterator[Letter]:
         session = InboundSession.load(stored.state)
-        least = self._entitled_from(tx, uid, session.binding)
+        least = self._entitled_from(tx, uid, did, session.binding)
         if least is None:
             return
         session_id, first = stored.key.session_id, None
@@ -180,20 +180,25 @@ class Healer:
             letters.append(Letter(uid, did, WITHHELD, encode(withheld)))
         return letters
 
-    def _entitled_from(self, tx: Tx, uid: Uid, binding: SessionBinding) -> int | None:
-        """The lowest index of the session that the person may have; None = none.
+    def _entitled_from(self, tx: Tx, uid: Uid, did: Did, binding: SessionBinding) -> int | None:
+        """The lowest index of the session that the person's device may have; None = none.
 
+        An identity that nothing proves, and that was not accepted, gets again what was sent to it and nothing else.
         What this device had sent before it heard that the person was added, and the log put behind their adding, is
         theirs too: nobody gave them its key.
         """
         if uid == self._me.uid:
             return 0
         chain = self._memberships.of(tx, ChatId(binding.chat_id))
-        if chain.member_at(binding.mhead, uid, ANY_LIST) is True:
+        session_id, contact = SessionId(binding.session_id), tx.contacts.get(uid)
+        if contact is not None and contact.trust is Trust.CHANGED:
+            share = tx.outbound.shares(session_id).get(did) if binding.did == self._me.did else None
+            return None if share is None else share.idx
+        was_in = chain.member_at(binding.mhead, uid, ANY_LIST) is True
+        if was_in and chain.is_same_person(binding.mhead.seq, uid):
             return 0
         if binding.did != self._me.did:
             return None
-        session_id = SessionId(binding.session_id)
         given = [share.idx for share in tx.outbound.shares(session_id).values() if share.uid == uid]
         added = self._added_at(tx, ChatId(binding.chat_id), uid)
         behind = None if added is None else tx.messages.first_index(ChatId(binding.chat_id), session_id, after=added)

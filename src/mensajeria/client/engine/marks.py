@@ -87,6 +87,13 @@ class Marks:
             if all(mark.idfp != row.idfp for mark in _marks(tx, row.uid).values()):
                 self._put(tx, out, _kind_of(row.method), row.uid, row.idfp, verified=True)
 
+    def moved(self, tx: Tx, out: Outcome, uid: Uid) -> None:
+        """The person has moved to another identity, and proven it: what was decided about the former one holds on."""
+        contact = tx.contacts.get(uid)
+        row = None if contact is None else tx.trust.verified(uid, contact.idfp)
+        if contact is not None and row is not None and contact.trust.is_verified:
+            self._put(tx, out, _kind_of(row.method), uid, contact.idfp, verified=True)
+
     def _put_unverified(self, tx: Tx, out: Outcome, uid: Uid) -> None:
         contact = tx.contacts.get(uid)
         assert contact is not None, "its trust has just changed"

@@ -11,7 +11,7 @@ from mensajeria.client.engine.people import list_of
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Halt, MemberEventRow
 from mensajeria.protocol import limits
-from mensajeria.protocol.devices import VerifiedList, decode_device_list
+from mensajeria.protocol.devices import decode_device_list
 from mensajeria.protocol.encoding import MalformedError, NewerVersionError, encode
 from mensajeria.protocol.ids import ChatId, Uid
 from mensajeria.protocol.membership import (
@@ -73,6 +73,18 @@ class Chain:
             if not state.may_write(uid, dl_ver):
                 return state.seq
         return None
+
+    def is_same_person(self, seq: int, uid: bytes) -> bool:
+        """Whether who is in it now under an identity was in it by that very one, or one that it follows, at `seq`.
+
+        Who was added anew after an identity that nothing proves may be somebody else.
+        """
+        state, row = self.at(seq), self.now.members.get(uid)
+        before = None if state is None else state.members.get(uid)
+        if row is None or before is None:
+            return False
+        joined = self.joined(uid)
+        return before.idfp == row.idfp or (joined is not None and joined <= seq)
 
     def joined(self, uid: bytes) -> int | None:
         """The event by which somebody who is in it now came in last."""
@@ -192,7 +204,7 @@ class Memberships:
                 return Unavailable.PENDING
             found = lookup_in({uid: verified})(uid, did, dl_ver)
             if isinstance(found, Signer):
-                return Signer(found.ed25519, _identity_at(tx, verified, dl_ver))
+                return Signer(found.ed25519, known_identity_at(tx, uid, dl_ver) or verified.idfp)
             return found
 
         return signer
@@ -281,9 +293,14 @@ def _known(chain: Chain, signed: Signed) -> Known | None:
     return Known(state, event) if state is not None and state.hash == event_hash(signed.body) else None
 
 
-def _identity_at(tx: Tx, verified: VerifiedList, dl_ver: int) -> bytes:
-    """A user may have had another identity when they signed under an older list."""
-    if dl_ver >= verified.ver:
-        return verified.idfp
-    body = tx.contacts.list_body(Uid(verified.uid), dl_ver)
-    return verified.idfp if body is None else decode_device_list(body).idfp
+def known_identity_at(tx: Tx, uid: bytes, dl_ver: int) -> bytes | None:
+    """The identity that a user had at that version of their list; None where that version was never seen here.
+
+    Versions that came between two seen ones are kept wherever an identity changed (`Directory`); what is not here is
+    from before the user was met.
+    """
+    contact = tx.contacts.get(Uid(uid))
+    if contact is None or dl_ver >= contact.list_ver:
+        return None if contact is None else contact.idfp
+    body = tx.contacts.list_body(Uid(uid), dl_ver)
+    return None if body is None else decode_device_list(body).idfp

@@ -62,7 +62,7 @@ def _told(tx: Tx, event: MemberEvent) -> tuple[Cause, Mapping[str, str]] | None:
         case "timer":
             return Cause.TIMER_CHANGED, {"seconds": str(event.timer_s)}
         case "identity":
-            return Cause.IDENTITY_CHANGED, {"handle": tx.contacts.person(Uid(event.by_uid)).handle}
+            return Cause.IDENTITY_RENEWED, {"handle": tx.contacts.person(Uid(event.by_uid)).handle}
         case "supersede":
             return Cause.GROUP_SUPERSEDED, {}
         case _:

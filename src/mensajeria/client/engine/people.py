@@ -94,8 +94,13 @@ def new_contact(verified: VerifiedList, served: Served, now_ms: int) -> Contact:
     )
 
 
-def updated_contact(known: Contact, verified: VerifiedList, served: Served, now_ms: int) -> Contact:
-    """The contact with its newer list. A changed identity lowers trust, and blocks sending if it had been verified."""
+def updated_contact(
+    known: Contact, verified: VerifiedList, served: Served, now_ms: int, *, moved: bool = False
+) -> Contact:
+    """The contact with its newer list. A changed identity lowers trust, and blocks sending if it had been verified.
+
+    `moved`: the known identity has proven that this one follows it, so it counts for as much.
+    """
     fresh = replace(
         new_contact(verified, served, now_ms),
         trust=known.trust,
@@ -103,7 +108,7 @@ def updated_contact(known: Contact, verified: VerifiedList, served: Served, now_
         sending_blocked=known.sending_blocked,
         former_idfp=known.former_idfp,
     )
-    if verified.idfp == known.idfp:
+    if verified.idfp == known.idfp or moved:
         return fresh
     blocked = known.sending_blocked or known.trust.is_verified
     return replace(fresh, trust=Trust.CHANGED, sending_blocked=blocked, former_idfp=known.idfp)

@@ -22,7 +22,7 @@ from mensajeria.client.engine.gossip import note_told
 from mensajeria.client.engine.kinds import Arrival, Kinds, known_kinds
 from mensajeria.client.engine.kinds.again import read_again
 from mensajeria.client.engine.me import Me
-from mensajeria.client.engine.membership import Chain, Fork, Known, Memberships
+from mensajeria.client.engine.membership import Chain, Fork, Known, Memberships, known_identity_at
 from mensajeria.client.engine.notices import note, note_event
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.timers import timer_may_have_elapsed
@@ -55,7 +55,7 @@ from mensajeria.protocol.membership import (
     Void,
     is_quarantined,
 )
-from mensajeria.protocol.records import MemberEvent, MessageInner, MessageOuter, Signed
+from mensajeria.protocol.records import MemberEvent, MembershipHead, MessageInner, MessageOuter, Signed
 
 _log = logging.getLogger(__name__)
 _WAITS: Final = {MessageCause.UNKNOWN_INDEX: RowOutcome.WAITING, MessageCause.UNKNOWN_HEAD: RowOutcome.HELD}
@@ -92,6 +92,8 @@ class RowReader:
         """Something own has no row yet."""
         self._seen: dict[ChatId, int] = {}
         """The highest row that somebody else has written, of each chat; looked at once, at the end of a step."""
+        self._identities: dict[tuple[bytes, int], bytes | None] = {}
+        """Of authors, by the version of their list; of one step."""
         self._skipped: dict[ChatId, range] = {}
         """Rows below the one by which one joined that this device had never decided, of each chat; of one step."""
 
@@ -186,6 +188,7 @@ class RowReader:
         self._expected.clear()
         self._seen.clear()
         self._skipped.clear()
+        self._identities.clear()
 
     def _was_skipped(self, tx: Tx, chat_id: ChatId, seq: int) -> bool:
         """Whether the cursor went past the row when one joined: it can only have come later, from a window."""
@@ -267,7 +270,7 @@ class RowReader:
                 session,
                 chat_id=row.chat_id,
                 facts=facts_for(tx, self._me, stored.key, Mid(outer.mid)) if self._waits else tx.replays,
-                member_at=chain.member_at,
+                member_at=lambda head, uid, dl_ver: self._may_write(tx, chain, head, uid, dl_ver),
                 arrived_ms=row.server_ms,
                 last_epoch_before=_epochs(chain),
             )
@@ -279,6 +282,21 @@ class RowReader:
                 return result
             refused = refused or result
         return refused
+
+    def _may_write(self, tx: Tx, chain: Chain, head: MembershipHead, uid: bytes, dl_ver: int) -> bool | None:
+        """As `Chain.member_at`, and under the identity that the chat knew there, not one the server has put there."""
+        allowed = chain.member_at(head, uid, dl_ver)
+        if not allowed:
+            return allowed
+        state = chain.at(head.seq)
+        assert state is not None, "the head was found there"
+        named = state.members[uid].idfp
+        if not named:
+            return True
+        key = (uid, dl_ver)
+        if key not in self._identities:
+            self._identities[key] = known_identity_at(tx, uid, dl_ver)
+        return self._identities[key] in {None, named}
 
     def _inbound(self, tx: Tx, chat_id: ChatId, session_id: SessionId) -> list[tuple[Inbound, InboundSession]]:
         key = (chat_id, session_id)

@@ -11,6 +11,7 @@ from typing import Final
 from mensajeria.client.api import MessageState, MessageStateChanged
 from mensajeria.client.engine.acks import acked_name
 from mensajeria.client.engine.gossip import to_tell
+from mensajeria.client.engine.identity_moves import is_known_in
 from mensajeria.client.engine.kinds.own import WITHOUT_PLACE, take_back
 from mensajeria.client.engine.letters import ROOM_KEY, Letter, devices_of
 from mensajeria.client.engine.me import Me
@@ -119,6 +120,8 @@ class Sealer:
         if chat.is_group and (halted := self._halted(tx, out, chat, items)) is not None:
             return halted
         state = self._memberships.of(tx, chat_id).now
+        if not is_known_in(tx, self._me, state):
+            return Plan()  # its `identity` event goes first
         audience = self._audience(tx, chat, state, unusable)
         if audience.wanted:
             return Plan(ready, lists=audience.wanted)
@@ -158,6 +161,8 @@ class Sealer:
         if chat is None or group is None or not group.is_writable or not chat.accepted:
             return (), ()
         state = self._memberships.of(tx, chat_id).now
+        if not is_known_in(tx, self._me, state):
+            return (), ()
         audience = self._audience(tx, chat, state, unusable)
         if audience.wanted:
             return audience.wanted, ()

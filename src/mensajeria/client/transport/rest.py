@@ -242,6 +242,11 @@ class RestApi:
         answer = await self._ask("GET", f"/v1/users/{b64(uid)}/lists?after={after}", api.ListBodies)
         return tuple(answer.bodies)
 
+    async def successions(self, uid: bytes, after: int) -> tuple[bytes, ...]:
+        """What a user's former identities have signed for their successors since list version `after`, ascending."""
+        answer = await self._ask("GET", f"/v1/users/{b64(uid)}/successions?after={after}", api.Successions)
+        return tuple(answer.proofs)
+
     async def claim(self, dids: Sequence[bytes]) -> list[api.ClaimedKeys]:
         """Prekeys of up to 64 devices; unknown devices are left out."""
         request = api.ClaimRequest(dids=list(dids[: limits.CLAIM_BATCH_MAX]))

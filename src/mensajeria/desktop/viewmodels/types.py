@@ -67,6 +67,7 @@ class ServiceKind(Enum):
 
     ENCRYPTED = auto()
     IDENTITY_CHANGED = auto()
+    IDENTITY_RENEWED = auto()
     MESSAGES_MISSING = auto()
     REMOVED_BY_SERVER = auto()
     TAMPERED = auto()

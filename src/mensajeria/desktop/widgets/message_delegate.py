@@ -30,6 +30,7 @@ _CENTRE = Qt.AlignmentFlag.AlignCenter
 _SERVICE_ICONS = {
     ServiceKind.ENCRYPTED: "lock-key-fill",
     ServiceKind.IDENTITY_CHANGED: "shield-warning-fill",
+    ServiceKind.IDENTITY_RENEWED: "shield-check-fill",
     ServiceKind.NEW_DEVICE: "laptop-fill",
     ServiceKind.MESSAGES_MISSING: "warning-fill",
     ServiceKind.REMOVED_BY_SERVER: "warning-fill",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mensajeria.protocol import auth_changes as changes
 from mensajeria.server.accounts.deletion import AccountDeletion
+from mensajeria.server.accounts.identities import Identities, ResetTicket
 from mensajeria.server.accounts.login import ProvenLogin
 from mensajeria.server.accounts.password import PasswordChange, PasswordTicket
 from mensajeria.server.accounts.recovery import Recovery, RecoveryTicket
@@ -21,6 +22,7 @@ class AccountChanges:
     recovery: Recovery
     devices: DeviceRemoval
     deletion: AccountDeletion
+    identities: Identities
 
 
 class ChangeTalk:
@@ -31,6 +33,7 @@ class ChangeTalk:
         self._network = network
         self._password: PasswordTicket | None = None
         self._recovery: RecoveryTicket | None = None
+        self._reset: ResetTicket | None = None
         self.ends_login = False
 
     async def answer(self, message: changes.ClientChange, proven: Callable[[], ProvenLogin]) -> changes.ServerChange:
@@ -55,7 +58,28 @@ class ChangeTalk:
                 return changes.Recovered()
             case changes.DeviceRemove():
                 return changes.DeviceRemoved(await self._services.devices.remove(proven(), message))
+            case changes.IdentityRenew() | changes.ResetStart() | changes.ResetFinish():
+                return await self._identity(message)
             case changes.AccountDelete():
                 await self._services.deletion.delete(proven(), message)
                 self.ends_login = True
                 return changes.AccountDeleted()
+
+    async def _identity(
+        self, message: changes.IdentityRenew | changes.ResetStart | changes.ResetFinish
+    ) -> changes.ServerChange:
+        service = self._services.identities
+        match message:
+            case changes.IdentityRenew():
+                ticket, self._password = self._password, None
+                renewed = await service.renew(ticket, message)
+                self.ends_login = True
+                return changes.IdentityRenewed(renewed)
+            case changes.ResetStart():
+                self._reset, allowed = await service.start_reset(message, self._network)
+                return allowed
+            case changes.ResetFinish():
+                reset, self._reset = self._reset, None
+                ver = await service.finish_reset(reset, message)
+                self.ends_login = True
+                return changes.IdentityReset(ver)

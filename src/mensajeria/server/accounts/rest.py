@@ -16,11 +16,13 @@ from mensajeria.protocol.api import (
     RefreshRequest,
     ServerDescription,
     SignedModel,
+    Successions,
     Tokens,
     UserKeys,
 )
 from mensajeria.protocol.auth import SUITE_PASSWORD
 from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.server.accounts.identities import successions_after
 from mensajeria.server.caller import Caller, Network, TheServer, prove
 from mensajeria.server.db.schema import PENDING, account
 from mensajeria.server.devices.lists import list_bodies, newest_list
@@ -109,6 +111,18 @@ async def read_lists(
         return list_bodies(connection, account_id, after, LIST_BODIES_PAGE)
 
     return ListBodies(bodies=await server.db.query(read))
+
+
+@router.get(
+    "/users/{uid}/successions", tags=["users"], responses=errors(*CALLER_CODES, Code.UNKNOWN_USER, Code.MALFORMED)
+)
+async def read_successions(
+    uid: B16, login: Caller, server: TheServer, after: Annotated[int, Query(ge=0, lt=1 << 53)] = 0
+) -> Successions:
+    """What the user's former identities have signed for the ones that followed, since list version `after`."""
+    await server.limiter.check(Limit.LOOKUP_KEYS_ACCOUNT, login.uid)
+    page = limits.SUCCESSIONS_PAGE
+    return Successions(proofs=await server.db.query(lambda db: successions_after(db, uid, after, page)))
 
 
 def _user_keys(connection: Connection, which: ColumnElement[bool]) -> UserKeys:

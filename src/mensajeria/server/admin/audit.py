@@ -27,6 +27,9 @@ class Act(StrEnum):
 
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a name
     RECOVERED = "recovered"
+    IDENTITY_RENEWED = "identity_renewed"
+    IDENTITY_RESET = "identity_reset"
+    RESET_ALLOWED = "reset_allowed"
     DEVICE_REMOVED = "device_removed"
     LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
     ACCOUNT_DELETED = "account_deleted"

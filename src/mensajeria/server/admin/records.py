@@ -27,6 +27,20 @@ class Initialised:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowedReset:
+    """An account may get a new identity. The token is told once, the database keeps its hash."""
+
+    handle: str
+    token: Secret
+    expires_ms: int
+
+    @property
+    def text(self) -> str:
+        """The token as the operator passes it on, 22 characters of base64url. A secret."""
+        return b64(self.token.reveal())
+
+
+@dataclass(frozen=True, slots=True)
 class CreatedInvite:
     """A new invite; the token is told once, the database keeps its hash."""
 

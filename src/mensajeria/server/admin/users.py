@@ -5,17 +5,22 @@ What ends a login is signalled to the running servers, which notice within about
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy import Connection, func, select, update
 
 from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code
 from mensajeria.server.accounts.deletion import delete_account
 from mensajeria.server.accounts.ending import end_all_logins
+from mensajeria.server.accounts.identities import allow_reset
 from mensajeria.server.accounts.signals import signal_chats, signal_ended
 from mensajeria.server.admin.audit import Act, record
-from mensajeria.server.admin.records import DeviceRow, UserDetails
+from mensajeria.server.admin.records import AllowedReset, DeviceRow, UserDetails
 from mensajeria.server.admin.work import in_transaction, operator, reading
 from mensajeria.server.db.engine import AnyRow
 from mensajeria.server.db.schema import ACTIVE, PENDING, SUSPENDED, account, device
@@ -24,6 +29,9 @@ from mensajeria.server.db.schema_chats import chat_member
 from mensajeria.server.settings import Settings
 
 UID_BYTES = 16
+RESET_HOURS: Final = 24
+MAX_RESET_HOURS: Final = 7 * 24
+HOUR_MS: Final = 3600 * 1000
 
 
 class UserStateError(Exception):
@@ -88,6 +96,29 @@ def delete_user(settings: Settings, who: str, clock: Clock | None = None) -> Non
         signal_chats(connection, deleted.chats, now_ms)
 
     _act(settings, who, Act.ACCOUNT_DELETED, change, clock)
+
+
+def allow_identity_reset(
+    settings: Settings, who: str, *, hours: int = RESET_HOURS, clock: Clock | None = None
+) -> AllowedReset:
+    """Let the account get a new identity without the old one, by a code that is told once. Nothing else changes yet.
+
+    For who has lost password and recovery code: everybody in touch with the account will be shown another identity.
+    Raises LookupError, UserStateError unless active, ValueError when `hours` makes no sense.
+    """
+    if not 1 <= hours <= MAX_RESET_HOURS:
+        raise ValueError(hours)
+    token, found = Secret(secrets.token_bytes(limits.RESET_TOKEN_BYTES)), []
+
+    def change(connection: Connection, row: AnyRow, now_ms: int) -> None:
+        if row.status != ACTIVE:
+            raise UserStateError(row.status)
+        expires_ms = now_ms + hours * HOUR_MS
+        allow_reset(connection, row.id, token.reveal(), now_ms, expires_ms)
+        found.append(AllowedReset(row.handle, token, expires_ms))
+
+    _act(settings, who, Act.RESET_ALLOWED, change, clock)
+    return found[0]
 
 
 def log_out_user(settings: Settings, who: str, clock: Clock | None = None) -> None:

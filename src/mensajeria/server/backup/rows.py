@@ -107,6 +107,13 @@ def drop_versions(connection: Connection, account_id: int, below: int) -> bool:
     return len(old) == DROP_ROWS
 
 
+def drop_all(connection: Connection, account_id: int) -> None:
+    """Remove the whole backup."""
+    _lock_use(connection, account_id)
+    connection.execute(delete(backup_row).where(backup_row.c.account == account_id))
+    _store_use(connection, account_id, 0)
+
+
 def used_bytes(connection: Connection, account_id: int) -> int:
     """What the account's backup takes."""
     query = select(backup_use.c.bytes).where(backup_use.c.account == account_id)

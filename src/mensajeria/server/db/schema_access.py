@@ -50,4 +50,23 @@ server_signal: Final = Table(
 )
 """What an operator's command tells the running servers. Rows live for some minutes."""
 
-__all__ = ["audit", "handle_reserved", "invitation", "server_signal"]
+identity_reset: Final = Table(
+    "identity_reset",
+    metadata,
+    Column("account", Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("token_hash", LargeBinary(32), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+"""For which accounts the operator allows a new identity without the old one's signature. The token is not kept."""
+
+succession: Final = Table(
+    "succession",
+    metadata,
+    Column("account", Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("ver", BigInteger, primary_key=True, autoincrement=False),
+    Column("proof", LargeBinary, nullable=False),
+)
+"""What old identities have signed for new ones; `ver` is the list version with which the new one came."""
+
+__all__ = ["audit", "handle_reserved", "identity_reset", "invitation", "server_signal", "succession"]
