@@ -23,8 +23,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, Phase
 
-from mensajeria.client.store import connection
-from tests.support import warm
+from tests.support import shipped, warm
 from tests.support.logs import RecordedErrors
 from tests.support.loop import LoopLag
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
     from tests.support.valkey import ValkeyServer
 
+# Collecting tests makes many objects and little garbage; pytest_collection_finish turns it on again.
+gc.disable()
 # Where the caches of compiled code are turned off, each process that a test starts would compile everything again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -50,10 +51,9 @@ for _name in [
 ]:
     del os.environ[_name]
 
-# What costs the machine most and most tests do not look at; MENSAJERIA_TEST_AS_SHIPPED=1 does without (once a night).
-if "MENSAJERIA_TEST_AS_SHIPPED" not in os.environ:
+if not shipped.ALWAYS:
     warm.install()
-    connection.MEMORY_SECURITY = "OFF"  # on again in the tests of the store itself
+shipped.use(shipped=False)
 
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()  # only in the process that owns the run
@@ -111,10 +111,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Keep what was imported out of the collections that the checks below cause."""
     _freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marked test, and what it asks for, gets what the program ships with."""
+    if item.get_closest_marker("as_shipped") is not None:
+        shipped.use(shipped=True)
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """The same for what a module has left behind: its imports, its session's fixtures, its reports."""
+    """Keep out what a module has left behind, too: its imports, its session's fixtures, its reports."""
+    shipped.use(shipped=False)
     if nextitem is not None and nextitem.path != item.path:
         _freeze()
 

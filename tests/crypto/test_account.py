@@ -103,6 +103,7 @@ def test_prestretch_is_bound_and_normalised(monkeypatch: pytest.MonkeyPatch) -> 
         password_proof(2)
 
 
+@pytest.mark.as_shipped
 def test_prestretch_costs_what_the_suite_says() -> None:
     assert (password.ARGON2_MEMORY_KIB, password.ARGON2_ITERATIONS, password.ARGON2_LANES) == (131072, 3, 4)
 

@@ -17,7 +17,7 @@ import traceback
 from importlib import import_module
 from typing import Any, Final
 
-from mensajeria.client.store import connection
+from tests.support import shipped
 
 _LATE: Final = ("httpx", "mensajeria.protocol.api", "mensajeria.server.serve", "uvloop")
 """What the programs load only when they need it."""
@@ -33,7 +33,7 @@ def load() -> None:
             import_module(module.name)
     for name in ("mensajeria.cli.main", "mensajeria.client.client", *_LATE):
         import_module(name)
-    connection.MEMORY_SECURITY = "OFF"  # see tests/conftest.py
+    shipped.use(shipped=False)
 
 
 def serve(requests: socket.socket) -> dict[str, Any]:

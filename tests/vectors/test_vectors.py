@@ -22,6 +22,7 @@ from mensajeria.protocol.succession import verify_succession
 from tests.crypto.people import NOW, Facts
 from tests.vectors import vectors
 
+pytestmark = pytest.mark.as_shipped
 FROZEN: dict[str, str] = json.loads((vectors.HERE / "computed.json").read_text(encoding="utf-8"))
 SEALED: dict[str, Any] = json.loads((vectors.HERE / "sealed.json").read_text(encoding="utf-8"))
 

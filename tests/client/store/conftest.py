@@ -5,15 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mensajeria.client.store import Store, connection
+from mensajeria.client.store import Store
 from tests.client.blank import blank_store
 from tests.client.store.people import KEY, set_up
-
-
-@pytest.fixture(autouse=True)
-def _as_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other tests turn off, see tests/conftest.py."""
-    monkeypatch.setattr(connection, "MEMORY_SECURITY", "ON")
 
 
 @pytest.fixture

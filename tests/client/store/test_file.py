@@ -19,6 +19,7 @@ from mensajeria.client.store.values import Outbound
 from mensajeria.kit.secrets import Secret
 from tests.client.store.people import ANA, BRUNO, CHAT, KEY, SESSION, contact, incoming, mid, queued, set_up
 
+pytestmark = pytest.mark.as_shipped
 WRONG = Secret(bytes(32))
 SAMPLE = Path(__file__).parent / "data" / "store_v1.db"
 

@@ -17,6 +17,7 @@ from mensajeria.client.store.fulltext import index_new
 from mensajeria.client.store.tx import Tx
 from tests.client.store.people import CHAT, KEY, incoming, set_up
 
+pytestmark = pytest.mark.as_shipped
 WORDS = [
     "hola", "canción", "mañana", "tarde", "playa", "perro", "gato", "casa", "trabajo", "reunión", "mensaje", "número",
     "señor", "feliz", "nada", "siempre",

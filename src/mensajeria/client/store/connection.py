@@ -19,7 +19,7 @@ from mensajeria.client.store import schema
 from mensajeria.kit.secrets import Secret
 
 KEY_BYTES: Final = 32
-MEMORY_SECURITY = "ON"
+MEMORY_SECURITY: Final = "ON"
 """Wipes and locks whatever SQLite allocates, for about five times the CPU of a write (docs/protocol/e2ee.md §1)."""
 _STATEMENTS: Final = 256
 _BUSY_S: Final = 5.0
