@@ -111,6 +111,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Keep what was imported out of the collections that the checks below cause."""
     _freeze()
+    gc.set_threshold(50_000, 20, 50)  # the server's own, see serve.py
     gc.enable()
 
 
