@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from PIL import Image
 
-from mensajeria.client.api import Event, ProfileChanged, SecurityWarning, UserProfile
+from mensajeria.client.api import Event, ProfileChanged, SecurityWarning, Trust, UserProfile
 from mensajeria.client.engine.blocking import Blocking
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.letters import Keys, Letter
 from mensajeria.client.engine.own_lists import note_restore
 from mensajeria.client.engine.people import Served
+from mensajeria.client.engine.profile_letters import profile_letters
 from mensajeria.client.engine.user_profiles import MAX_JUMP, PROFILE_BACK, UserProfiles
 from mensajeria.client.errors import InputError, RefusedError
 from mensajeria.client.store import Tx
@@ -51,6 +52,10 @@ class Shelf:
 
     kept: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[bytes] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """Happens while the next profile is on its way."""
+    stubborn: bool = False
+    """It refuses everything."""
     lie: Callable[[bytes, tuple[int, bytes]], tuple[int, bytes]] = lambda _uid, honest: honest
 
 
@@ -68,8 +73,11 @@ class Door:
     uid: bytes
 
     async def put_profile(self, ver: int, sealed: bytes) -> None:
+        meanwhile, self.shelf.meanwhile = self.shelf.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
         known = self.shelf.kept.get(self.uid)
-        if known is not None and known[0] >= ver and known != (ver, sealed):
+        if self.shelf.stubborn or (known is not None and known[0] >= ver and known != (ver, sealed)):
             raise RefusedError(Code.PROFILE_CONFLICT)
         self.shelf.kept[self.uid] = (ver, sealed)
 
@@ -349,13 +357,53 @@ async def test_who_is_blocked_gets_neither_the_new_key_nor_what_follows(
     assert await carla.sees(ana) == UserProfile("Ana", "De viaje")
 
 
+@pytest.mark.parametrize("why", ["changed", "gone"])
+async def test_who_may_be_somebody_else_or_is_gone_is_told_nothing(
+    ana: Place, bruno: Place, carla: Place, why: str
+) -> None:
+    def change(tx: Tx) -> None:
+        if why == "changed":
+            tx.contacts.set_trust(bruno.uid, Trust.CHANGED, sending_blocked=True)
+        else:
+            tx.contacts.set_gone(bruno.uid, NOW)
+
+    await ana.own.context.store.run(change)
+    await ana.set(name="Ana")
+    assert {letter.uid for letter in ana.sent} == {carla.uid}
+
+
+async def test_own_devices_are_told_by_a_setting_and_not_by_letter(ana: Place, bruno: Place) -> None:
+    await ana.set(name="Ana")
+    chat_id, theirs, other = chat_with(ana.own, bruno.uid), Did(b"t" * 16), Did(b"o" * 16)
+
+    def letters(tx: Tx) -> list[Letter]:
+        chat = tx.chats.get(chat_id)
+        assert chat is not None
+        return profile_letters(tx, ana.own.context.me, chat, [(ana.uid, other), (bruno.uid, theirs)])
+
+    assert [letter.did for letter in await ana.own.context.store.read(letters)] == [theirs]
+
+
 async def test_of_somebody_blocked_nothing_is_taken(ana: Place, bruno: Place, shelf: Shelf) -> None:
     await Blocking(bruno.own.context, cast("Directory", None)).block(ana.uid)
     await ana.set(name="Ana")
     await bruno.told(ana)
     await bruno.work()
-    assert await bruno.sees(ana) is None
+    assert await bruno.own.context.store.read(lambda tx: tx.profiles.get(ana.uid)) is None
     assert ana.uid not in shelf.asked
+
+
+async def test_of_somebody_blocked_since_nothing_is_fetched(ana: Place, bruno: Place, shelf: Shelf) -> None:
+    await ana.set(name="Ana")
+    await bruno.told(ana)
+    blocking = Blocking(bruno.own.context, cast("Directory", None))
+    await blocking.block(ana.uid)
+    await bruno.work()
+    assert ana.uid not in shelf.asked
+    await blocking.unblock(ana.uid)
+    assert bruno.own.context.profiles_due.is_set()
+    await bruno.work()
+    assert await bruno.sees(ana) == UserProfile("Ana")
 
 
 async def test_a_block_without_a_profile_publishes_none(ana: Place, bruno: Place, shelf: Shelf) -> None:
@@ -422,6 +470,27 @@ async def test_two_devices_that_change_it_at_once_lose_neither_s_change(ana: Pla
     assert await ana.profiles.own() == UserProfile("Ana", "De viaje")
 
 
+async def test_a_change_that_comes_while_another_is_published_is_part_of_it(
+    ana: Place, phone: Place, shelf: Shelf
+) -> None:
+    await ana.set(name="Ana")
+    await phone.profiles.change(ProfileWish(status="De viaje"))
+    shelf.meanwhile = lambda: phone.own.hear(ana.own)
+    await phone.work()
+    assert await phone.profiles.own() == UserProfile("Ana", "De viaje")
+    assert shelf.kept[ana.uid][0] == 2
+
+
+async def test_any_own_device_can_bring_the_profile_back(ana: Place, phone: Place, shelf: Shelf) -> None:
+    await ana.set(name="Ana")
+    await phone.own.hear(ana.own)
+    await phone.work()
+    published = shelf.kept.pop(ana.uid)
+    await phone.own.context.store.run(lambda tx: tx.meta.raise_to(PROFILE_BACK, 2))
+    await phone.work()
+    assert shelf.kept[ana.uid] == published
+
+
 async def test_a_device_whose_publication_was_cut_off_goes_on(ana: Place, shelf: Shelf) -> None:
     """The server took it, and the device was killed before it knew."""
     shelf.kept[ana.uid] = (1, b"x" * 96)
@@ -439,6 +508,18 @@ async def test_a_server_cannot_use_up_the_numbers(ana: Place, shelf: Shelf) -> N
     for _ in range(3):
         with pytest.raises(RefusedError, match="profile_conflict"):
             await ana.work()
+
+
+async def test_a_server_that_refuses_everything_is_not_asked_in_a_circle(ana: Place, shelf: Shelf) -> None:
+    await ana.set(name="Ana")
+    shelf.stubborn = True
+    await ana.profiles.change(ProfileWish(status="De viaje"))
+    with pytest.raises(RefusedError, match="profile_conflict"):
+        await ana.work()
+    shelf.stubborn = False
+    await ana.work()
+    assert await ana.profiles.own() == UserProfile("Ana", "De viaje")
+    assert ana.profiles.settled.is_set()
 
 
 async def test_a_restored_server_gets_the_very_bytes_back(ana: Place, bruno: Place, shelf: Shelf) -> None:
@@ -557,7 +638,16 @@ async def test_a_contact_cannot_show_what_must_not_be_shown(
     shelf.kept[ana.uid] = (1, sealed)
     await bruno.told(ana, ProfileKey(ver=1, key=bytes(32), hash=profile_hash(sealed)))
     await bruno.work()
-    assert await bruno.sees(ana) is None
+    assert (await bruno.sees(ana), bruno.warned()) == (None, []), "the server has done nothing wrong"
+    await bruno.work()
+    assert shelf.asked == [ana.uid], "asked once"
+
+
+async def test_whoever_names_again_and_again_what_is_not_there_is_told_of_once(ana: Place, bruno: Place) -> None:
+    await ana.set(name="Ana")
+    for ver in (2, 3, 4):
+        await bruno.told(ana, ProfileKey(ver=ver, key=bytes(32), hash=bytes(32)))
+        await bruno.work()
     assert bruno.warned() == ["profile_refused"]
 
 

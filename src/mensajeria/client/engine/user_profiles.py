@@ -49,6 +49,8 @@ TELL: Final = "profile_tell"
 """Version of the own profile that this device has published and not yet told to every contact."""
 MAX_JUMP: Final = 1 << 20
 """A server that claims a version so much above the known one is not followed: it could use up all numbers."""
+ROUNDS: Final = 4
+"""So often in one go a newer version is made of the own profile."""
 _MAX_RECORD: Final = 256
 _UID_BYTES: Final = 16
 Deliver = Callable[[Sequence[Letter]], Awaitable[object]]
@@ -126,8 +128,7 @@ class UserProfiles:
     async def _work(self, deliver: Deliver) -> None:
         await self._bring_back()
         await self._fetch()
-        while await self._publish():
-            pass
+        await self._publish_all()
         if await self._context.store.read(lambda tx: tx.profiles.wished()) is None:
             self.settled.set()
         await self._tell(deliver)
@@ -153,6 +154,13 @@ class UserProfiles:
                 if error.code != Code.PROFILE_CONFLICT:  # another own device was faster, or the server has lost nothing
                     raise
         await self._context.store.run(lambda tx: _done(tx, PROFILE_BACK, due))
+
+    async def _publish_all(self) -> None:
+        """A server that refuses whatever it is given is asked again later, and not in a circle."""
+        for _ in range(ROUNDS):
+            if not await self._publish():
+                return
+        raise RefusedError(Code.PROFILE_CONFLICT, "again and again")
 
     async def _publish(self) -> bool:
         """Publish what is wished; whether to look again at once."""
@@ -276,9 +284,13 @@ class UserProfiles:
         if found is not None:
             tx.profiles.show(row.uid, row.ver, found, sealed if row.uid == me.uid else None)
             self._shown(tx, out, row.uid)
+        elif served == row.ver and is_named(sealed, row.hash):
+            _log.info("somebody has published a profile that must not be shown")
+            tx.profiles.refuse(row.uid, accused=False)
         elif served == row.ver or (served < row.ver and row.at_ms > tx.meta.number(RESTORED_AT)):
-            tx.profiles.refuse(row.uid)
-            out.warn(tx, "profile_refused", me.clock.now_ms(), None, handle=tx.contacts.person(row.uid).handle)
+            if not now.accused:  # whoever names what is not there, again and again, is not told of each time
+                out.warn(tx, "profile_refused", me.clock.now_ms(), None, handle=tx.contacts.person(row.uid).handle)
+            tx.profiles.refuse(row.uid, accused=True)
 
     def _shown(self, tx: Tx, out: Outcome, uid: Uid) -> None:
         row = tx.profiles.get(uid)

@@ -10,7 +10,7 @@ from mensajeria.client.store.db import Db, Row
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import Did, Uid
 
-_COLUMNS: Final = "uid, ver, key, hash, at_ms, refused, shown_ver, name, status, picture"
+_COLUMNS: Final = "uid, ver, key, hash, at_ms, refused, accused, shown_ver, name, status, picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,9 @@ class ProfileRow:
     at_ms: int
     """When this device learned of it."""
     refused: bool
-    """The server serves something else under this version."""
+    """What is served under this version is not shown."""
+    accused: bool
+    """It was told that the server serves something else; not told again before a version is as it was named."""
     shown_ver: int
     """The version that `shown` is from; 0 = none yet."""
     shown: UserProfile
@@ -85,13 +87,14 @@ class Profiles:
     def show(self, uid: Uid, ver: int, profile: UserProfile, sealed: bytes | None = None) -> None:
         """This is what the version says. `sealed`: kept of the own one, which a restored server gets back."""
         self._db.execute(
-            "UPDATE user_profiles SET shown_ver = ?, name = ?, status = ?, picture = ?, sealed = ? WHERE uid = ?",
+            "UPDATE user_profiles SET shown_ver = ?, name = ?, status = ?, picture = ?, sealed = ?, accused = 0 "
+            "WHERE uid = ?",
             ver, profile.name, profile.status, profile.picture, sealed, uid,
         )  # fmt: skip
 
-    def refuse(self, uid: Uid) -> None:
-        """The server serves something else: not asked for again before another version is named."""
-        self._db.execute("UPDATE user_profiles SET refused = 1 WHERE uid = ?", uid)
+    def refuse(self, uid: Uid, *, accused: bool) -> None:
+        """Not asked for again before another version is named. `accused`: it is not the one that was named."""
+        self._db.execute("UPDATE user_profiles SET refused = 1, accused = max(accused, ?) WHERE uid = ?", accused, uid)
 
     def sealed(self, uid: Uid) -> tuple[int, bytes] | None:
         """Version and bytes of the own profile as the server has, or had, them."""
@@ -134,6 +137,6 @@ class Profiles:
 
 
 def _row(row: Row) -> ProfileRow:
-    uid, ver, key, named, at_ms, refused, shown_ver, name, status, picture = row
+    uid, ver, key, named, at_ms, refused, accused, shown_ver, name, status, picture = row
     shown = UserProfile(name, status, picture)
-    return ProfileRow(Uid(uid), ver, Secret(key), named, at_ms, bool(refused), shown_ver, shown)
+    return ProfileRow(Uid(uid), ver, Secret(key), named, at_ms, bool(refused), bool(accused), shown_ver, shown)

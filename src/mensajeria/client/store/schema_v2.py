@@ -213,8 +213,8 @@ CREATE TABLE former_people(
 _PROFILES: Final = """
 CREATE TABLE user_profiles(
   uid BLOB NOT NULL PRIMARY KEY, ver INTEGER NOT NULL, key BLOB NOT NULL, hash BLOB NOT NULL, at_ms INTEGER NOT NULL,
-  refused INTEGER NOT NULL DEFAULT 0, shown_ver INTEGER NOT NULL DEFAULT 0, name TEXT NOT NULL DEFAULT '',
-  status TEXT NOT NULL DEFAULT '', picture BLOB NOT NULL DEFAULT x'', sealed BLOB);
+  refused INTEGER NOT NULL DEFAULT 0, accused INTEGER NOT NULL DEFAULT 0, shown_ver INTEGER NOT NULL DEFAULT 0,
+  name TEXT NOT NULL DEFAULT '', status TEXT NOT NULL DEFAULT '', picture BLOB NOT NULL DEFAULT x'', sealed BLOB);
 CREATE INDEX user_profiles_wanted ON user_profiles(uid) WHERE ver > shown_ver AND NOT refused;
 CREATE TABLE profile_wish(
   id INTEGER PRIMARY KEY CHECK(id = 0), number INTEGER NOT NULL, name TEXT, status TEXT, picture BLOB);
