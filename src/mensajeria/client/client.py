@@ -644,7 +644,10 @@ class Client:
         return await self._engine.profiles.change(ProfileWish(name=name, status=status, picture=picture))
 
     async def profile_published(self) -> None:
-        """Wait until the server has the profile as it was last wanted. Raises StateError when nothing comes of it."""
+        """Wait until the profile is published as it was last wanted, and contacts are told of it.
+
+        Raises StateError when nothing will come of it.
+        """
         await self.caught_up()
         await self._engine.profiles.published()
 

@@ -21,7 +21,7 @@ from mensajeria.client.engine.own_lists import note_restore
 from mensajeria.client.engine.people import Served
 from mensajeria.client.engine.profile_letters import profile_letters
 from mensajeria.client.engine.user_profiles import MAX_JUMP, PROFILE_BACK, UserProfiles
-from mensajeria.client.errors import InputError, RefusedError
+from mensajeria.client.errors import InputError, NetworkError, RefusedError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.profiles import ProfileWish
 from mensajeria.client.store.values import OutgoingEnvelope
@@ -249,6 +249,19 @@ async def test_what_is_set_offline_is_published_later(ana: Place, bruno: Place, 
     await bruno.told(ana)
     await bruno.work()
     assert await bruno.sees(ana) == UserProfile("Ana", "De viaje")
+
+
+async def test_telling_that_was_cut_off_goes_on_later(ana: Place, people: tuple[Person, ...]) -> None:
+    async def cut_off(_letters: Sequence[Letter]) -> None:
+        raise NetworkError("network")
+
+    await ana.profiles.change(ProfileWish(name="Ana"))
+    with pytest.raises(NetworkError):
+        await ana.profiles._work(cut_off)
+    assert not ana.profiles.settled.is_set()
+    await ana.work()
+    assert {letter.uid for letter in ana.sent} == {one.uid for one in people[1:]}
+    assert ana.profiles.settled.is_set()
 
 
 async def test_each_contact_s_device_is_told_once(ana: Place, bruno: Place, carla: Place) -> None:
@@ -690,5 +703,6 @@ async def test_run_publishes_by_itself_and_says_when(ana: Place, shelf: Shelf) -
     await ana.profiles.change(ProfileWish(name="Ana"))
     await asyncio.wait_for(ana.profiles.published(), 30)
     assert shelf.kept[ana.uid][0] == 1
+    assert len(ana.sent) == 2, "both contacts are told before anybody closes the program"
     running.cancel()
     await asyncio.wait({running})

@@ -65,7 +65,7 @@ class UserProfiles:
         self._ahead = 0
         """The version that the server had when a device's own one was refused: a second time it is overruled."""
         self.settled = asyncio.Event()
-        """Set while everything that the person wanted is published, as far as the last look says."""
+        """Set while everything that the person wanted is published and told, as far as the last look says."""
         context.envelopes.register(PROFILE_KEY, self._named)
         context.settings.on(SHARED, self._shared)
 
@@ -97,8 +97,8 @@ class UserProfiles:
         return await self._context.commit(step)
 
     async def published(self) -> None:
-        """Wait until nothing that the person wanted is unpublished."""
-        while await self._context.store.read(lambda tx: tx.profiles.wished()) is not None:
+        """Wait until everything that the person wanted is published, and told to contacts."""
+        while not await self._context.store.read(_is_settled):
             self.settled.clear()
             self._context.profiles_due.set()
             await self.settled.wait()
@@ -129,9 +129,9 @@ class UserProfiles:
         await self._bring_back()
         await self._fetch()
         await self._publish_all()
-        if await self._context.store.read(lambda tx: tx.profiles.wished()) is None:
-            self.settled.set()
         await self._tell(deliver)
+        if await self._context.store.read(_is_settled):
+            self.settled.set()
 
     def _adopt(self, tx: Tx) -> None:
         """Settings that came from the backup, or with a restored copy, before anybody acted on them."""
@@ -370,6 +370,10 @@ def _uid_of(key: str) -> Uid | None:
     except ValueError:
         return None
     return Uid(uid) if len(uid) == _UID_BYTES and uid.hex() == text else None
+
+
+def _is_settled(tx: Tx) -> bool:
+    return tx.profiles.wished() is None and not tx.meta.number(TELL)
 
 
 def _done(tx: Tx, name: str, value: int) -> None:
