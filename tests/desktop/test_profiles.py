@@ -128,8 +128,19 @@ def test_a_name_stands_below_the_user_name_and_is_read_as_the_person_s_word(
     spoken = [label.accessibleName() for label in labels(main)]
     assert "Nombre en su perfil: Ana Soto" in spoken
     assert "Estado: de viaje" in spoken
-    assert main.pane.header.findChild(Label) is None or "Ana Soto" not in main.pane.header.accessibleName()
     assert session.chats.visible[0].title == "bruno"
+
+
+def test_the_header_has_the_name_as_the_person_s_word_in_the_second_line(
+    main: MainWindow, session: SessionModel
+) -> None:
+    session.open_chat("1")
+    session.profiles.put([ProfileRow("c3", "Carla"), ProfileRow("b2", "Ana Soto")])
+    first, second = main.pane.header._name.text, main.pane.header._state.text
+    assert first == "bruno"
+    assert second.endswith(" · «Ana Soto»")
+    session.open_chat("g")
+    assert "«" not in main.pane.header._state.text
 
 
 def open_group(main: MainWindow, session: SessionModel, role: str) -> list[str]:

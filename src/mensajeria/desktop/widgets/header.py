@@ -34,6 +34,7 @@ class ChatHeader(QWidget):
         self._ui = ui
         self._row: ChatRow | None = None
         self._connection: ConnectionState | None = None
+        self._told = ""
         self.setFixedHeight(64)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._back = IconButton(ui, "header.back", "arrow-left")
@@ -86,6 +87,12 @@ class ChatHeader(QWidget):
         self._shield.setVisible(row.verified)
         self._tell()
 
+    def show_told(self, name: str) -> None:
+        """The name in the person's profile: their own words, in the second line, away from the shield."""
+        if name != self._told:
+            self._told = name
+            self._tell()
+
     def show_connection(self, state: ConnectionState) -> None:
         """Without a connection, presence is not known."""
         self._connection = state
@@ -131,7 +138,8 @@ class ChatHeader(QWidget):
         else:
             words = say("header.encrypted")
         online = f" · {say('chat.online')}" if row.online and not offline else ""
-        self._state.show_text(words + online, "text2")
+        told = f" · {say('header.told', name=self._told)}" if self._told else ""
+        self._state.show_text(words + online + told, "text2")
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """Surface with a hairline below."""

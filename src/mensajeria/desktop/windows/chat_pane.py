@@ -88,6 +88,7 @@ class ChatPane(QStackedWidget):
         session = self._session
         session.current_changed.connect(self._opened)
         session.current_row_changed.connect(self._show_row)
+        session.profiles.changed.connect(self._profile_changed)
         session.connection_changed.connect(self.header.show_connection)
         session.timeline.window_changed.connect(self._count)
         self.timeline.seen.connect(session.mark_read)
@@ -125,8 +126,14 @@ class ChatPane(QStackedWidget):
             self._show_row(row)
         self.composer.editor.setFocus()
 
+    def _profile_changed(self, who: str) -> None:
+        row = self._session.current_row
+        if row is not None and row.peer == who:
+            self.header.show_told(self._session.profiles.find(who).name)
+
     def _show_row(self, row: ChatRow) -> None:
         self.header.show_chat(row)
+        self.header.show_told("" if row.group else self._session.profiles.find(row.peer).name)
         self.request.setVisible(row.request)
         self.request.show_name(row.title)
         self.composer.setVisible(not row.request and not row.closed and not row.blocked)
