@@ -336,7 +336,7 @@ def test_menu_offers_what_exists(qtbot: QtBot, main: MainWindow, session: Sessio
     main.sidebar.menu.click()
     menu = next(each for each in main.findChildren(QMenu) if each.isVisible())
     words = [action.text().split("\t")[0] for action in menu.actions() if action.text()]
-    assert words == ["Ajustes", "Atajos de teclado", "Salir"]
+    assert words == ["Ajustes", "Atajos de teclado", "Cerrar sesión…", "Salir"]
     with qtbot.waitSignal(session.quit_requested):
         menu.actions()[-1].trigger()
     menu.close()
