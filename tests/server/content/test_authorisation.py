@@ -148,12 +148,13 @@ MATRIX: dict[str, tuple[Callable[[World, Person], Call], dict[str, int]]] = {
     "answer_chat": (lambda w, _p: ("PUT", f"{w.group.path}/answer", {"accept": True}), IN_CHAT),
     "find_user": (lambda _w, _p: ("GET", "/v1/users/by-handle/outside", None), OK),
     "read_keys": (lambda w, _p: ("GET", f"/v1/users/{w.other}/keys", None), OK),
+    "read_successions": (lambda w, _p: ("GET", f"/v1/users/{w.other}/successions", None), OK),
     "read_lists": (lambda w, _p: ("GET", f"/v1/users/{w.other}/lists", None), OK),
     "put_own_profile": (lambda _w, _p: ("PUT", "/v1/profile", {"ver": 1, "sealed": b64(bytes(96))}), OK),
-    # between the admin and the member, and nobody else, there is an accepted chat
+    # with the admin these two have an accepted direct chat; having left the group changes nothing of it
     "read_profile": (
         lambda w, _p: ("GET", f"/v1/users/{b64(w.people['admin'].uid)}/profile", None),
-        OWNER | {"member": 200},
+        OWNER | {"member": 200, "ex-member": 200},
     ),
     "logout": (lambda _w, _p: ("POST", "/v1/auth/logout", None), OK),
 }

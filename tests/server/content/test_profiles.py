@@ -17,6 +17,7 @@ from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_content import user_profile
 from mensajeria.server.state import Server
 from tests.server.enrol import Person, register
+from tests.server.fixtures import ON_SQLITE
 from tests.server.groups import Group, befriend, problem
 
 FIRST, SECOND = b"1" * 96, b"2" * 160
@@ -63,6 +64,7 @@ async def test_of_two_first_ones_at_once_one_is_told(http: httpx.AsyncClient, pa
     assert sorted(answer.status_code for answer in answers) == [204, 409]
 
 
+@ON_SQLITE
 async def test_whoever_is_no_accepted_contact_learns_nothing(
     http: httpx.AsyncClient, app_server: Server, pair: tuple[Person, Person]
 ) -> None:
@@ -80,6 +82,7 @@ async def test_whoever_is_no_accepted_contact_learns_nothing(
     assert (await get(http, ana, stranger)).is_success  # who asks for the chat has accepted it
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("by", [0, 1])
 async def test_a_block_closes_the_door_both_ways(http: httpx.AsyncClient, pair: tuple[Person, Person], by: int) -> None:
     for person in pair:
@@ -89,6 +92,7 @@ async def test_a_block_closes_the_door_both_ways(http: httpx.AsyncClient, pair: 
     problem(await get(http, pair[1], pair[0]), 404, "not_found")
 
 
+@ON_SQLITE
 async def test_sizes_and_numbers_are_bounded(http: httpx.AsyncClient, pair: tuple[Person, Person]) -> None:
     ana, _ = pair
     assert (await put(http, ana, 1, bytes(limits.PROFILE_SEALED_MAX))).status_code == 204
@@ -96,6 +100,7 @@ async def test_sizes_and_numbers_are_bounded(http: httpx.AsyncClient, pair: tupl
         problem(await put(http, ana, ver, sealed), 400, "malformed")
 
 
+@ON_SQLITE
 async def test_changes_are_limited(http: httpx.AsyncClient, pair: tuple[Person, Person]) -> None:
     ana, bruno = pair
     codes = [(await put(http, ana, ver, FIRST)).status_code for ver in range(1, 17)]
