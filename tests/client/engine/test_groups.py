@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from PIL import Image
 
 from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarning, Trust
 from mensajeria.client.engine.acks import read_by_member
@@ -301,6 +303,31 @@ async def test_a_key_from_who_is_not_in_the_group_or_a_false_one_changes_nothing
     assert len(await bruno.store.read(lambda tx: tx.groups.keys(log.chat_id))) == 8
     await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, key))
     assert await _name(bruno, log) == "Club"
+
+
+def _jpeg(side: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (side, side), "teal").save(out, "JPEG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("picture", "shown"),
+    [(_jpeg(64), True), (_jpeg(600), False), (b"\x89PNG", False), (b"\xff\xd8\xff", False)],
+    ids=["small", "too wide", "another format", "broken"],
+)
+async def test_a_group_s_picture_is_shown_if_it_is_a_small_jpeg(
+    desks: Desks, log: Log, picture: bytes, *, shown: bool
+) -> None:
+    ana, bruno, _ = desks
+    key = new_profile_key()
+    sealed = seal_profile(key, log.chat_id, 1, GroupProfile(name="Club", picture=picture))
+    await show(bruno, log.put(log.next(ana.who, "profile", profile_ver=1, profile=sealed)))
+    await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, key))
+    view = await bruno.store.read(lambda tx: tx.views.chat(log.chat_id))
+    assert view is not None
+    assert view.group is not None
+    assert (view.name, view.group.picture) == ("Club", picture if shown else b"")
 
 
 # --- receipts ---
