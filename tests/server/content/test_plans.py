@@ -102,6 +102,10 @@ def fill(db: Connection, server_id: bytes) -> World:
         ],
     )
     db.execute(
+        insert(schema_content.user_profile),
+        [{"account": one.account_id, "ver": 1, "sealed": b"x", "changed_ms": 1} for one in people],
+    )
+    db.execute(
         insert(schema_content.file),
         [
             {"file_id": os.urandom(16), "account": one.account_id, "size": 1, "created_ms": 1, "expires_ms": 1 << 50}
