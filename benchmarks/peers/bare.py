@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSListener, WSTransport, ws_connect
 
 from benchmarks.lib import proc
 from benchmarks.lib.peer import OnBody, Peer, Session, count
-from benchmarks.peers.bare_server import GROUP, Event, Message, encoder, items_decoder
+from benchmarks.peers.bare_server import BINARY, GROUP, Event, Message, encoder, items_decoder
 from tests.support.lifeline import Run
 from tests.support.net import free_port
 from tests.support.postgres import dsn
@@ -36,7 +36,7 @@ class BareSession(WSListener):
         self._transport = transport
 
     def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.BINARY:
+        if frame.msg_type == BINARY:
             for item in items_decoder.decode(frame.get_payload_as_memoryview()):
                 if type(item) is Event:
                     self._on_body(item.body[:8])
@@ -52,7 +52,7 @@ class BareSession(WSListener):
         assert self._transport is not None
         self._number += 1
         mid = self._mids + self._number.to_bytes(8, "big")
-        self._transport.send(WSMsgType.BINARY, encoder.encode(Message(chat, mid, body)))
+        self._transport.send(BINARY, encoder.encode(Message(chat, mid, body)))
 
     async def close(self) -> None:
         assert self._transport is not None

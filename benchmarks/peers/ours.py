@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSListener, WSTransport, ws_connect
 from sqlalchemy import Connection
 
 from benchmarks.lib.peer import OnBody, Peer, Session, count
+from benchmarks.peers.bare_server import BINARY
 from mensajeria.protocol import frames, limits
 from mensajeria.protocol.connection import ClientConnection
 from mensajeria.protocol.records import MessageOuter
@@ -53,13 +54,13 @@ class OurSession(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
-        transport.send(WSMsgType.BINARY, self._channel.hello())
+        transport.send(BINARY, self._channel.hello())
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         self._gone.set()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type != WSMsgType.BINARY:
+        if frame.msg_type != BINARY:
             raise RuntimeError(f"closed: {frame}")
         received: Any = self._channel.receive(frame.get_payload_as_bytes())
         if type(received) is frames.Batch:
@@ -68,7 +69,7 @@ class OurSession(WSListener):
             if isinstance(received, frames.Pong):
                 self.ready.set_result(None)
             else:
-                transport.send(WSMsgType.BINARY, self._channel.send(frames.Ping(1)))
+                transport.send(BINARY, self._channel.send(frames.Ping(1)))
 
     def _items(self, items: Sequence[frames.BatchItem]) -> None:
         seqs = self._seqs
@@ -98,7 +99,7 @@ class OurSession(WSListener):
 
     def _send(self, frame: msgspec.Struct) -> None:
         assert self._transport is not None
-        self._transport.send(WSMsgType.BINARY, self._channel.send(frame))
+        self._transport.send(BINARY, self._channel.send(frame))
 
     def send(self, to: int, body: bytes) -> None:
         self._message(self.chats[to], body)

@@ -338,13 +338,15 @@ class _NetworkWire:
         self._wire = wire
         self._evil = evil
         self._connection = connection
-        for name in ("unsent", "pause", "resume", "close", "abort"):
+        for name in ("pause", "resume", "close", "abort"):
             setattr(self, name, getattr(wire, name))
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> int:
+        unsent = 0
         for piece in self._evil.network.to_client(self._connection.did, data):
             self._evil.seen.wire.append(piece)
-            self._wire.send(piece)
+            unsent = self._wire.send(piece)
+        return unsent
 
 
 class _LyingGateway:

@@ -103,6 +103,26 @@ async def test_reads_that_are_asked_for_together_are_one_query(server: Server) -
     assert asked == [[1, 2], [3, 4]]
 
 
+async def test_after_a_crowd_keys_gather_for_a_moment_and_one_alone_never_waits(server: Server) -> None:
+    asked: list[Sequence[int]] = []
+
+    def read(_db: Connection, keys: Sequence[int]) -> dict[int, int]:
+        asked.append(keys)
+        return dict.fromkeys(keys, 1)
+
+    gathered: GatheredRead[int, int] = GatheredRead(through(server, read), 10, crowd_pause_s=60)
+    async with asyncio.timeout(30):
+        await gathered.get(1)
+        await gathered.get(2)
+        await asyncio.gather(gathered.get(3), gathered.get(4))
+        late = [asyncio.create_task(gathered.get(key)) for key in (5, 6)]
+        for _ in range(5):  # time enough for a query
+            await server.db.query(lambda _db: None)
+    assert asked == [[1], [2], [3, 4]]
+    for task in late:
+        task.cancel()
+
+
 async def test_a_gathered_read_never_answers_from_a_query_that_began_earlier(server: Server) -> None:
     value = 1
 

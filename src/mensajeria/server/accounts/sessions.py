@@ -23,6 +23,7 @@ CACHE_SECONDS: Final = 10
 """How long a change by another process (an operator's command) may go unnoticed. Changes by this one count at once."""
 CACHE_ENTRIES: Final = 10_000
 MAX_READ: Final = 500
+CROWD_PAUSE_S: Final = 0.002
 """Logins in one query."""
 
 
@@ -49,7 +50,9 @@ class Authenticator:
     """The one door for access tokens, on `/ws` and REST."""
 
     def __init__(self, db: Database, tokens: AccessTokens, sealer: ChannelKeySealer, clock: Clock) -> None:
-        self._rows: GatheredRead[bytes, _Device] = GatheredRead(partial(_read, db), MAX_READ)
+        self._rows: GatheredRead[bytes, _Device] = GatheredRead(
+            partial(_read, db), MAX_READ, crowd_pause_s=CROWD_PAUSE_S
+        )
         self._tokens = tokens
         self._sealer = sealer
         self._clock = clock

@@ -13,10 +13,17 @@ V = TypeVar("V")
 class GatheredRead(Generic[K, V]):
     """While one query runs, the next keys gather. No answer comes from a query that began before it was asked for."""
 
-    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], max_keys: int) -> None:
-        """`read` gets distinct keys and leaves out those that do not exist."""
+    def __init__(
+        self, read: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], max_keys: int, *, crowd_pause_s: float = 0.0
+    ) -> None:
+        """`read` gets distinct keys and leaves out those that do not exist.
+
+        `crowd_pause_s`: how long keys gather after a query that was for several. Who asks alone never waits; where
+        many ask at once, a query costs more than what one of them adds to it.
+        """
         self._read = read
         self._max = max_keys
+        self._crowd_pause = crowd_pause_s
         self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -33,6 +40,8 @@ class GatheredRead(Generic[K, V]):
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._max], self._waiting[self._max :]
                 await self._answer(batch)
+                if self._crowd_pause and len(batch) > 1:
+                    await asyncio.sleep(self._crowd_pause)
         finally:
             self._task = None
 

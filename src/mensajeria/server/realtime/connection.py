@@ -168,8 +168,7 @@ class Connection:
             self.send_batches(batch_bodies(items))
 
     def _write(self, data: bytes) -> None:
-        self.wire.send(data)
-        if self.wire.unsent() > limits.OUTBOUND_QUEUE_BYTES:
+        if self.wire.send(data) > limits.OUTBOUND_QUEUE_BYTES:
             # What waits is lost, and may be: the log and the mailbox have it.
             self.close(Close.SLOW_READER)
 

@@ -10,12 +10,8 @@ from mensajeria.protocol.errors import Close
 class Wire(Protocol):
     """One WebSocket, seen from above. No method waits; after `close` or `abort` nothing more is sent."""
 
-    def send(self, data: bytes) -> None:
-        """Send one binary message, or queue what the socket does not take."""
-        ...
-
-    def unsent(self) -> int:
-        """Bytes that wait in this process for the socket to take them."""
+    def send(self, data: bytes) -> int:
+        """Send one binary message; how many bytes now wait in this process for the socket to take them."""
         ...
 
     def pause(self) -> None:
