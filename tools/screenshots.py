@@ -334,6 +334,22 @@ def log_out(scene: Scene) -> None:
     scene.session.asks.put(BackupInfo(1, current=True, saved=40, pending=2, restoring=False))
 
 
+def settings_notifications(scene: Scene) -> None:
+    """How one is told of new messages."""
+    main_direct(scene)
+    scene.window.main.settings("notifications")
+
+
+def muted(scene: Scene) -> None:
+    """A muted chat: its marks in the list, and its panel."""
+    scene.sign_in()
+    row = next(row for row in scene.chats() if row.chat_id == "c1")
+    scene.session.put_chats([replace(row, muted_until_ms=at(24, 22, 0))])
+    scene.open("c1", scene.lucia())
+    scene.window.main.toggle_info()
+    scene.session.asks.put(ChatInfo("c1", person=PersonInfo(LUCIA, " ".join(["12345"] * 12), devices=2)))
+
+
 PEOPLE = {
     "teo": Person("u4", "teo", "Teo Aranda", 4),
     "ines": Person("u5", "ines", "Inés Leal", 0),
@@ -861,6 +877,8 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "settings": settings,
     "shortcuts": shortcuts,
     "search-chat": search_chat,
+    "settings-notifications": settings_notifications,
+    "muted": muted,
     "log-out": log_out,
     "report": report,
     "report-review": report_review,

@@ -46,9 +46,11 @@ def test_logging_out_leads_to_a_login_page_that_knows_who_was_here(
     dialog.go.click()
     request = asked[-1]
     assert request == LogOut(everywhere=False)
+    phases: list[Phase] = []
+    session.phase_changed.connect(phases.append)
     assert session.phase is Phase.READY, "not before the server has done it"
     session.asks.finish(request)
-    assert session.phase is Phase.SIGNED_OUT
+    assert phases == [Phase.SIGNED_OUT]
     login = signed_in.auth.login
     assert (login.handle.text, login.server.address) == ("ana", "https://a.example")
     assert login.password.line.hasFocus()

@@ -57,6 +57,7 @@ PAIRS = [
     ("focus", "bg_chat", GRAPHIC),
     ("focus", "bg_window", GRAPHIC),
     ("on_badge", "badge", TEXT),
+    ("on_badge_muted", "badge_muted", TEXT),
     ("on_toast", "toast", TEXT),
     ("toast_action", "toast", TEXT),
     ("on_brand", "brand_top", 3.0),  # the slogan is large text

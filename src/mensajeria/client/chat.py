@@ -221,6 +221,17 @@ class Chat:
 
         return await self._context.store.read(read)
 
+    async def mute(self, for_s: int | None = None) -> None:
+        """Do not be told of new messages, on no own device: for so many seconds, or (None) until it is taken back.
+
+        Raises InputError (timer_invalid, unknown_chat).
+        """
+        await self._engine.muting.mute(self.chat_id, for_s)
+
+    async def unmute(self) -> None:
+        """Be told again. Raises InputError (unknown_chat)."""
+        await self._engine.muting.unmute(self.chat_id)
+
     async def versions(self, mid: Mid) -> tuple[Version, ...]:
         """What a text has said so far, oldest first. Raises InputError (unknown_message, unknown_chat)."""
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mensajeria.client import Client
+from mensajeria.client.api import MUTED_FOREVER
 from mensajeria.desktop.bridge.backend import SignedIn
 from mensajeria.desktop.bridge.batch import Batcher
 from mensajeria.desktop.bridge.updates import Answered, ChatsPut, Finished, ProfilesPut, Update
@@ -147,6 +148,21 @@ async def test_a_search_in_a_chat(people: tuple[RunningServer, Path, Path]) -> N
         assert found.whole
         marked = [text for text in texts if stretches(text, words_of("TREN"))]
         assert marked == ["El tren sale a las seis", "¿Qué trén?"], "what is found is what is marked"
+
+
+async def test_a_chat_is_muted_and_the_list_shows_it(people: tuple[RunningServer, Path, Path]) -> None:
+    async with window(people[1]) as ana:
+        chat = (await ana.client.direct_chat("ana")).chat_id.hex()
+
+        def until() -> list[int]:
+            rows = [row for one in ana.updates if isinstance(one, ChatsPut) for row in one.rows if row.chat_id == chat]
+            return [row.muted_until_ms for row in rows]
+
+        assert await ana.ask(asking.Mute(chat, None)) == ""
+        await ana.until(lambda: True if MUTED_FOREVER in until() else None)
+        assert await ana.ask(asking.Mute(chat, 0)) == ""
+        await ana.until(lambda: True if until()[-1] == 0 else None)
+        assert await ana.ask(asking.Mute(chat, -1)) == "timer_invalid"
 
 
 async def test_people_and_the_account(people: tuple[RunningServer, Path, Path], tmp_path: Path) -> None:

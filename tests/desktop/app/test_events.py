@@ -176,3 +176,24 @@ def test_a_contact_s_dot_comes_and_goes(mapper: EventMapper) -> None:
 def test_settings_changed_on_another_device_reach_their_page(mapper: EventMapper) -> None:
     [update] = mapper.updates(api.PrivacyChanged(api.PrivacySettings(typing=False)))
     assert update == up.Answered(asking.PrivacyIs(typing=False))
+
+
+def test_what_somebody_else_writes_is_told(mapper: EventMapper) -> None:
+    found = [update for update in mapper.updates(api.MessageReceived(TEXT)) if isinstance(update, up.Arrived)]
+    assert [(each.arrival.chat_id, each.arrival.sender, each.arrival.text) for each in found] == [
+        (CHAT.hex(), "bruno", "hola")
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(TEXT, outgoing=True, state=api.MessageState.SENT),
+        replace(TEXT, kind=api.MessageKind.NOTICE, cause=api.Cause.NEW_DEVICE),
+        replace(TEXT, kind=api.MessageKind.UNREADABLE, cause=api.Cause.BLOCKED, text=""),
+        replace(TEXT, kind=api.MessageKind.DELETED, text=""),
+    ],
+    ids=["own", "notice", "hidden", "deleted"],
+)
+def test_what_nobody_else_writes_is_not_told(mapper: EventMapper, message: api.Message) -> None:
+    assert not [update for update in mapper.updates(api.MessageReceived(message)) if isinstance(update, up.Arrived)]

@@ -8,10 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mensajeria.desktop.app import preferences
-from mensajeria.desktop.viewmodels.types import TEXT_SIZES, Preferences, ThemeChoice
+from mensajeria.desktop.viewmodels.types import TEXT_SIZES, Preferences, ThemeChoice, Told
 
 DEFAULTS = Preferences(language="en")
-CHOSEN = Preferences("es", ThemeChoice.DARK, 18, reduce_motion=True, enter_sends=False)
+CHOSEN = Preferences(
+    "es", ThemeChoice.DARK, 18, reduce_motion=True, enter_sends=False, notify=False, told=Told.FULL, do_not_disturb=True
+)
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
@@ -31,6 +33,8 @@ def test_a_value_that_makes_no_sense_costs_only_itself(tmp_path: Path) -> None:
         "text_size": 1000,
         "reduce_motion": "yes",
         "enter_sends": False,
+        "told": "everything",
+        "notify": 0,
         "new": 1,
     }
     (tmp_path / preferences.FILE_NAME).write_text(json.dumps(stored))
@@ -42,7 +46,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = st.sampled_from(["language", "theme", "text_size", "reduce_motion", "enter_sends"])
+SWITCHES = ("reduce_motion", "enter_sends", "notify", "do_not_disturb")
+NAMES = st.sampled_from(["language", "theme", "text_size", "told", *SWITCHES])
 
 
 @given(st.binary(max_size=300) | st.dictionaries(NAMES, JSON).map(lambda value: json.dumps(value).encode()))
@@ -53,7 +58,8 @@ def test_any_file_gives_settings_that_the_windows_can_use(tmp_path: Path, data: 
     assert found.language in ("es", "en")
     assert isinstance(found.theme, ThemeChoice)
     assert found.text_size in TEXT_SIZES
-    assert {type(found.reduce_motion), type(found.enter_sends)} == {bool}
+    assert {type(getattr(found, name)) for name in SWITCHES} == {bool}
+    assert isinstance(found.told, Told)
 
 
 @pytest.mark.parametrize("data", [b"[" * 100_000, b" " * (preferences.MAX_BYTES + 1)], ids=["deep", "long"])

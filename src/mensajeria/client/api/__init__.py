@@ -7,6 +7,7 @@ whoever uses the client imports from here.
 from mensajeria.client.api.backup import BackupStatus, HistoryRestored, RestoreProgress, SettingChanged
 from mensajeria.client.api.blocking import Report
 from mensajeria.client.api.core import (
+    MUTED_FOREVER,
     NO_PARAMS,
     Cause,
     ChatChanged,
@@ -55,6 +56,7 @@ from mensajeria.client.api.trust import (
 )
 
 __all__ = [
+    "MUTED_FOREVER",
     "NO_PARAMS",
     "Attachment",
     "AttachmentState",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.api.groups import ChatKind
 
@@ -192,6 +192,10 @@ class Message:
         return "late" in self.params
 
 
+MUTED_FOREVER: Final = (1 << 63) - 1
+"""`ChatView.muted_until_ms` of a chat that is muted until the person takes it back."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatView:
     """A chat as a list shows it. `accepted` False = a message request that waits for an answer."""
@@ -210,6 +214,8 @@ class ChatView:
     """What is particular to a group; None for every other chat."""
     blocked: bool = False
     """The person has blocked the other member: nothing passes in either direction."""
+    muted_until_ms: int = 0
+    """Nobody is told of new messages before this time (`MUTED_FOREVER`: until it is taken back); 0 = not muted."""
     gone: bool = False
     """The other person's account does not exist any more: the chat can be read, and takes no messages."""
 

@@ -26,6 +26,7 @@ from mensajeria.client.engine.keylog import KeyLog
 from mensajeria.client.engine.linking import Linking
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer
+from mensajeria.client.engine.muting import Muting
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.own_devices import OwnDevices
 from mensajeria.client.engine.own_lists import bring_back, note_restore
@@ -89,6 +90,7 @@ class Engine:
         self._own_devices = OwnDevices(context, self.directory, self._mailer)
         self.privacy = Privacy(context)
         self.blocking = Blocking(context, self.directory)
+        self.muting = Muting(context)
         self.profiles = UserProfiles(context, self.directory)
 
     # --- what the client asks ---

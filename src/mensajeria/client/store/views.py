@@ -11,6 +11,7 @@ from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.fulltext import index_new, match_expression
 from mensajeria.client.store.groups import Groups
 from mensajeria.client.store.messages import SELECT, message_of
+from mensajeria.client.store.mutes import until_of
 from mensajeria.client.store.values import Chat, Group, Halt
 from mensajeria.protocol.ids import ChatId, Uid
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 _CHAT: Final = (
     "SELECT c.key, c.chat_id, c.peer, p.handle, p.trust, c.note_to_self, c.accepted, c.identity_changed, c.unread, "
     "c.activity_ms, c.draft, c.peer IS NOT NULL AND EXISTS(SELECT 1 FROM settings s "
-    "WHERE s.key = 'blocked:' || lower(hex(c.peer)) AND s.value = x'01'), coalesce(f.gone, 0) "
+    "WHERE s.key = 'blocked:' || lower(hex(c.peer)) AND s.value = x'01'), coalesce(f.gone, 0), "
+    "(SELECT s.value FROM settings s WHERE s.key = 'muted:' || lower(hex(c.chat_id))) "
     "FROM chats c LEFT JOIN contacts p ON p.uid = c.peer LEFT JOIN former_people f ON f.uid = c.peer"
 )
 
@@ -62,7 +64,8 @@ class Views:
         return tuple(map(message_of, rows))
 
     def _view(self, row: Row) -> ChatView:
-        key, chat_id, peer, handle, trust, to_self, accepted, changed, unread, activity, draft, blocked, gone = row
+        key, chat_id, peer, handle, trust, to_self, accepted, changed, unread, activity, draft, *marks = row
+        blocked, gone, muted = marks
         last = self._db.one(f"{SELECT} WHERE m.chat = ? ORDER BY m.ord DESC LIMIT 1", key)
         return ChatView(
             chat_id=ChatId(chat_id),
@@ -77,6 +80,7 @@ class Views:
             gone=bool(gone),
             group=None if peer else self._group(key, ChatId(chat_id)),
             blocked=bool(blocked),
+            muted_until_ms=until_of(muted),
         )
 
     def _group(self, key: int, chat_id: ChatId) -> GroupView | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mensajeria.client.i18n import LANGUAGES
-from mensajeria.desktop.viewmodels.types import TEXT_SIZES, Preferences, ThemeChoice
+from mensajeria.desktop.viewmodels.types import TEXT_SIZES, Preferences, ThemeChoice, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,9 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "text_size": lambda value: value if type(value) is int and value in TEXT_SIZES else None,
     "reduce_motion": lambda value: value if isinstance(value, bool) else None,
     "enter_sends": lambda value: value if isinstance(value, bool) else None,
+    "notify": lambda value: value if isinstance(value, bool) else None,
+    "told": lambda value: Told(value) if value in [told.value for told in Told] else None,
+    "do_not_disturb": lambda value: value if isinstance(value, bool) else None,
 }
 
 
@@ -44,6 +47,9 @@ def save(folder: Path, preferences: Preferences) -> None:
         "text_size": preferences.text_size,
         "reduce_motion": preferences.reduce_motion,
         "enter_sends": preferences.enter_sends,
+        "notify": preferences.notify,
+        "told": preferences.told.value,
+        "do_not_disturb": preferences.do_not_disturb,
     }
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

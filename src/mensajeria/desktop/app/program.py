@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from PyQt6.QtCore import QObject, QRect, QTimer, pyqtSignal
 from PyQt6.QtGui import QGuiApplication
-from PyQt6.QtWidgets import QInputDialog, QLineEdit
+from PyQt6.QtWidgets import QInputDialog, QLineEdit, QSystemTrayIcon
 
 from mensajeria.desktop.app import preferences as preferences_file
+from mensajeria.desktop.app.notifier import Notifier
+from mensajeria.desktop.app.tray import Tray
 from mensajeria.desktop.qt import present
 from mensajeria.desktop.viewmodels.types import ErrorNotice, Phase
 from mensajeria.kit.secrets import Secret
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from mensajeria.client.i18n import Translator
     from mensajeria.desktop.bridge.bridge import Bridge
+    from mensajeria.desktop.viewmodels.notes import Note
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import Preferences
     from mensajeria.desktop.windows.app_window import AppWindow
@@ -62,6 +65,10 @@ class Program(QObject):
         bridge.passphrase_needed.connect(self._ask_passphrase)
         bridge.opening_failed.connect(self._give_up)
         bridge.stopped.connect(self._ended)
+        self.tray = Tray(session, window.windowIcon(), self) if QSystemTrayIcon.isSystemTrayAvailable() else None
+        if self.tray is not None:
+            self.tray.opened.connect(self.open_chat)
+        self.notifier = Notifier(session, window, self._show_note)
 
     @property
     def _translator(self) -> Translator:
@@ -88,6 +95,16 @@ class Program(QObject):
         self.window.show()
         self.window.raise_()
         self.window.activateWindow()
+
+    def open_chat(self, chat_id: str = "") -> None:
+        """Bring the window to the front, with a chat of whose messages the person was told."""
+        self.raise_window()
+        if self.session.phase is Phase.READY and self.session.chats.find(chat_id) is not None:
+            self.session.open_chat(chat_id)
+
+    def _show_note(self, note: Note) -> None:
+        if self.tray is not None:
+            self.tray.show_note(note)
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 

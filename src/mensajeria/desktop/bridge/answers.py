@@ -78,7 +78,7 @@ class Answerer:
                 await self._trust(request)
             case asking.LoadProfile() | asking.SetProfile():
                 await self._profile(request)
-            case asking.LoadBlocked() | asking.DraftReport() | asking.SendReport():
+            case asking.Mute() | asking.LoadBlocked() | asking.DraftReport() | asking.SendReport():
                 await self._trouble(request)
             case _:
                 await self._account(request)
@@ -204,8 +204,13 @@ class Answerer:
 
     # ---- trouble with people -----------------------------------------------------------------------------------------
 
-    async def _trouble(self, request: asking.LoadBlocked | asking.DraftReport | asking.SendReport) -> None:
+    async def _trouble(
+        self, request: asking.Mute | asking.LoadBlocked | asking.DraftReport | asking.SendReport
+    ) -> None:
         match request:
+            case asking.Mute(chat_id, for_s):
+                chat = self._chat(chat_id)
+                await (chat.unmute() if for_s == 0 else chat.mute(for_s))
             case asking.LoadBlocked():
                 self.tell(asking.Blocked(tuple(person(one) for one in await self._client.blocked())))
             case asking.DraftReport():

@@ -8,6 +8,7 @@ from mensajeria.client import api
 from mensajeria.desktop.bridge import mapping, told
 from mensajeria.desktop.bridge.updates import (
     Answered,
+    Arrived,
     ChatsPut,
     ConnectionIs,
     MessagesPut,
@@ -64,6 +65,8 @@ class EventMapper:
                 self._typing.get(message.chat_id, {}).pop(message.sender.uid, None)
                 yield self._rows(message)
                 yield from self._chat(message.chat_id)
+                if (arrival := mapping.arrival(message)) is not None:
+                    yield Arrived(arrival)
                 if message.cause is api.Cause.TIMER_CHANGED:
                     yield from self._timer(message)
             case api.MessageChanged(message):

@@ -10,6 +10,7 @@ from mensajeria.client.api import AttachmentState, Cause, Direction, MessageKind
 from mensajeria.client.api import ConnectionPhase as ClientPhase
 from mensajeria.client.api import MessageState as ClientState
 from mensajeria.desktop.bridge.updates import TransferPut
+from mensajeria.desktop.viewmodels.notes import Arrival
 from mensajeria.desktop.viewmodels.parts import FilePhase, FileRow, QuoteKind, QuoteRow, ReactionRow, TransferRow
 from mensajeria.desktop.viewmodels.profiles import ProfileRow
 from mensajeria.desktop.viewmodels.types import (
@@ -236,6 +237,13 @@ def transfer_put(transfer: Transfer) -> TransferPut:
     return TransferPut(transfer.chat_id.hex(), transfer.mid.hex(), at)
 
 
+def arrival(message: Message) -> Arrival | None:
+    """A message of somebody else that a person may be told of; None for anything else."""
+    if message.outgoing or message.kind not in _WRITTEN:
+        return None
+    return Arrival(message.chat_id.hex(), person(message.sender).shown_name, _text_of(message))
+
+
 def _text_of(message: Message) -> str:
     """What a person wrote; of a file its name, and what goes with it below."""
     if message.attachment is not None:
@@ -307,6 +315,7 @@ def chat_row(view: ChatView, *, own_title: str, typists: tuple[str, ...] = (), o
         members=group.members if group is not None else 0,
         role=str(group.role.value) if group is not None and group.role is not None else "",
         blocked=view.blocked,
+        muted_until_ms=view.muted_until_ms,
         closed=_closed(view),
         peer="" if peer is None else peer.uid.hex(),
         picture=group.picture if group is not None else b"",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.asking import Answer, Request
+    from mensajeria.desktop.viewmodels.notes import Arrival
     from mensajeria.desktop.viewmodels.parts import TransferRow, VersionRow
     from mensajeria.desktop.viewmodels.profiles import ProfileRow
     from mensajeria.desktop.viewmodels.session import SessionModel
@@ -193,6 +194,13 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message of somebody else has come."""
+
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """Something to show about a group, a person or the account."""
 
@@ -235,13 +243,14 @@ Update = (
     | TimerIs
     | NewChatDone
     | Noticed
+    | Arrived
     | Answered
     | Finished
     | Stopped
 )
 
 
-def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912 - one line for each kind
+def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912, PLR0915 - one line for each kind
     """Bring one update into the session model. On Qt's thread only."""
     match update:
         case PhaseIs(phase):
@@ -284,6 +293,8 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.finish_new_chat(chat_id, error)
         case Noticed(notice):
             session.notify(notice)
+        case Arrived(arrival):
+            session.arrived.emit(arrival)
         case Answered(answer):
             session.asks.put(answer)
         case Finished(request, failure):

@@ -167,6 +167,14 @@ class SetBlocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Mute:
+    """Do not tell of new messages in a chat: for so many seconds, None: until it is taken back, 0: take it back."""
+
+    chat_id: str
+    for_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBlocked:
     """Whom the account has blocked; answered by `Blocked`."""
 
@@ -324,6 +332,7 @@ Request = (
     | CheckCode
     | WithdrawTrust
     | SetBlocked
+    | Mute
     | LoadBlocked
     | DraftReport
     | SendReport

@@ -132,6 +132,8 @@ class SessionModel(QObject):
     """(chat id or empty, error code or empty)"""
     preferences_changed = pyqtSignal(Preferences)
     noticed = pyqtSignal(ErrorNotice)
+    arrived = pyqtSignal(object)
+    """(Arrival) a message of somebody else: perhaps the person is to be told."""
 
     def __init__(self, wording: Wording, preferences: Preferences | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -97,6 +97,17 @@ class ConnectionPhase(Enum):
     SECURITY = auto()
 
 
+class Told(Enum):
+    """What a notification says; anybody who sees the screen reads it."""
+
+    HIDDEN = "hidden"
+    """That something has come."""
+    SENDER = "sender"
+    """From whom."""
+    FULL = "full"
+    """From whom, and what."""
+
+
 class ThemeChoice(Enum):
     """The theme setting."""
 
@@ -168,6 +179,8 @@ class ChatRow:
     """Who wrote the last message of a group, unless it was oneself."""
     blocked: bool = False
     """The person of the chat was blocked."""
+    muted_until_ms: int = 0
+    """Nobody is told of new messages before this time."""
     closed: str = ""
     """Why nothing can be written into the chat: the sentence is ``error.<closed>``."""
     peer: str = ""
@@ -381,6 +394,9 @@ class Preferences:
     text_size: int = 14
     reduce_motion: bool = False
     enter_sends: bool = True
+    notify: bool = True
+    told: Told = Told.HIDDEN
+    do_not_disturb: bool = False
 
 
 TEXT_SIZES = (12, 13, 14, 15, 16, 18, 20)

@@ -186,6 +186,7 @@ class Wording:
         parts = [row.title]
         parts += [tr("chat.verified")] if row.verified else []
         parts += [tr("chat.blocked")] if row.blocked else []
+        parts += [tr("chat.muted")] if self.is_muted(row) else []
         parts += [tr("group.members", count=row.members)] if row.group else []
         parts += [tr("chat.online")] if row.online else []
         parts += [tr("chat.request_short")] if row.request else []
@@ -199,6 +200,17 @@ class Wording:
             parts += [f"{row.author}: {self.preview(row)}" if named else self.preview(row), self.state(row.last_state)]
         parts.append(self.short_date(row.time_ms) if row.time_ms else "")
         return ", ".join(part for part in parts if part)
+
+    def is_muted(self, row: ChatRow) -> bool:
+        """Whether nobody is told of what comes in a chat now."""
+        return row.muted_until_ms > self.now_ms()
+
+    def until(self, time_ms: int) -> str:
+        """Until when a chat is muted, as a sentence."""
+        if time_ms > _LATEST_MS:
+            return self.translator.tr("mute.until_undone")
+        when = f"{self.long_date(self.day(time_ms))}, {self.clock(time_ms)}"
+        return self.translator.tr("mute.until", when=when)
 
     def _names(self, key: str) -> list[str]:
         return self.translator.tr(key).split("|")

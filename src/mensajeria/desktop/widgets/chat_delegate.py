@@ -96,7 +96,7 @@ class ChatDelegate(QStyledItemDelegate):
         if row.last_state is not MessageState.NONE and not row.draft:
             right -= 6 + ticks.WIDTH
             ticks.draw(painter, theme, QPointF(right, base - 10.5), row.last_state, theme["text2"])
-        signs = _signs(row)
+        signs = self._signs(row)
         room = right - 10 - (box.x() + _LEFT) - 20 * len(signs)
         name = elide(row.title, fonts.BODY_STRONG, room)
         painter.setFont(fonts.font(fonts.BODY_STRONG))
@@ -106,6 +106,15 @@ class ChatDelegate(QStyledItemDelegate):
         for icon, ink in signs:
             icons.draw(painter, icon, QRectF(left, base - 12, 14, 14), theme[ink])
             left += 20
+
+    def _signs(self, row: ChatRow) -> list[tuple[str, str]]:
+        """Icons behind the name, each with its colour."""
+        signs = [("shield-check-fill", "accent_text")] if row.verified else []
+        if self._ui.wording.is_muted(row):
+            signs.append(("bell-slash", "text2"))
+        if row.blocked:
+            signs.append(("prohibit-bold", "danger"))
+        return signs
 
     def _second_line(self, painter: QPainter, row: ChatRow, box: QRectF) -> None:
         base, left = box.y() + 48, box.x() + _LEFT
@@ -126,9 +135,10 @@ class ChatDelegate(QStyledItemDelegate):
         width = max(21.0, fonts.tabular_metrics(fonts.MICRO_STRONG).horizontalAdvance(text) + 12)
         pill = QRectF(right - width, base - 15, width, 21)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._ui.theme["badge"])
+        muted = "_muted" if self._ui.wording.is_muted(row) else ""
+        painter.setBrush(self._ui.theme[f"badge{muted}"])
         painter.drawRoundedRect(pill, 10.5, 10.5)
-        painter.setPen(self._ui.theme["on_badge"])
+        painter.setPen(self._ui.theme[f"on_badge{muted}"])
         painter.setFont(fonts.tabular(fonts.MICRO_STRONG))
         painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
         return width
@@ -154,11 +164,3 @@ class ChatDelegate(QStyledItemDelegate):
         if row.author and row.preview_kind is None:
             return [Piece(f"{row.author}: ", fonts.PREVIEW, "text"), Piece(preview, fonts.PREVIEW, "text2")]
         return [Piece(preview, fonts.PREVIEW, "text2")]
-
-
-def _signs(row: ChatRow) -> list[tuple[str, str]]:
-    """Icons behind the name, each with its colour."""
-    signs = [("shield-check-fill", "accent_text")] if row.verified else []
-    if row.blocked:
-        signs.append(("prohibit-bold", "danger"))
-    return signs

@@ -18,6 +18,7 @@ from mensajeria.desktop.widgets.menu import Menu
 from mensajeria.desktop.widgets.number_grid import NumberGrid
 from mensajeria.desktop.widgets.people import PersonRow
 from mensajeria.desktop.widgets.signs import Pill
+from mensajeria.desktop.windows.mute_menu import show_mute_menu
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -51,6 +52,7 @@ class InfoPanel(QWidget):
         super().__init__()
         self._ui, self._session = ui, session
         self._info: ChatInfo | None = None
+        self._muted_until_ms = 0
         self.setFixedWidth(WIDTH)
         self._title = Label(ui, "info.person", fonts.HEADING)
         self.close_button = IconButton(ui, "action.close", "x", side=36, glyph=20)
@@ -109,7 +111,10 @@ class InfoPanel(QWidget):
             self.open() if chat_id else self.closed.emit()
 
     def _changed(self) -> None:
+        row = self._session.current_row
         if self.isVisible():
+            if row is not None and row.muted_until_ms != self._muted_until_ms:
+                self._rebuild()
             self._timer.start()
 
     def _answered(self, answer: object) -> None:
@@ -131,6 +136,7 @@ class InfoPanel(QWidget):
         row = self._session.current_row
         if row is None or not self.isVisible():
             return
+        self._muted_until_ms = row.muted_until_ms
         self._title.say("info.group" if row.group else "info.person")
         self.setAccessibleName(self._title.text())
         inside = QWidget()
@@ -169,6 +175,18 @@ class InfoPanel(QWidget):
         for label in (name, below, *profile):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             column.addWidget(label)
+        if not row.note_to_self:
+            self._mute(column, row)
+
+    def _mute(self, column: QVBoxLayout, row: ChatRow) -> None:
+        self.mute = Button(self._ui, "mute.open", Kind.SECONDARY, icon="bell-slash", wide=True)
+        self.mute.clicked.connect(lambda: show_mute_menu(self._ui, self._session, row, self.mute))
+        column.addWidget(self.mute)
+        if self._ui.wording.is_muted(row):
+            until = Label(self._ui, role=fonts.CAPTION, ink="text2", wrap=True)
+            until.show_text(self._ui.wording.until(row.muted_until_ms))
+            until.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            column.addWidget(until)
 
     def _told_label(self, key: str, text: str) -> Label:
         """Name and status are the person's own words: they stand below the user name, never instead of it."""

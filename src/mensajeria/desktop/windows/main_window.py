@@ -15,6 +15,7 @@ from mensajeria.desktop.viewmodels.asking import (
     LeaveGroup,
     LinkUsed,
     LookAtChat,
+    Mute,
     RemoveMember,
     ReportSent,
     SetBlocked,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import ErrorNotice
 
+_TOLD = (LeaveGroup, RemoveMember, ChangeRole, LookAtChat, SetBlocked, Mute)
+"""Requests that no dialog waits for."""
 NARROW_BELOW = 720
 OVERLAY_BELOW = 1100
 """Below this width the panel lies over the chat."""
@@ -285,7 +288,7 @@ class MainWindow(QWidget):
 
     def _ended(self, request: object, error: ErrorNotice | None) -> None:
         """What no dialog waits for: a failure is a toast."""
-        if error is not None and isinstance(request, LeaveGroup | RemoveMember | ChangeRole | LookAtChat | SetBlocked):
+        if error is not None and isinstance(request, _TOLD):
             self._tell(error)
 
     def _present_made(self, make: Callable[[QWidget], tuple[Dialog, QWidget | None]]) -> None:

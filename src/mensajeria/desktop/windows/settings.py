@@ -16,6 +16,7 @@ from mensajeria.desktop.widgets.labels import ElidedLabel, Label
 from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
 from mensajeria.desktop.windows.appearance import AppearancePage
 from mensajeria.desktop.windows.devices_page import DevicesPage
+from mensajeria.desktop.windows.notifications_page import NotificationsPage
 from mensajeria.desktop.windows.privacy_page import PrivacyPage
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PAGES: Final = {
     "account": "user-circle",
     "appearance": "palette",
+    "notifications": "bell",
     "privacy": "eye-slash",
     "devices": "laptop",
     "backup": "database",
@@ -99,6 +101,7 @@ class SettingsDialog(Dialog):
         self.pages: dict[str, SettingsPage] = {
             "account": self.account,
             "appearance": AppearancePage(ui),
+            "notifications": NotificationsPage(ui, session),
             "privacy": PrivacyPage(ui, session),
             "devices": DevicesPage(ui, session),
             "backup": BackupPage(ui, session),
