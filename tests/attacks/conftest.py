@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
+from mensajeria.client.engine import holes
 from tests.attacks.stage import Stage, add_phone, make_snapshot, staged
 
 _QUICK = {
@@ -58,6 +59,15 @@ async def stage(snapshot: Path, tmp_path: Path) -> AsyncIterator[Stage]:
 async def phone_stage(phone_snapshot: Path, tmp_path: Path) -> AsyncIterator[Stage]:
     async with staged(phone_snapshot, tmp_path) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def no_resend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places of lost rows stay to be looked at: everybody is at hand, and would bring back what the server has spoilt.
+
+    `test_resend` is about that.
+    """
+    monkeypatch.setattr(holes, "FIRST_MS", 3_600_000)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.records import Record, Signed
-from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld, LinkCode, LinkProof
+from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld, LinkCode, LinkProof, Resend, ResendRequest
 from mensajeria.protocol.records_history import HistoryBody, HistoryKeys
 
 RECORDS: dict[str, Record] = {
@@ -32,6 +32,8 @@ RECORDS: dict[str, Record] = {
         link_id=b"l" * 16,
         secret=b"S" * 32,
     ),
+    "resend": Resend(chat_id=b"c" * 32, row=b"r" * 300),
+    "resend_request": ResendRequest(chat_id=b"c" * 32, session_id=b"S" * 32, idx=7),
     "link_proof": LinkProof(link_id=b"l" * 16, mac=b"m" * 32),
 }
 FROZEN: dict[str, str] = json.loads((Path(__file__).parent / "healing.json").read_text(encoding="utf-8"))

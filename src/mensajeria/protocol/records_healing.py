@@ -5,13 +5,15 @@ Who carries a key does not matter: the binding in it is signed by the session's 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from mensajeria.protocol.ids import U32, Bytes16, Bytes32
 from mensajeria.protocol.records import Handle, Record, Signed
 
+RESEND_MAX: Final = 14 << 10
+"""What fits into one envelope; longer messages are not sent again this way."""
 Export = Annotated[bytes, msgspec.Meta(min_length=1, max_length=512)]
 
 
@@ -32,6 +34,21 @@ class KeyWithheld(Record, frozen=True, kw_only=True):
     chat_id: Bytes32
     session_id: Bytes32
     reason: Annotated[str, msgspec.Meta(pattern=r"^(unknown|refused)\Z")]
+
+
+class ResendRequest(Record, frozen=True, kw_only=True):
+    """To-device type "resend_request", to a session's own device: the row of that index was altered or lost."""
+
+    chat_id: Bytes32
+    session_id: Bytes32
+    idx: U32
+
+
+class Resend(Record, frozen=True, kw_only=True):
+    """To-device type "resend", from the session's own device: its row as it was sent, to be judged like any row."""
+
+    chat_id: Bytes32
+    row: Annotated[bytes, msgspec.Meta(min_length=1, max_length=RESEND_MAX)]
 
 
 class LinkProof(Record, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from mensajeria.client.engine.kinds.own import WITHOUT_PLACE, confirm
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
+from mensajeria.client.store.resends import SentRow
 from mensajeria.client.store.values import Change
 from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
 from mensajeria.protocol.records_files import FILE
@@ -51,6 +52,9 @@ def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: in
     if item.sealed is not None:
         tx.meta.raise_to(acked_name(item.sealed.session_id), item.sealed.idx + 1)
         _note_first_row(tx, chat_id, item.sealed.session_id, seq)
+        if not item.expire_s:
+            kept = SentRow(mid, item.type not in WITHOUT_PLACE, item.sealed.outer)
+            tx.sent_rows.keep(chat_id, item.sealed.session_id, item.sealed.idx, kept, server_ms)
     tx.outbound.voids_declared(chat_id, mid)
     tx.outbox.remove(chat_id, mid)
     if item.type in WITHOUT_PLACE:

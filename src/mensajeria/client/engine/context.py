@@ -24,6 +24,7 @@ from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.presence import Presence
+from mensajeria.client.engine.resending import Resender
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.engine.shared_settings import SettingsBook
@@ -62,6 +63,7 @@ class Context:
     post: PostOffice = field(init=False)
     sealer: Sealer = field(init=False)
     healer: Healer = field(init=False)
+    resender: Resender = field(init=False)
     giver: Giver = field(init=False)
     given_keys: GivenKeys = field(init=False)
     backup: KeyBackup | None = None
@@ -103,6 +105,7 @@ class Context:
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
         self.healer = Healer(self.me, self.memberships, self.envelopes, self.rows)
+        self.resender = Resender(self.me, self.envelopes, self.rows, self.healer)
         self.giver = Giver(self.me, self.memberships)
         self.given_keys = GivenKeys(self.me, self.envelopes)
         self.settings = SettingsBook(self.me)

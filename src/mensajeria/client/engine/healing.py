@@ -148,6 +148,16 @@ class Healer:
             return False
         return member.idfp in {b"", theirs.idfp}
 
+    def may_have(self, tx: Tx, uid: Uid, did: Did, chat_id: ChatId, session_id: SessionId, idx: int) -> bool:
+        """Whether a device may have the key of that index of an own session, by the rules for keys."""
+        if not self._may_hear(tx, uid, did, chat_id):
+            return False
+        for stored in tx.inbound.find(chat_id, session_id):
+            if (stored.key.uid, stored.key.did) == (self._me.uid, self._me.did):
+                least = self._entitled_from(tx, uid, did, InboundSession.load(stored.state).binding)
+                return least is not None and least <= idx
+        return False
+
     def _hand_over(self, tx: Tx, uid: Uid, did: Did, stored: Inbound, index: int) -> Iterator[Letter]:
         session = InboundSession.load(stored.state)
         least = self._entitled_from(tx, uid, did, session.binding)

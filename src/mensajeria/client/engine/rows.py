@@ -19,6 +19,7 @@ from mensajeria.client.api import (
 from mensajeria.client.engine.acks import acknowledge, seen_by_other
 from mensajeria.client.engine.former_life import anything_waits, facts_for, give_way
 from mensajeria.client.engine.gossip import note_told
+from mensajeria.client.engine.holes import Place, missing_row, only_missing
 from mensajeria.client.engine.kinds import Arrival, Kinds, known_kinds
 from mensajeria.client.engine.kinds.again import read_again
 from mensajeria.client.engine.me import Me
@@ -65,6 +66,8 @@ LOST_ROWS: Final = "lost"
 """Counter of the meta table: rows that were ever given up."""
 LATE: Final = {"late": "1"}
 """Parameters of a message that its author's removal had overtaken: shown folded, not counted."""
+_LOST_PLACES: Final = frozenset({Cause.TAMPERED, Cause.REMOVED_BY_SERVER, Cause.MISSING})
+"""Places that tell of a row which its author's device may bring back."""
 TAMPERED_ROWS: Final = "tampered_rows"
 MISSING_ROWS: Final = "missing_rows"
 """Counters of the meta table: rows that failed verification, messages that never came."""
@@ -154,6 +157,47 @@ class RowReader:
             tx.requests.remove(chat_id, session_id)
             tx.sources.forget(chat_id, session_id)
         return opened
+
+    def resent(self, tx: Tx, out: Outcome, row: RawRow, order: int) -> bool:
+        """An altered or lost row comes from its author's device: shown in the place that told of it, if it verifies."""
+        standing = tx.messages.at(row.chat_id, order)
+        if standing is None or standing.cause not in _LOST_PLACES:
+            return False
+        self._begin(tx)
+        result = self._try(tx, row, decode_outer(row.body))
+        if not isinstance(result, OpenedMessage):
+            return False
+        message = self._accept(tx, out, row, result)
+        self._finish(tx)
+        if message is None:  # no message of its own but a change to one
+            self._gone(tx, out, row.chat_id, order)
+        else:
+            change = tx.messages.replace(order, message)
+            out.events.append(MessageChanged(self.kinds.placed(tx, out, change.message), change.previous_order))
+            out.touched.add(row.chat_id)
+        if standing.cause is Cause.TAMPERED:
+            tx.rows.remove(row.chat_id, row.seq)
+            self._one_less_missing(tx, out, row.chat_id, SessionId(result.inner.session_id), result.index)
+        return True
+
+    def _one_less_missing(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, idx: int) -> None:
+        """The next message of the session had told that this one is missing."""
+        following = tx.messages.row_behind(chat_id, session_id, idx)
+        notice = None if following is None else tx.messages.find(chat_id, _place_id(chat_id, following, b"missing"))
+        if notice is None or notice.cause is not Cause.MISSING:
+            return
+        count = int(notice.params.get("count", "1")) - 1
+        if count < 1:
+            self._gone(tx, out, chat_id, notice.order)
+            return
+        change = tx.messages.set_params(chat_id, notice.order, {"count": str(count)})
+        out.events.append(MessageChanged(change, notice.order))
+
+    def _gone(self, tx: Tx, out: Outcome, chat_id: ChatId, order: int) -> None:
+        removed = tx.messages.remove(chat_id, order)
+        if removed is not None:
+            out.events.append(MessageRemoved(chat_id, removed, order))
+            out.touched.add(chat_id)
 
     def reopen_held(self, tx: Tx, out: Outcome, chat_id: ChatId) -> None:
         """A membership event or a device list has come: look again at what had needed it."""
@@ -259,6 +303,7 @@ class RowReader:
             self._show(tx, out, self._unreadable(tx, row.chat_id, row.seq, row.server_ms, None), row, RowOutcome.HELD)
         elif not (result.cause is MessageCause.DUPLICATE and self._is_known_own(tx, row, outer)):
             self._tampered(tx, out, row, result.cause)
+            self._ask_author(tx, out, row, outer)
 
     def _try(self, tx: Tx, row: RawRow, outer: MessageOuter) -> OpenedMessage | RefusedMessage | None:
         """Open with the sessions of that id; None when there is none."""
@@ -319,11 +364,12 @@ class RowReader:
         self._note_voids(tx, key, inner)
         if key.uid != self._me.uid:
             note_told(tx, out, inner)
+        only = only_missing(tx, key, self._next_idx(tx, key), opened.index)
         missing = self._missing(tx, key, opened)
         self._expected[key] = max(opened.index + 1, self._next_idx(tx, key) or 0)
         tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)
         if missing:
-            self._notice_missing(tx, out, row, key.uid, missing)
+            self._notice_missing(tx, out, row, key, missing, only if missing == 1 else None)
         if (key.uid, key.did) == (self._me.uid, self._me.did):
             # What this device seals is noted before it leaves, so a row of its own is never new to it.
             out.rolled_back = True
@@ -419,20 +465,24 @@ class RowReader:
             self._expected[key] = stored.next_idx
         return self._expected[key]
 
-    def _notice_missing(self, tx: Tx, out: Outcome, row: RawRow, about: Uid, count: int) -> None:
+    def _notice_missing(self, tx: Tx, out: Outcome, row: RawRow, key: InboundKey, count: int, only: int | None) -> None:
+        """`only`: the index, if it is one alone: its author may bring it back into the notice's place."""
         now = self._me.clock.now_ms()
         params = {"count": str(count)}
         notice = tx.messages.notice(
             row.chat_id,
             after_seq=row.seq - 1,
             mid=_place_id(row.chat_id, row.seq, b"missing"),
-            about=about,
+            about=key.uid,
             cause=Cause.MISSING,
             at_ms=now,
             params=params,
         )
         if notice is not None:
             out.events.append(MessageReceived(notice))
+            if only is not None:
+                place = Place(notice.order, row.seq, row.server_ms)
+                out.ask_keys |= missing_row(tx, row.chat_id, key.session_id, only, place, now)
         tx.meta.count(MISSING_ROWS, count)
         out.warn(tx, "messages_missing", now, row.chat_id, **params)
 
@@ -470,6 +520,12 @@ class RowReader:
         self._show(tx, out, message, row, RowOutcome.TAMPERED)
         tx.meta.count(TAMPERED_ROWS)
         out.warn(tx, "row_tampered", self._me.clock.now_ms(), row.chat_id, reason=cause.value)
+
+    def _ask_author(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter) -> None:
+        """The true row of that index is with the device that wrote it, unless it is here already."""
+        place = Place(row.seq << ORDER_SHIFT, row.seq, row.server_ms)
+        now = self._me.clock.now_ms()
+        out.ask_keys |= missing_row(tx, row.chat_id, SessionId(outer.session_id), outer.idx, place, now)
 
     def _unreadable(
         self, tx: Tx, chat_id: ChatId, seq: int, at_ms: int, cause: Cause | None, params: dict[str, str] | None = None
@@ -522,13 +578,9 @@ class RowReader:
         out.events.append(MessageChanged(shown, change.previous_order))
         out.touched.add(message.chat_id)
 
-    @staticmethod
-    def _vanish(tx: Tx, out: Outcome, row: RawRow) -> None:
+    def _vanish(self, tx: Tx, out: Outcome, row: RawRow) -> None:
         """What waited was no message of its own but a change to one: its place goes."""
-        removed = tx.messages.remove(row.chat_id, row.seq << ORDER_SHIFT)
-        if removed is not None:
-            out.events.append(MessageRemoved(row.chat_id, removed, row.seq << ORDER_SHIFT))
-            out.touched.add(row.chat_id)
+        self._gone(tx, out, row.chat_id, row.seq << ORDER_SHIFT)
 
     def _reopen_row(self, tx: Tx, out: Outcome, row: RawRow) -> bool:
         """Whether the row could be shown."""
@@ -652,7 +704,11 @@ class RowReader:
         )
         order = None if notice is None else notice.order
         bare = BareTombstone(event.seq, event.ts, order)
-        tx.erasures.note_tombstone(chat_id, SessionId(tombstone.session_id), tombstone.idx, bare)
+        session_id = SessionId(tombstone.session_id)
+        tx.erasures.note_tombstone(chat_id, session_id, tombstone.idx, bare)
+        if not elapsed:
+            place, now = Place(order, event.seq, event.ts), self._me.clock.now_ms()
+            out.ask_keys |= missing_row(tx, chat_id, session_id, tombstone.idx, place, now)
         if notice is not None:
             out.events.append(MessageReceived(notice))
 

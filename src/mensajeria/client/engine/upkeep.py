@@ -168,7 +168,8 @@ class Upkeep:
                     letters.extend(self._context.healer.questions(tx, request))
                 else:
                     self._climb_one(tx, out, request, letters)
-            return tx.requests.next_due_ms()
+            letters.extend(self._context.resender.questions(tx))
+            return min(filter(None, (tx.requests.next_due_ms(), tx.holes.next_due_ms())), default=None)
 
         await self._look_into_backup(everything=reconnected)
         if reconnected:

@@ -32,7 +32,7 @@ LEFT: Final = frozenset(
         "issued_invites", "welcomes", "early_keys", "erasures", "uploads", "unwanted_files", "key_log",
         "key_log_blocks", "key_log_heads", "key_log_claims", "key_log_evidence", "former_people",
         "history_grants", "history_grantees", "history_shares", "history_early",
-        "profile_wish", "profile_told",
+        "profile_wish", "profile_told", "sent_rows", "holes",
     }
 )  # fmt: skip
 _SENT: Final = "state NOT IN ('queued', 'failed')"

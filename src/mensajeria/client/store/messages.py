@@ -108,6 +108,11 @@ class Messages:
         row = self._db.one(sql, mid, chat_id, sender, sender)
         return None if row is None else message_of(row)
 
+    def is_written(self, chat_id: ChatId, mid: Mid, sender: Uid) -> bool:
+        """Whether a message still stands there with what was written: not deleted, not elapsed."""
+        found = self.find(chat_id, mid, sender)
+        return found is not None and found.kind in {MessageKind.TEXT, MessageKind.FILE}
+
     def stands_at(self, chat_id: ChatId, mid: Mid, sender: Uid) -> tuple[SessionId, int] | None:
         """A message's place in its author's sender session, None when that is not known here."""
         sql = "SELECT session_id, idx FROM messages WHERE chat = ? AND mid = ? AND sender = ?"
@@ -119,6 +124,12 @@ class Messages:
         sql = "SELECT min(idx) FROM messages WHERE chat = ? AND outgoing AND session_id = ? AND seq > ?"
         index: int | None = self._db.value(sql, chat_key(self._db, chat_id), session_id, after)
         return index
+
+    def row_behind(self, chat_id: ChatId, session_id: SessionId, idx: int) -> int | None:
+        """The lowest row of a session's messages behind an index."""
+        sql = "SELECT min(seq) FROM messages WHERE chat = ? AND session_id = ? AND idx > ?"
+        row: int | None = self._db.value(sql, chat_key(self._db, chat_id), session_id, idx)
+        return row
 
     def first_unread(self, chat_id: ChatId) -> Message | None:
         """The oldest message that counts as unread."""
@@ -287,6 +298,12 @@ class Messages:
         drop_message(self._db, row[0])
         order: int = row[1]
         return order
+
+    def set_params(self, chat_id: ChatId, order: int, params: Mapping[str, str]) -> Message:
+        """Other parameters for a notice; the notice."""
+        key = chat_key(self._db, chat_id)
+        self._db.execute("UPDATE messages SET params = ? WHERE chat = ? AND ord = ?", json.dumps(params), key, order)
+        return self._known(chat_id, order)
 
     def remove(self, chat_id: ChatId, order: int) -> Mid | None:
         """Take a place out of the timeline, and its text out of the index; what stood there, None when nothing did."""

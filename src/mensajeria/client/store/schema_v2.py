@@ -222,7 +222,20 @@ CREATE TABLE profile_told(did BLOB PRIMARY KEY, ver INTEGER NOT NULL) WITHOUT RO
 ALTER TABLE groups ADD COLUMN picture BLOB NOT NULL DEFAULT x'';
 """
 
+_RESENDS: Final = """
+CREATE TABLE sent_rows(
+  position INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL REFERENCES chats, session_id BLOB NOT NULL,
+  idx INTEGER NOT NULL, mid BLOB NOT NULL, placed INTEGER NOT NULL, outer BLOB NOT NULL, at_ms INTEGER NOT NULL);
+CREATE UNIQUE INDEX sent_rows_index ON sent_rows(session_id, idx, chat);
+CREATE TABLE holes(
+  chat INTEGER NOT NULL REFERENCES chats, session_id BLOB NOT NULL, idx INTEGER NOT NULL, uid BLOB NOT NULL,
+  did BLOB NOT NULL, ord INTEGER NOT NULL, seq INTEGER NOT NULL, server_ms INTEGER NOT NULL,
+  step INTEGER NOT NULL, next_ms INTEGER NOT NULL, PRIMARY KEY(chat, session_id, idx)) WITHOUT ROWID;
+CREATE INDEX holes_due ON holes(next_ms);
+"""
+
 _PARTS: Final = (
     _LARGE_ROWS, _GROUPS, _KINDS, _BACKUP, _HEALING, _TRUST, _KEY_LOG, _FILES, _HISTORY, _FORMER, _PROFILES,
+    _RESENDS,
 )  # fmt: skip
 V2: Final = "\n".join(_PARTS)

@@ -19,6 +19,7 @@ from mensajeria.client.store.meta import Meta
 from mensajeria.client.store.outbox import Outbox
 from mensajeria.client.store.own_keys import OwnKeys
 from mensajeria.client.store.profiles import Profiles
+from mensajeria.client.store.resends import Holes, SentRows
 from mensajeria.client.store.restores import Restores
 from mensajeria.client.store.rows import Rows
 from mensajeria.client.store.timers import Timers
@@ -32,9 +33,9 @@ class Tx:
 
     __slots__ = (
         "attachments", "backup", "changes", "chats", "contacts", "envelopes", "erasures", "grants", "groups", "health",
-        "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events",
-        "profiles", "replays", "requests", "restores", "rows", "settings", "sources", "timers", "trust", "uploads",
-        "views", "windows",
+        "holes", "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events",
+        "profiles", "replays", "requests", "restores", "rows", "sent_rows", "settings", "sources", "timers", "trust",
+        "uploads", "views", "windows",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -44,6 +45,8 @@ class Tx:
         self.chats = Chats(db)
         self.groups = Groups(db)
         self.rows = Rows(db)
+        self.sent_rows = SentRows(db)
+        self.holes = Holes(db)
         self.restores = Restores(db)
         self.messages = Messages(db)
         self.views = Views(db)
