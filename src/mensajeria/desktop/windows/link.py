@@ -10,21 +10,21 @@ from mensajeria.desktop.viewmodels.types import CheckState, LinkRequest
 from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, Kind
 from mensajeria.desktop.widgets.fields import Field, Helper, PasswordField
-from mensajeria.desktop.windows.forms import Page
+from mensajeria.desktop.windows.code_page import CodePage
 from mensajeria.desktop.windows.login import other_way
 from mensajeria.kit.secrets import Secret
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.session import SessionModel
-    from mensajeria.desktop.viewmodels.types import ErrorNotice, LinkCheck
+    from mensajeria.desktop.viewmodels.types import LinkCheck
 
 CODE_MAX: Final = 8192
 """Characters; a code with a long address and line breaks stays far below."""
 _OF_THE_CODE: Final = frozenset({"link_code_invalid", "server_changed", "identity_swapped"})
 
 
-class LinkPage(Page):
+class LinkPage(CodePage):
     """The code, and the account's password: only that unwraps what signs the new device."""
 
     other_wanted = pyqtSignal()
@@ -51,8 +51,7 @@ class LinkPage(Page):
         self.password.edited.connect(self.password.calm)
         self.code.line.textChanged.connect(self._check)
         session.link_checked.connect(self._answered)
-        session.busy_changed.connect(self._show_busy)
-        session.auth_failed.connect(self._failed)
+        self.follow(session, ready="link_device.submit", busy="link_device.busy", of_the_code=_OF_THE_CODE)
 
     def wipe(self) -> None:
         """Forget code and password."""
@@ -86,18 +85,3 @@ class LinkPage(Page):
             self.code.succeed("link_device.code_ok", handle=check.handle, server=check.server.split("://")[-1])
         else:
             self.code.fail_text(self.ui.translator.error(check.error))
-
-    def _show_busy(self, busy: bool) -> None:
-        self.submit.setEnabled(not busy)
-        self.submit.say("link_device.busy" if busy else "link_device.submit")
-
-    def _failed(self, error: ErrorNotice) -> None:
-        if not self.isVisible():
-            return
-        sentence = self.ui.translator.error(error.code, error.params)
-        if error.code in _OF_THE_CODE:
-            self.code.fail_text(sentence)
-            self.code.line.setFocus()
-        else:
-            self.problem.label.show_text(sentence)
-            self.problem.show()

@@ -10,7 +10,8 @@ from mensajeria.desktop.viewmodels.types import RecoverRequest
 from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, Kind
 from mensajeria.desktop.widgets.fields import Field, Helper
-from mensajeria.desktop.windows.forms import Page, ServerField
+from mensajeria.desktop.windows.code_page import CodePage
+from mensajeria.desktop.windows.forms import ServerField
 from mensajeria.desktop.windows.login import other_way
 from mensajeria.desktop.windows.new_password import NewPassword
 from mensajeria.kit.secrets import Secret
@@ -18,14 +19,13 @@ from mensajeria.kit.secrets import Secret
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.session import SessionModel
-    from mensajeria.desktop.viewmodels.types import ErrorNotice
 
 CODE_LETTERS: Final = 33
 """Letters and digits of a recovery code, its check character too."""
 _OF_THE_CODE: Final = frozenset({"recovery_code_invalid", "recovery_invalid"})
 
 
-class RecoverPage(Page):
+class RecoverPage(CodePage):
     """Server, name, recovery code, new password."""
 
     other_wanted = pyqtSignal()
@@ -55,8 +55,7 @@ class RecoverPage(Page):
             field.edited.connect(self.problem.hide)
         self.handle.edited.connect(self.handle.calm)
         self.code.edited.connect(self.code.calm)
-        session.busy_changed.connect(self._show_busy)
-        session.auth_failed.connect(self._failed)
+        self.follow(session, ready="recover.submit", busy="recover.busy", of_the_code=_OF_THE_CODE)
 
     @property
     def name(self) -> str:
@@ -86,18 +85,3 @@ class RecoverPage(Page):
             self.code.fail("recover.code_wrong")
             return self.code
         return self.chosen.first_wrong()
-
-    def _show_busy(self, busy: bool) -> None:
-        self.submit.setEnabled(not busy)
-        self.submit.say("recover.busy" if busy else "recover.submit")
-
-    def _failed(self, error: ErrorNotice) -> None:
-        if not self.isVisible():
-            return
-        sentence = self.ui.translator.error(error.code, error.params)
-        if error.code in _OF_THE_CODE:
-            self.code.fail_text(sentence)
-            self.code.line.setFocus()
-        else:
-            self.problem.label.show_text(sentence)
-            self.problem.show()
