@@ -45,6 +45,7 @@ from mensajeria.desktop.viewmodels.asking import (
     ProfileIs,
     ReportDrafted,
     SecurityLine,
+    StorageIs,
 )
 from mensajeria.desktop.viewmodels.parts import (
     FilePhase,
@@ -348,6 +349,13 @@ def muted(scene: Scene) -> None:
     scene.open("c1", scene.lucia())
     scene.window.main.toggle_info()
     scene.session.asks.put(ChatInfo("c1", person=PersonInfo(LUCIA, " ".join(["12345"] * 12), devices=2)))
+
+
+def settings_data(scene: Scene) -> None:
+    """What lies on this computer."""
+    main_direct(scene)
+    scene.window.main.settings("data")
+    scene.session.asks.put(StorageIs("/home/carmen/.local/share/mensajeria/profile", 48_300_000))
 
 
 PEOPLE = {
@@ -877,6 +885,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "settings": settings,
     "shortcuts": shortcuts,
     "search-chat": search_chat,
+    "settings-data": settings_data,
     "settings-notifications": settings_notifications,
     "muted": muted,
     "log-out": log_out,

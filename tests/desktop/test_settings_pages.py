@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import Qt, QUrl
+from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from mensajeria.desktop.qt import present
@@ -30,6 +31,7 @@ from mensajeria.desktop.viewmodels.asking import (
     LoadInvites,
     LoadPrivacy,
     LoadProfile,
+    LoadStorage,
     MakeBackup,
     MakeInvite,
     MakeLink,
@@ -39,9 +41,11 @@ from mensajeria.desktop.viewmodels.asking import (
     Request,
     RevokeInvite,
     SetPrivacy,
+    StorageIs,
 )
 from mensajeria.desktop.viewmodels.types import ErrorNotice, PasswordStrength
 from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
+from mensajeria.desktop.windows.data_page import DataPage
 from mensajeria.desktop.windows.devices_page import DevicesPage
 from mensajeria.desktop.windows.privacy_page import PrivacyPage
 from mensajeria.desktop.windows.settings import PAGES, SettingsDialog
@@ -114,6 +118,7 @@ def type_new_password(session: SessionModel, page: AccountPage | BackupPage) -> 
         ("account", [LoadProfile()]),
         ("privacy", [LoadPrivacy(), LoadBlocked()]),
         ("devices", [LoadDevices()]),
+        ("data", [LoadStorage()]),
         ("backup", [LoadBackup()]),
         ("invites", [LoadInvites()]),
         ("health", [LoadHealth()]),
@@ -373,3 +378,32 @@ def test_a_switch_that_could_not_be_thrown_goes_back(
     session.asks.finish(asked[-1], ErrorNotice("store_failed"))
     assert page.switches["typing"].isChecked()
     assert page.outcome.label.text() == session.wording.translator.error("store_failed")
+
+
+def test_the_data_page_says_how_much_lies_where_and_opens_it(
+    settings: SettingsDialog, session: SessionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def refuse(url: QUrl) -> bool:
+        opened.append(url.toLocalFile())
+        return False
+
+    monkeypatch.setattr(QDesktopServices, "openUrl", refuse)
+    settings.choose("data")
+    page = settings.page
+    assert isinstance(page, DataPage)
+    assert not page.open_folder.isEnabled(), "nothing is known yet"
+    session.asks.put(StorageIs("/home/ana/perfil", 2_300_000))
+    assert (page.taken.text(), page.folder.text()) == ("2,3 MB", "/home/ana/perfil")
+    page.open_folder.click()
+    assert opened == ["/home/ana/perfil"]
+    assert page.outcome.label.text() == "El sistema no ha podido abrir la carpeta."
+
+
+def test_the_data_page_leads_to_the_backup(settings: SettingsDialog) -> None:
+    settings.choose("data")
+    page = settings.page
+    assert isinstance(page, DataPage)
+    page.backup.click()
+    assert settings.page is settings.pages["backup"]

@@ -915,6 +915,11 @@ class Client:
         self._engine.retry_now()
 
     @property
+    def folder(self) -> Path:
+        """Where the profile lies."""
+        return self._opened.profile.folder
+
+    @property
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._closing is not None

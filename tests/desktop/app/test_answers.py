@@ -192,6 +192,8 @@ async def test_people_and_the_account(people: tuple[RunningServer, Path, Path], 
         renamed = await ana.asked_for(asking.RenameDevice(device.did, "portátil"), asking.Devices)
         assert [row.name for row in renamed.rows] == ["portátil"]
         assert (await ana.asked_for(asking.LoadBackup(), asking.BackupInfo)).current
+        stored = await ana.asked_for(asking.LoadStorage(), asking.StorageIs)
+        assert (stored.folder, stored.bytes > 10_000) == (str(people[1]), True)
         assert (await ana.asked_for(asking.LoadHealth(), asking.HealthInfo)).well
         await ana.asked_for(asking.LoadPrivacy(), asking.PrivacyIs)
         assert (await ana.asked_for(asking.SetPrivacy("typing", on=False), asking.PrivacyIs)).typing is False

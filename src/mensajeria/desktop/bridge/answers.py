@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -17,6 +20,7 @@ from mensajeria.protocol.ids import Mid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from mensajeria.client import Chat, Client
     from mensajeria.client.api import Report
@@ -240,6 +244,7 @@ class Answerer:
         | asking.MakeLink
         | asking.ChangePassword
         | asking.LogOut
+        | asking.LoadStorage
         | asking.LoadBackup
         | asking.MakeBackup
         | asking.LoadInvites
@@ -269,6 +274,9 @@ class Answerer:
                 await client.change_password(old, new, recovery_code=code)
             case asking.LogOut(everywhere):
                 await client.log_out(everywhere=everywhere)
+            case asking.LoadStorage():
+                size = await asyncio.to_thread(size_of, client.folder)
+                self.tell(asking.StorageIs(str(client.folder.absolute()), size))
             case asking.LoadBackup():
                 self.tell(told.backup_info(await client.backup_status()))
             case asking.MakeBackup(path, passphrase):
@@ -308,3 +316,13 @@ class Answerer:
 
 def _modules(text: Secret) -> tuple[tuple[bool, ...], ...]:
     return qr_modules(text.reveal_text())
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder; what goes away meanwhile counts nothing, and no link is followed."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_size  # noqa: PTH118 - thousands of files
+    return total

@@ -248,6 +248,11 @@ class LogOut:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadStorage:
+    """How much of this computer the profile takes; answered by `StorageIs`."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBackup:
     """Answered by `BackupInfo`."""
 
@@ -343,6 +348,7 @@ Request = (
     | MakeLink
     | ChangePassword
     | LogOut
+    | LoadStorage
     | LoadBackup
     | MakeBackup
     | LoadInvites
@@ -525,6 +531,14 @@ class BackupInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageIs:
+    """The profile's folder, and the bytes of everything in it."""
+
+    folder: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class BackupMade:
     """The file is written."""
 
@@ -599,6 +613,7 @@ Answer = (
     | LinkMade
     | LinkUsed
     | BackupInfo
+    | StorageIs
     | BackupMade
     | Invites
     | InviteMade

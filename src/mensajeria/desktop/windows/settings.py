@@ -15,6 +15,7 @@ from mensajeria.desktop.widgets.dialog import Dialog
 from mensajeria.desktop.widgets.labels import ElidedLabel, Label
 from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
 from mensajeria.desktop.windows.appearance import AppearancePage
+from mensajeria.desktop.windows.data_page import DataPage
 from mensajeria.desktop.windows.devices_page import DevicesPage
 from mensajeria.desktop.windows.notifications_page import NotificationsPage
 from mensajeria.desktop.windows.privacy_page import PrivacyPage
@@ -30,6 +31,7 @@ PAGES: Final = {
     "notifications": "bell",
     "privacy": "eye-slash",
     "devices": "laptop",
+    "data": "archive",
     "backup": "database",
     "invites": "ticket",
     "health": "info",
@@ -98,12 +100,15 @@ class SettingsDialog(Dialog):
     def __init__(self, ui: UiContext, session: SessionModel, host: QWidget, page: str = "appearance") -> None:
         super().__init__(ui, host, "settings.title", width=800)
         self.account = AccountPage(ui, session)
+        data = DataPage(ui, session)
+        data.backup_wanted.connect(lambda: self._lead_to("backup"))
         self.pages: dict[str, SettingsPage] = {
             "account": self.account,
             "appearance": AppearancePage(ui),
             "notifications": NotificationsPage(ui, session),
             "privacy": PrivacyPage(ui, session),
             "devices": DevicesPage(ui, session),
+            "data": data,
             "backup": BackupPage(ui, session),
             "invites": InvitesPage(ui, session),
             "health": HealthPage(ui, session),
@@ -127,6 +132,10 @@ class SettingsDialog(Dialog):
         self._page_title.say(f"settings.page.{name}")
         self._stack.setCurrentWidget(page)
         page.shown()
+
+    def _lead_to(self, name: str) -> None:
+        self.choose(name)
+        self.items[name].setFocus(Qt.FocusReason.OtherFocusReason)
 
     def present(self, first: QWidget | None = None) -> None:
         """Show with the focus on the chosen page's item."""
