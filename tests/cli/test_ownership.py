@@ -157,3 +157,28 @@ def test_arguments_of_devices() -> None:
     for wrong in (("revoke",), ("rename", "phone"), ("list", "phone")):
         done = mensajeria("devices", *wrong, "--json")
         assert done.returncode == Exit.USAGE, wrong
+
+
+def test_a_new_beginning_by_the_operators_code_and_a_new_identity_by_ones_own(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    lost, anew = str(tmp_path / "lost"), str(tmp_path / "anew")
+    account = register(server, "nuria", Path(lost))
+    lines(mensajeria("profile", "set", "--name", "Nuria", "--profile", lost, "--json"))
+    operator = ("admin", "user", "reset-identity", "nuria", "--data-dir", str(server.folder), "--json")
+    assert mensajeria(*operator).returncode == Exit.USAGE
+    [allowed] = lines(mensajeria(*operator, "--yes"))
+    code = secret(tmp_path / "reset", allowed["code"])
+    begin = ("reset-identity", "--server", server.url, "--username", "nuria", "--reset-code-file", code, "--json")
+
+    [begun] = lines(mensajeria(*begin, "--profile", anew))
+    assert begun["uid"] == account["uid"]
+    assert begun["recovery_code"] not in {None, account["recovery_code"]}
+    assert failure(mensajeria("devices", "--profile", lost, "--json"))[0] == Exit.LOGIN_ENDED
+    assert failure(mensajeria(*begin, "--profile", str(tmp_path / "again"))) == (Exit.BAD_CREDENTIALS, "reset_invalid")
+    lines(mensajeria("profile", "set", "--name", "Nuria de nuevo", "--profile", anew, "--json"))
+
+    new, paper = secret(tmp_path / "new", NEW), secret(tmp_path / "code", begun["recovery_code"])
+    renew = ("renew-identity", "--new-password-file", new, "--code-file", paper, "--profile", anew, "--json")
+    assert lines(mensajeria(*renew)) == [{"type": "identity_renewed"}]
+    assert len(lines(mensajeria("devices", "--profile", anew, "--json"))) == 1
