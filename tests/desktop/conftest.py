@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
+from PyQt6.QtCore import QCoreApplication, QEvent
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -34,6 +35,8 @@ def session(qapp: object, wording: Wording) -> SessionModel:
 
 @pytest.fixture
 def ui(session: SessionModel) -> UiContext:
+    # The window of the test before is closed and still there; with it, dressing takes ten times as long.
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     return UiContext(session)
 
 
