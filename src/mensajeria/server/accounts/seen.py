@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, text
 
 FLUSH_PAUSE_S: Final = 0.2
 """How long admissions gather at least: after a restart everybody comes back at once."""

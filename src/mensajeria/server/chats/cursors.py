@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, bindparam, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, select, text
 
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import device

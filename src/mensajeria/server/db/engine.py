@@ -22,13 +22,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, Pool
 
-from mensajeria.server.db.postgres_lane import PostgresLane
+from mensajeria.server.db.failures import ConnectionBrokenError
 from mensajeria.server.db.sqlite_readers import SqliteReaders, listen_as_reader
 from mensajeria.server.db.sqlite_writer import SqliteWriter
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from mensajeria.server.db.postgres_lane import PostgresLane
     from mensajeria.server.db.postgres_pools import PostgresPools
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ class Database:
         self.writer: Final = SqliteWriter(Path(self.url.database or "")) if self.is_sqlite else None
         self._readers: Final = SqliteReaders(self.url) if self.is_sqlite else None
         self._postgres: Final = None if self.is_sqlite else _postgres_pools(self.url, pool_size)
+        self._broken: Final[tuple[type[Exception], ...]] = () if self._postgres is None else self._postgres.broken
         self._marks: Final = None if self.is_sqlite else self._lane("marks", {"synchronous_commit": "off"})
         self._look_ups: Final = None if self.is_sqlite else self._lane("reads", {"default_transaction_read_only": "on"})
         self._awaited: AsyncEngine | None = None
@@ -92,10 +94,15 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements are awaited, in a transaction that is rolled back; `query` costs less."""
         engine = await asyncio.to_thread(self._awaited_engine) if self.is_sqlite else self._pools().writing
-        async with engine.connect() as connection:
-            yield connection
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        except self._broken as error:
+            raise ConnectionBrokenError from error
 
     def _lane(self, name: str, settings: dict[str, str]) -> PostgresLane:
+        from mensajeria.server.db.postgres_lane import PostgresLane  # noqa: PLC0415 - as the pools
+
         return PostgresLane(self.postgres_dsn, name, settings)
 
     def _pools(self) -> PostgresPools:
@@ -119,8 +126,11 @@ class Database:
         """
         if self._readers is not None:
             return await self._readers.run(function)
-        async with self._pools().reading.connect() as connection:
-            return await connection.run_sync(function)
+        try:
+            async with self._pools().reading.connect() as connection:
+                return await connection.run_sync(function)
+        except self._broken as error:
+            raise ConnectionBrokenError from error
 
     async def look_up(self, statement: str, *arguments: object) -> list[Any]:
         """PostgreSQL only: one statement that reads, as the driver takes it; a fraction of what `query` costs."""
@@ -164,8 +174,11 @@ class Database:
         return await self._write_postgres(function)
 
     async def _write_postgres(self, function: Callable[[Connection], T]) -> T:
-        async with self._pools().writing.begin() as connection:
-            return await connection.run_sync(function)
+        try:
+            async with self._pools().writing.begin() as connection:
+                return await connection.run_sync(function)
+        except self._broken as error:
+            raise ConnectionBrokenError from error
 
     def _on_writer(self, raw: sqlite3.Connection) -> Connection:
         if self._borrowed is None or self._borrowed.raw is not raw:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from asyncpg import InternalClientError  # a connection that broke in the middle of an answer; SQLAlchemy lets it pass
 from sqlalchemy.exc import SQLAlchemyError
 
 from mensajeria.server.db.sqlite_writer import WriterClosedError
 
-DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, WriterClosedError, OSError, InternalClientError)
+
+class ConnectionBrokenError(Exception):
+    """A connection to PostgreSQL broke in the middle of an answer."""
+
+
+DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, WriterClosedError, OSError, ConnectionBrokenError)
 """Everything that `Database.query` and `Database.write` raise on the database's own account."""

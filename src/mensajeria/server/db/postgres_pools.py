@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from asyncpg import InternalClientError
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError
@@ -18,6 +19,9 @@ class PostgresPools:
     closed as soon as it is given back, and opening one takes longer than fifty reads: the pool that reads, for which
     bursts are common and short, keeps more. The connection used last is used next: its statements are prepared.
     """
+
+    broken: Final = (InternalClientError,)
+    """What the driver raises for a connection that broke in the middle of an answer, and SQLAlchemy passes on."""
 
     def __init__(self, url: URL, pool_size: int) -> None:
         half = max(1, pool_size // 2)

@@ -26,7 +26,6 @@ from mensajeria.server.chats.committer import EventCommitter
 from mensajeria.server.chats.cursors import Step
 from mensajeria.server.chats.group_commit import GroupCommit
 from mensajeria.server.chats.log import EventLog
-from mensajeria.server.chats.log_postgres import PostgresEventLog
 from mensajeria.server.chats.log_sqlite import SqliteEventLog
 from mensajeria.server.chats.repository import Viewer
 from mensajeria.server.db.engine import Database
@@ -63,7 +62,11 @@ class Talk(Protocol):
 
 def event_log(db: Database) -> EventLog:
     """The hot path's own way into the database."""
-    return SqliteEventLog(db.writer) if db.writer is not None else PostgresEventLog(db.postgres_dsn)
+    if db.writer is not None:
+        return SqliteEventLog(db.writer)
+    from mensajeria.server.chats.log_postgres import PostgresEventLog  # noqa: PLC0415 - memory that SQLite does not need
+
+    return PostgresEventLog(db.postgres_dsn)
 
 
 def _both(one: Callable[[float], None], other: Callable[[float], None]) -> Callable[[float], None]:
