@@ -32,7 +32,7 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def bucket(s3_endpoint: str) -> str:
     name = f"files-{secrets.token_hex(4)}"
-    assert httpx.put(f"{s3_endpoint}/{name}").status_code == 200
+    assert httpx.put(f"{s3_endpoint}/{name}", timeout=30).status_code == 200
     return name
 
 
