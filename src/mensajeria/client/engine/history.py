@@ -1,7 +1,7 @@
 """History on a new device: keys come back from the backup, newest first, each proven before it is used.
 
-The order is that of the writers' indexes, from their ends. What a chat's rows already wait for goes first. An index
-says what must be there: what the server withholds is counted and told.
+The order is that of the writers' indexes, from their ends, but see `_in_windows`. What a chat's rows already wait for
+goes first. An index says what must be there: what the server withholds is counted and told.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from mensajeria.protocol.records_backup import PAGE_ENTRIES, SESSION_ROW, IndexE
 _log = logging.getLogger(__name__)
 FIRST: Final = 2000
 """Keys that are fetched before the chats' logs, so that most rows open at once and nobody sees them wait."""
+_WINDOW: Final = 20_000
+"""After the first keys, so many newer ones come before older ones."""
 _IN_FLIGHT: Final = 2
 """Questions that the server answers meanwhile; with what is proven and stored, some 5,000 keys are in memory."""
 
@@ -49,7 +51,7 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Wanted:
-    """Rows of one version that are still to be fetched, newest first."""
+    """Rows of one version that are still to be fetched, in the order in which they are asked for."""
 
     sealer: BackupSealer
     sessions: dict[bytes, int] = field(default_factory=dict)
@@ -235,7 +237,8 @@ class History:
         def forget_known(tx: Tx) -> None:
             for wanted in plan:
                 known, asked = tx.backup.all_known(wanted.sealer.n), wanted.sessions
-                wanted.sessions = {row_id: ver for row_id, ver in asked.items() if known.get(row_id, -1) < ver}
+                left = [row_id for row_id, ver in asked.items() if known.get(row_id, -1) < ver]
+                wanted.sessions = {row_id: asked[row_id] for row_id in _in_windows(left)}
 
         await self._context.store.read(forget_known)
         self._tally.total = sum(len(wanted.sessions) for wanted in plan)
@@ -301,6 +304,16 @@ class History:
                 self._context.settings.take(tx, out, setting, saved_n=wanted.sealer.n)
 
         await self._context.commit(take)
+
+
+def _in_windows(newest_first: list[bytes]) -> Iterable[bytes]:
+    """The first rows in their order, then window by window in the order of their ids.
+
+    Where ids are stored, neighbours then share pages: of ids at random each would have a page rewritten for itself.
+    """
+    yield from newest_first[:FIRST]
+    for start in range(FIRST, len(newest_first), _WINDOW):
+        yield from sorted(newest_first[start : start + _WINDOW])
 
 
 def _note(wanted: dict[bytes, int], entry: IndexEntry) -> None:
