@@ -41,6 +41,8 @@ COMMANDS = (
     "react",
     "delete",
     "timer",
+    "mute",
+    "unmute",
     "chats",
     "group",
     "block",

@@ -1,4 +1,4 @@
-"""`edit`, `react`, `delete`, `timer` and `send --reply-to`: each a process of its own, against a real server."""
+"""`edit`, `react`, `delete`, `timer`, `mute`, `send --reply-to`: each a process of its own, against a real server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from mensajeria.cli.exit_codes import Exit
+from mensajeria.client.api import MUTED_FOREVER
 from tests.cli.servers import running_server
 from tests.cli.test_exchange import lines, mensajeria
+
+MUTING = (("mute",), ("mute", "--hours", "8"), ("unmute",))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -28,6 +31,8 @@ def test_what_ana_does_to_her_messages_is_what_bruno_sees(tmp_path: Path) -> Non
         assert ana(tmp_path, "timer", "--with", "bruno")[0]["seconds"] == 0
         ana(tmp_path, "timer", "--with", "bruno", "3600")
         assert ana(tmp_path, "timer", "--with", "bruno")[0]["seconds"] == 3600
+        muted = [ana(tmp_path, *command, "--with", "bruno")[0]["muted_until_ms"] for command in MUTING]
+        assert muted[0] == MUTED_FOREVER > muted[1] > muted[2] == 0
         seen = {one["mid"]: one for one in history(tmp_path, "bruno", "ana")}
         assert (seen[mid]["text"], seen[mid]["edited_ms"] is not None) == ("hola", True)
         assert seen[mid]["reactions"] == [{"from": "ana", "emoji": "👋"}]

@@ -190,6 +190,7 @@ def _message_commands(builder: Builder) -> None:
     builder.waiting(history)
     builder.json(history)
     _change_commands(builder)
+    _mute_commands(builder)
     _chats_command(builder)
     add_group_command(builder)
     _verify_command(builder)
@@ -213,6 +214,16 @@ def _change_commands(builder: Builder) -> None:
             builder.option(parser, "seconds", nargs="?", type=timer, metavar="SECONDS", key="timer_seconds")
         builder.option(parser, "--no-wait", action="store_true")
         builder.waiting(parser)
+        builder.json(parser)
+
+
+def _mute_commands(builder: Builder) -> None:
+    for name in ("mute", "unmute"):
+        parser = builder.command(name, "muting")
+        builder.profile(parser)
+        builder.option(parser, "--with", required=True, metavar="USER_OR_CHAT", dest="peer")
+        if name == "mute":
+            builder.option(parser, "--hours", type=count, metavar="N", key="mute_hours")
         builder.json(parser)
 
 

@@ -114,6 +114,7 @@ def chat_record(chat: ChatView) -> dict[str, Any]:
         "last": None if chat.last is None else message_record(chat.last),
         "group": None if chat.group is None else group_record(chat.group),
         "blocked": chat.blocked,
+        "muted_until_ms": chat.muted_until_ms,
     }
 
 
