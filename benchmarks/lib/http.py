@@ -37,7 +37,7 @@ class HttpClient:
         target = f"{path}?{urlencode(query)}" if query else path
         lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{self._port}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        reader, writer = self._kept() or await self._connect()
         try:
             writer.write("\r\n".join((*lines, "", "")).encode() + body)
             status, answer, keep = await _answer(reader)
@@ -64,6 +64,15 @@ class HttpClient:
             writer.close()
         self._all.clear()
         self._idle.clear()
+
+    def _kept(self) -> _Connection | None:
+        """An idle connection that the server has not closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection[0].at_eof():
+                return connection
+            self._forget(connection[1])
+        return None
 
     async def _connect(self) -> _Connection:
         connection = await asyncio.open_connection("127.0.0.1", self._port)
