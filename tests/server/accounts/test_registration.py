@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol import auth, limits
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.transparency import handle_label, uid_label
-from mensajeria.server.accounts.invites import DAY_MS, create_invite, revoke_invite
+from mensajeria.server.accounts.invites import DAY_MS, create_invite, new_token, revoke_invite
 from mensajeria.server.db.schema import account, device, kt_leaf, one_time_key
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
@@ -190,6 +191,12 @@ async def test_device_id_or_key_of_somebody_else_is_refused(server: Server, cloc
 async def test_unknown_suite_and_garbage_request(server: Server) -> None:
     assert await refusal(talk(server), auth.RegisterStart(9, "ana", b"", os.urandom(32))) is Code.NEWER_VERSION
     assert await refusal(talk(server), auth.RegisterStart(1, "ana", b"", b"\xff" * 32)) is Code.MALFORMED
+
+
+def test_a_token_is_no_option_on_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([b"\xf8" + bytes(15), b"\xfb" + bytes(15), b"\xfc" + bytes(15)])  # "-A...", "-w...", "_A..."
+    monkeypatch.setattr(secrets, "token_bytes", lambda _size: next(drawn))
+    assert new_token() == b"\xfc" + bytes(15)
 
 
 async def test_invites(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.protocol.ids import b64
 from mensajeria.server.db.schema import account, invite
 from mensajeria.server.db.schema_access import invitation
 
@@ -51,6 +52,13 @@ def token_hash(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
+def new_token() -> bytes:
+    """A fresh token whose text does not begin with a dash: on a command line that would be the name of an option."""
+    while b64(token := secrets.token_bytes(limits.INVITE_TOKEN_BYTES)).startswith("-"):
+        pass
+    return token
+
+
 def create_invite(
     connection: Connection, *, uses: int, expires_ms: int, now_ms: int, created_by: int | None = None
 ) -> tuple[int, Secret]:
@@ -63,7 +71,7 @@ def create_invite(
         raise ValueError(f"an invite has 1 to {USES_MAX} uses")
     if expires_ms <= now_ms:
         raise ValueError("an invite must expire in the future")
-    token = secrets.token_bytes(limits.INVITE_TOKEN_BYTES)
+    token = new_token()
     row = insert(invite).values(
         token_hash=token_hash(token), uses_left=uses, created_ms=now_ms, expires_ms=expires_ms, created_by=created_by
     )

@@ -3,6 +3,9 @@
 `event` and `mailbox` have no foreign keys: every insert into them holds the lock of the chat's or device's row, which
 proves that it exists, and what is deleted takes its rows with it under the same lock: a check for every row would only
 cost time.
+
+On PostgreSQL the tables whose rows change all the time leave room for it on their pages (fillfactor). That stands in
+the first migration alone: here it would load PostgreSQL's dialect into every server that has SQLite.
 """
 
 from __future__ import annotations
@@ -41,7 +44,6 @@ chat: Final = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("departed", Boolean, nullable=False, server_default=false()),  # direct: the other account was deleted
     Column("kept_from", BigInteger, nullable=False, server_default=_ZERO),  # retention has erased the rows up to here
-    postgresql_with={"fillfactor": 50},  # every message updates its chat's row: leave room for it on the same page
 )
 
 chat_member: Final = Table(
@@ -56,7 +58,6 @@ chat_member: Final = Table(
     Column("added_by", Id),  # who made this a request; null for the members who began the chat
     Index("ix_chat_member_account_chat", "account", "chat"),
     Index("ix_chat_member_added_by_created_ms", "added_by", "created_ms"),
-    postgresql_with={"fillfactor": 70},
 )
 
 device_cursor: Final = Table(
@@ -65,7 +66,6 @@ device_cursor: Final = Table(
     Column("device", Id, ForeignKey("device.id"), primary_key=True),
     Column("chat", Id, ForeignKey("chat.id"), primary_key=True),
     Column("seq", BigInteger, nullable=False),
-    postgresql_with={"fillfactor": 70},
     sqlite_with_rowid=False,
 )
 
