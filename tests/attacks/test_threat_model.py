@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 NOT_ATTACKS = {"test_honest.py", "test_threat_model.py"}
-_NAMED = re.compile(r"`((?:tests/)?[a-z_/]*test_[a-z_]+\.py)::(test_[a-z0-9_]+)`")
+_NAMED = re.compile(r"`((?:tests/)?[a-z0-9_/]*test_[a-z0-9_]+\.py)::(test_[a-z0-9_]+)`")
 _DEFINED = re.compile(r"^(?:async )?def (test_[a-z0-9_]+)\(", re.MULTILINE)
 
 

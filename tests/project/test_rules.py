@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "protocol" / "rules.md").read_text(encoding="utf-8")
 SECTIONS = (1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
 _NAMED = re.compile(r"`([^`]+)`")
-_TEST = re.compile(r"tests/[a-z_/]+/test_[a-z_]+\.py::test_[a-z0-9_]+|tests/test_[a-z_]+\.py::test_[a-z0-9_]+")
+_TEST = re.compile(r"tests/[a-z0-9_/]+/test_[a-z0-9_]+\.py::test_[a-z0-9_]+|tests/test_[a-z_]+\.py::test_[a-z0-9_]+")
 
 
 def rows() -> list[tuple[str, list[str]]]:
