@@ -643,6 +643,13 @@ class Client:
             picture = await asyncio.to_thread(portrait, picture)
         return await self._engine.profiles.change(ProfileWish(name=name, status=status, picture=picture))
 
+    async def fetch_profiles(self) -> None:
+        """Fetch what contacts have announced of themselves; happens by itself while connected.
+
+        Raises NetworkError, RefusedError.
+        """
+        await self._engine.profiles.fetch()
+
     async def profile_published(self) -> None:
         """Wait until the profile is published as it was last wanted, and contacts are told of it.
 

@@ -58,6 +58,7 @@ async def _show(args: argparse.Namespace, console: Console) -> None:
     async with opened(args, console, offline=args.offline) as client:
         if not args.offline:
             await client.caught_up()
+            await client.fetch_profiles()
         handle, profile = await _found(client, args.person)
         if args.picture is not None:
             await asyncio.to_thread(_save, profile.picture, args.picture)

@@ -65,6 +65,7 @@ class UserProfiles:
         self._ahead = 0
         """The version that the server had when a device's own one was refused: a second time it is overruled."""
         self.settled = asyncio.Event()
+        self._fetching = asyncio.Lock()
         """Set while everything that the person wanted is published and told, as far as the last look says."""
         context.envelopes.register(PROFILE_KEY, self._named)
         context.settings.on(SHARED, self._shared)
@@ -127,7 +128,7 @@ class UserProfiles:
 
     async def _work(self, deliver: Deliver) -> None:
         await self._bring_back()
-        await self._fetch()
+        await self.fetch()
         await self._publish_all()
         await self._tell(deliver)
         if await self._context.store.read(_is_settled):
@@ -195,7 +196,7 @@ class UserProfiles:
         own = await self._context.store.read(lambda tx: tx.profiles.get(me.uid))
         known = 0 if own is None else own.ver
         if known >= served.ver:
-            await self._fetch()
+            await self.fetch()
             return True
         if served.ver > known + MAX_JUMP:
             _log.warning("the server claims a version far above every one that was published")
@@ -249,7 +250,12 @@ class UserProfiles:
 
     # --- everybody's ---
 
-    async def _fetch(self) -> None:
+    async def fetch(self) -> None:
+        """Fetch what contacts have announced and is not here yet. Raises RefusedError, NetworkError."""
+        async with self._fetching:
+            await self._fetch_wanted()
+
+    async def _fetch_wanted(self) -> None:
         for row in await self._context.store.read(self._wanted_rows):
             try:
                 served = await self._context.rest.profile(row.uid)
