@@ -180,6 +180,14 @@ def test_a_newer_list_is_waited_for(ana: Person, bruno: Person) -> None:
     assert opened(bruno, ana, sealed).message.sender.dl_ver == 2
 
 
+def test_another_identity_under_a_newer_list_is_waited_for_and_then_judged(ana: Person, bruno: Person) -> None:
+    moved = msgspec.structs.replace(ana.sender, dl_ver=2, idfp=os.urandom(32))
+    sealed = envelope(ana, bruno, sender=moved)
+    refused(EnvelopeCause.NEWER_LIST, bruno, ana, sealed)
+    ana.add_device()
+    refused(EnvelopeCause.WRONG_SENDER, bruno, ana, sealed)
+
+
 def test_a_dropped_session_does_not_come_back(ana: Person, bruno: Person) -> None:
     first = envelope(ana, bruno, b"first")
     second_of_first = envelope(ana, bruno, b"late", peer=first.peer, new_session=False)

@@ -219,10 +219,12 @@ def _check_inner(opened: OlmOpened, outer: ToDeviceOuter, sender: VerifiedList, 
     except (MalformedError, PaddingError) as error:
         raise EnvelopeError(EnvelopeCause.MALFORMED) from error
     claimed = message.sender
-    if (claimed.uid, claimed.did, claimed.idfp) != (outer.uid, outer.did, sender.idfp):
+    if (claimed.uid, claimed.did) != (outer.uid, outer.did):
         raise EnvelopeError(EnvelopeCause.WRONG_SENDER)
     if message.recipient != me:
         raise EnvelopeError(EnvelopeCause.WRONG_RECIPIENT)
-    if claimed.dl_ver > sender.ver:
+    if claimed.dl_ver > sender.ver:  # before the identity, which may be the one of that list
         raise EnvelopeError(EnvelopeCause.NEWER_LIST)
+    if claimed.idfp != sender.idfp:
+        raise EnvelopeError(EnvelopeCause.WRONG_SENDER)
     return message
