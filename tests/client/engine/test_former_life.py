@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,9 +18,9 @@ from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.sealing import fail
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import NewMessage, Share, ShareOutcome
-from mensajeria.crypto.message import TEXT, text_body
+from mensajeria.crypto.message import TEXT, decode_outer, text_body
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.ids import ChatId, Did, Mid
+from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId
 from tests.client.engine.stations import Station, chat_of, station
 from tests.crypto.people import NOW, Person
 
@@ -167,6 +168,50 @@ async def test_a_change_that_the_log_has_is_done_once_and_told_as_sent(
     assert not await waits(lives.copy)
     page = await lives.copy.store.read(lambda tx: tx.messages.page(lives.chat, limit=10))
     assert [(one.text, one.edited) for one in page.messages] == [("adiós", True)]
+
+
+async def test_what_the_copied_one_had_sealed_before_the_copy_was_made_counts_as_well(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    await lives.copy.take(lives.former, letters[lives.copy.me.did])
+    outer = decode_outer(rows[0])
+    digest = hashlib.sha256(outer.ct).digest()
+    session = SessionId(outer.session_id)
+    await lives.copy.do(lambda tx, _: tx.replays.note(lives.chat, lives.copy.me.uid, mid, session, outer.idx, digest))
+    await seal(lives.copy, lives.chat)
+    await lives.copy.read(lives.chat, 1, rows)
+    assert await states(lives.copy, lives.chat) == [("hola", MessageState.SENT, 1)]
+    assert not await waits(lives.copy)
+
+
+async def test_a_row_of_an_earlier_ciphertext_of_this_device_is_its_ack(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    earlier, _ = await seal(lives.copy, lives.chat)
+    await lives.copy.do(lambda tx, _: lives.copy.sealer.throw_away(tx, lives.chat))
+    later, _ = await seal(lives.copy, lives.chat)
+    assert later != earlier
+    await lives.copy.read(lives.chat, 1, earlier)
+    assert await states(lives.copy, lives.chat) == [("hola", MessageState.SENT, 1)]
+    assert not await waits(lives.copy)
+
+
+async def test_another_ciphertext_at_a_used_index_is_no_ack(lives: Lives) -> None:
+    mid = Mid(os.urandom(16))
+    await queue(lives.copy, lives.chat, mid)
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    await lives.copy.take(lives.former, letters[lives.copy.me.did])
+    outer = decode_outer(rows[0])
+    session = SessionId(outer.session_id)
+    await lives.copy.do(
+        lambda tx, _: tx.replays.note(lives.chat, lives.copy.me.uid, mid, session, outer.idx, os.urandom(32))
+    )
+    await lives.copy.read(lives.chat, 1, rows)
+    assert await waits(lives.copy)
+    assert (await states(lives.copy, lives.chat))[-1] == ("hola", MessageState.QUEUED, None)
 
 
 async def test_somebody_elses_message_of_the_same_id_takes_nothing_away(lives: Lives) -> None:

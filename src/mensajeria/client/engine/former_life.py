@@ -1,11 +1,13 @@
-"""What waits here has a row in the log: the profile that this one was copied from has sent it.
+"""What waits here has a row in the log: the profile that this one was copied from has sent it, or this one has before.
 
 A profile that was put back from a copy is a new device with the former one's outbox. The server stores one message
-under an id; so the log's word stands, what waits here under that id goes, and nothing is shown twice.
+under an id; so the log's word stands, what waits here under that id goes, and nothing is shown twice. The same holds
+for a ciphertext that was given up for another one while the server's answer to it was on its way.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from mensajeria.client.api import ChangeSent, MessageDiscarded
@@ -16,18 +18,24 @@ from mensajeria.client.store import Tx
 from mensajeria.client.store.megolm import Replays
 from mensajeria.client.store.values import InboundKey
 from mensajeria.protocol.ids import ChatId, Mid
+from mensajeria.protocol.records import MessageOuter
 
 
 @dataclass(frozen=True, slots=True)
 class FormerFacts:
-    """What was seen, but for the id of a message that waits here: its own ciphertexts were never stored."""
+    """What was seen, but for what was noted when a message that waits here was sealed: no row of it was shown yet.
+
+    Another ciphertext at the same index stays what it is.
+    """
 
     replays: Replays
     mid: Mid
+    ct_hash: bytes
 
     def ciphertext_hash(self, session_id: bytes, idx: int) -> bytes | None:
-        """As `Replays.ciphertext_hash`."""
-        return self.replays.ciphertext_hash(session_id, idx)
+        """As `Replays.ciphertext_hash`, but for the one that is looked at."""
+        known = self.replays.ciphertext_hash(session_id, idx)
+        return None if known == self.ct_hash else known
 
     def seen_mid(self, chat_id: bytes, uid: bytes, mid: bytes) -> bytes | None:
         """As `Replays.seen_mid`, but for the one that waits here."""
@@ -39,15 +47,16 @@ def anything_waits(tx: Tx) -> bool:
     return tx.outbox.waits() or bool(tx.uploads.stages())
 
 
-def facts_for(tx: Tx, me: Me, author: InboundKey, mid: Mid) -> Replays | FormerFacts:
+def facts_for(tx: Tx, me: Me, author: InboundKey, outer: MessageOuter) -> Replays | FormerFacts:
     """What is known of ciphertexts and ids, for a row in a session of this author."""
-    if author.uid == me.uid and author.did != me.did and tx.outbox.get(author.chat_id, mid) is not None:
-        return FormerFacts(tx.replays, mid)
+    mid = Mid(outer.mid)
+    if author.uid == me.uid and tx.outbox.get(author.chat_id, mid) is not None:
+        return FormerFacts(tx.replays, mid, hashlib.sha256(outer.ct).digest())
     return tx.replays
 
 
 def give_way(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid) -> None:
-    """Another device of this person has put the message into the log: it does not wait here any more."""
+    """The message is in the log: it does not wait here any more."""
     item = tx.outbox.get(chat_id, mid)
     if item is not None and item.type in WITHOUT_PLACE:
         tx.outbox.unseal(chat_id, mid)

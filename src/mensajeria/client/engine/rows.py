@@ -278,14 +278,9 @@ class RowReader:
         if sessions and all(stored.key.did != self._me.did for stored, _ in sessions):
             return False  # verified to be somebody else's session: nothing more to look up for most rows
         item = tx.outbox.get(row.chat_id, Mid(outer.mid))
-        if item is None or item.sealed is None:
-            return False
-        if item.sealed.outer == row.body:
-            acknowledge(tx, out, self._me, row.chat_id, item.mid, row.seq, row.server_ms)
-        elif sessions:
-            self._tampered(tx, out, row, MessageCause.REPLAYED_MID)
-        else:
-            return False  # from the profile that this one was copied from, perhaps: its key will tell
+        if item is None or item.sealed is None or item.sealed.outer != row.body:
+            return False  # sealed earlier, or by the profile that this one was copied from: its key will tell
+        acknowledge(tx, out, self._me, row.chat_id, item.mid, row.seq, row.server_ms)
         return True
 
     def _open(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter) -> None:
@@ -314,7 +309,7 @@ class RowReader:
                 row.body,
                 session,
                 chat_id=row.chat_id,
-                facts=facts_for(tx, self._me, stored.key, Mid(outer.mid)) if self._waits else tx.replays,
+                facts=facts_for(tx, self._me, stored.key, outer) if self._waits else tx.replays,
                 member_at=lambda head, uid, dl_ver: self._may_write(tx, chain, head, uid, dl_ver),
                 arrived_ms=row.server_ms,
                 last_epoch_before=_epochs(chain),
@@ -366,12 +361,13 @@ class RowReader:
             note_told(tx, out, inner)
         only = only_missing(tx, key, self._next_idx(tx, key), opened.index)
         missing = self._missing(tx, key, opened)
+        sealed_here = tx.replays.ciphertext_hash(key.session_id, opened.index) is not None
         self._expected[key] = max(opened.index + 1, self._next_idx(tx, key) or 0)
         tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)
         if missing:
             self._notice_missing(tx, out, row, key, missing, only if missing == 1 else None)
-        if (key.uid, key.did) == (self._me.uid, self._me.did):
-            # What this device seals is noted before it leaves, so a row of its own is never new to it.
+        if (key.uid, key.did) == (self._me.uid, self._me.did) and not sealed_here:
+            # What this device seals is noted before it leaves: something has sealed this with a copy of its keys.
             out.rolled_back = True
         if key.uid != self._me.uid:
             self._seen[key.chat_id] = max(row.seq, self._seen.get(key.chat_id, 0))
