@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mensajeria.client import Chat, Client
-    from mensajeria.client.api import Report
+    from mensajeria.client.api import Report, UserProfile
     from mensajeria.desktop.bridge.batch import Batcher
     from mensajeria.kit.secrets import Secret
 
@@ -55,54 +55,16 @@ class Answerer:
         self._batcher.put(Answered(answer))
 
     async def _do(self, request: asking.Request) -> None:
-        match request:
-            case (
-                asking.FindPerson()
-                | asking.CreateGroup()
-                | asking.LookAtChat()
-                | asking.SearchChat()
-                | asking.AddMembers()
-                | asking.RemoveMember()
-                | asking.ChangeRole()
-                | asking.RenameGroup()
-                | asking.SetGroupPicture()
-                | asking.LeaveGroup()
-                | asking.RecreateGroup()
-            ):
-                await self._group(request)
-            case (
-                asking.LookAtPerson()
-                | asking.StartComparing()
-                | asking.ConfirmEmoji()
-                | asking.CancelComparing()
-                | asking.CheckCode()
-                | asking.WithdrawTrust()
-                | asking.SetBlocked()
-            ):
-                await self._trust(request)
-            case asking.LoadProfile() | asking.SetProfile():
-                await self._profile(request)
-            case asking.Mute() | asking.LoadBlocked() | asking.DraftReport() | asking.SendReport():
-                await self._trouble(request)
-            case _:
-                await self._account(request)
+        if isinstance(request, asking.ChatRequest):
+            await self._group(request)
+        elif isinstance(request, asking.PersonRequest):
+            await self._person(request)
+        else:
+            await self._account(request)
 
     # ---- groups ------------------------------------------------------------------------------------------------------
 
-    async def _group(  # noqa: C901 - one line for each kind
-        self,
-        request: asking.FindPerson
-        | asking.CreateGroup
-        | asking.LookAtChat
-        | asking.SearchChat
-        | asking.AddMembers
-        | asking.RemoveMember
-        | asking.ChangeRole
-        | asking.RenameGroup
-        | asking.SetGroupPicture
-        | asking.LeaveGroup
-        | asking.RecreateGroup,
-    ) -> None:
+    async def _group(self, request: asking.ChatRequest) -> None:  # noqa: C901, PLR0912 - one line for each kind
         match request:
             case asking.FindPerson(handle):
                 await self._find(handle)
@@ -126,6 +88,9 @@ class Answerer:
                 await self._chat(chat_id).set_picture(path)
             case asking.LeaveGroup(chat_id):
                 await self._chat(chat_id).leave()
+            case asking.Mute(chat_id, for_s):
+                chat = self._chat(chat_id)
+                await (chat.unmute() if for_s == 0 else chat.mute(for_s))
             case _:
                 assert_never(request)
 
@@ -164,16 +129,7 @@ class Answerer:
 
     # ---- people ------------------------------------------------------------------------------------------------------
 
-    async def _trust(
-        self,
-        request: asking.LookAtPerson
-        | asking.StartComparing
-        | asking.ConfirmEmoji
-        | asking.CancelComparing
-        | asking.CheckCode
-        | asking.WithdrawTrust
-        | asking.SetBlocked,
-    ) -> None:
+    async def _person(self, request: asking.PersonRequest) -> None:  # noqa: C901 - one line for each kind
         security = self._client.security
         match request:
             case asking.LookAtPerson(handle):
@@ -193,28 +149,6 @@ class Answerer:
             case asking.SetBlocked(handle, on):
                 await (self._client.block(handle) if on else self._client.unblock(handle))
                 self.tell(asking.BlockMoved(handle))
-            case _:
-                assert_never(request)
-
-    def _compare(self, verification: Verification) -> None:
-        self.tell(told.comparison(verification))
-
-    async def _look_at_person(self, handle: str) -> None:
-        security = self._client.security
-        known = await security.of(handle)
-        self.tell(told.person_info(known, qr_modules(await security.code())))
-        if (running := await security.state(handle)) is not None:
-            self._compare(running)
-
-    # ---- trouble with people -----------------------------------------------------------------------------------------
-
-    async def _trouble(
-        self, request: asking.Mute | asking.LoadBlocked | asking.DraftReport | asking.SendReport
-    ) -> None:
-        match request:
-            case asking.Mute(chat_id, for_s):
-                chat = self._chat(chat_id)
-                await (chat.unmute() if for_s == 0 else chat.mute(for_s))
             case asking.LoadBlocked():
                 self.tell(asking.Blocked(tuple(person(one) for one in await self._client.blocked())))
             case asking.DraftReport():
@@ -228,6 +162,16 @@ class Answerer:
             case _:
                 assert_never(request)
 
+    def _compare(self, verification: Verification) -> None:
+        self.tell(told.comparison(verification))
+
+    async def _look_at_person(self, handle: str) -> None:
+        security = self._client.security
+        known = await security.of(handle)
+        self.tell(told.person_info(known, qr_modules(await security.code())))
+        if (running := await security.state(handle)) is not None:
+            self._compare(running)
+
     async def _draft(self, request: asking.DraftReport) -> Report:
         chat_id = bytes.fromhex(request.chat_id) if request.chat_id else None
         mids = [Mid(bytes.fromhex(mid)) for mid in request.mids]
@@ -235,25 +179,7 @@ class Answerer:
 
     # ---- the account -------------------------------------------------------------------------------------------------
 
-    async def _account(  # noqa: C901, PLR0912 - one line for each kind
-        self,
-        request: asking.LoadDevices
-        | asking.RenameDevice
-        | asking.RemoveDevice
-        | asking.ConfirmDevice
-        | asking.MakeLink
-        | asking.ChangePassword
-        | asking.LogOut
-        | asking.LoadStorage
-        | asking.LoadBackup
-        | asking.MakeBackup
-        | asking.LoadInvites
-        | asking.MakeInvite
-        | asking.RevokeInvite
-        | asking.LoadPrivacy
-        | asking.SetPrivacy
-        | asking.LoadHealth,
-    ) -> None:
+    async def _account(self, request: asking.AccountRequest) -> None:  # noqa: C901, PLR0912 - one line for each kind
         client = self._client
         match request:
             case asking.LoadDevices():
@@ -290,6 +216,10 @@ class Answerer:
             case asking.RevokeInvite(number):
                 await client.revoke_invite(number)
                 await self._invites()
+            case asking.LoadProfile():
+                self._profile(await client.profile())
+            case asking.SetProfile():
+                await self._set_profile(request)
             case asking.LoadPrivacy():
                 self.tell(told.privacy(await client.privacy()))
             case asking.SetPrivacy(name, on):
@@ -299,12 +229,11 @@ class Answerer:
             case _:
                 assert_never(request)
 
-    async def _profile(self, request: asking.LoadProfile | asking.SetProfile) -> None:
-        if isinstance(request, asking.SetProfile):
-            picture = b"" if request.no_picture else request.picture
-            profile = await self._client.set_profile(name=request.name, status=request.status, picture=picture)
-        else:
-            profile = await self._client.profile()
+    async def _set_profile(self, request: asking.SetProfile) -> None:
+        picture = b"" if request.no_picture else request.picture
+        self._profile(await self._client.set_profile(name=request.name, status=request.status, picture=picture))
+
+    def _profile(self, profile: UserProfile) -> None:
         self.tell(asking.ProfileIs(profile.name, profile.status, bool(profile.picture)))
 
     async def _devices(self) -> None:
