@@ -132,6 +132,31 @@ AREAS = {
             "tests/client/engine/test_chosen_history.py",
         ),
     ),
+    "profiles": Area(
+        (
+            "crypto/user_profile.py",
+            "protocol/records_profiles.py",
+            "client/engine/profile_letters.py",
+            "client/engine/user_profiles.py",
+            "client/engine/group_profiles.py",
+        ),
+        (
+            "tests/vectors/test_profile_vectors.py",
+            "tests/client/engine/test_user_profiles.py",
+            "tests/client/engine/test_group_profiles.py",
+            "tests/client/engine/test_groups.py",
+        ),
+    ),
+    "moves": Area(
+        ("client/engine/identity_moves.py", "client/engine/former_people.py", "client/engine/former_life.py"),
+        (
+            "tests/client/engine/test_identity_moves.py",
+            "tests/client/engine/test_own_moves.py",
+            "tests/client/engine/test_former_people.py",
+            "tests/client/engine/test_former_life.py",
+        ),
+    ),
+    "resending": Area(("client/engine/resending.py",), ("tests/client/engine/test_resending.py",)),
 }
 
 
@@ -191,6 +216,22 @@ def prepare(name: str, area: Area) -> Path:
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write("\n".join(lines))
     return folder
+
+
+def reset(folder: Path, area: Area) -> None:
+    """Have what survived tried again, with the tests of now. The code must be what it was."""
+    for file in area.files:
+        if (folder / SOURCE / file).read_bytes() != (ROOT / SOURCE / file).read_bytes():
+            raise SystemExit(f"{file} has changed since that run: run the whole area")
+    shutil.rmtree(folder / "tests")
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    for file in area.files:
+        path = folder / "mutants" / SOURCE / f"{file}.meta"
+        found = json.loads(path.read_text(encoding="utf-8"))
+        codes = found["exit_code_by_key"]
+        found["exit_code_by_key"] = {key: code if code in KILLED_BY_A_TEST else None for key, code in codes.items()}
+        path.write_text(json.dumps(found), encoding="utf-8")
 
 
 def install() -> None:
@@ -288,9 +329,11 @@ def known_survivors() -> set[tuple[str, str]]:
     return {(where, one.strip()) for where, block in blocks for one in block.split("\n\n")}
 
 
-def judge(name: str, area: Area, *, keep: bool) -> int:
+def judge(name: str, area: Area, *, keep: bool, again: bool) -> int:
     """Try the mutants of an area; returns how many survive that nobody knows."""
-    folder = BUILD / name if keep else prepare(name, area)
+    folder = BUILD / name if keep or again else prepare(name, area)
+    if again:
+        reset(folder, area)
     for torn in [path for path in folder.rglob("*.meta") if not path.stat().st_size]:
         torn.unlink()  # the last run was ended while it wrote this
     if run(folder) != 0:
@@ -330,6 +373,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", metavar="FILE", default=(), help="of these areas only these files")
     parser.add_argument("--install", action="store_true", help="install what locks/mutation.txt names first")
     parser.add_argument("--keep", action="store_true", help="go on with the last run of an area that was interrupted")
+    parser.add_argument("--again", action="store_true", help="try only what survived in the last run, with other tests")
     parser.add_argument("--report", action="store_true", help="only print what the last run has found")
     arguments = parser.parse_args()
     if wrong := set(arguments.areas) - set(AREAS):
@@ -341,7 +385,10 @@ def main() -> int:
         say(f"\n## {name}")
         files = tuple(file for file in AREAS[name].files if not arguments.only or file in arguments.only)
         area = Area(files, AREAS[name].tests)
-        unknown += report(BUILD / name, area) if arguments.report else judge(name, area, keep=arguments.keep)
+        if arguments.report:
+            unknown += report(BUILD / name, area)
+        else:
+            unknown += judge(name, area, keep=arguments.keep, again=arguments.again)
     return int(unknown > 0)
 
 

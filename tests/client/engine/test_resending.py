@@ -1,0 +1,299 @@
+"""Lost rows: whom one asks for them and how often, what one gives again, and what of an answer is taken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace as with_fields
+
+from mensajeria.client.api import Cause, SecurityWarning, Trust
+from mensajeria.client.engine.acks import acknowledge
+from mensajeria.client.engine.envelopes import Mail
+from mensajeria.client.engine.holes import FIRST_MS
+from mensajeria.client.engine.kinds.own import delete_here
+from mensajeria.client.engine.letters import Letter
+from mensajeria.client.engine.resending import DELAYS_MS, KEPT_MS, PER_HOUR, REQUEST, RESEND, RESENT, Resender
+from mensajeria.client.store import Tx
+from mensajeria.client.store.resends import Hole, SentRow
+from mensajeria.crypto.message import decode_outer
+from mensajeria.protocol.decoding import decode_record
+from mensajeria.protocol.encoding import encode
+from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
+from mensajeria.protocol.records_healing import RESEND_MAX, Resend, ResendRequest
+from tests.client.engine.stations import Station, chat_of, station
+from tests.crypto.people import NOW, Person
+
+TEXTS = ("uno", "dos", "tres")
+
+
+@dataclass
+class Loss:
+    """Ana's laptop has written three rows. Bruno was shown the second one altered, and has what he shall ask her."""
+
+    ana: Station
+    ana_phone: Station
+    bruno: Station
+    bruno_phone: Station
+    eva: Person
+    chat: ChatId
+    resenders: dict[Did, Resender]
+    rows: Sequence[bytes] = ()
+
+    @property
+    def session(self) -> SessionId:
+        return SessionId(decode_outer(self.rows[1]).session_id)
+
+    @property
+    def request(self) -> bytes:
+        return self.request_for(1)
+
+    def request_for(self, idx: int) -> bytes:
+        return encode(ResendRequest(chat_id=self.chat, session_id=self.session, idx=idx))
+
+    @property
+    def resend(self) -> bytes:
+        return encode(Resend(chat_id=self.chat, row=self.rows[1]))
+
+    async def due(self, desk: Station) -> list[Letter]:
+        return await desk.do(lambda tx, _: self.resenders[desk.me.did].questions(tx))
+
+    async def asked(self, content: bytes, by: Station | None = None) -> list[Letter]:
+        """What Ana's laptop gives when it is asked."""
+        mail = await hear(self.ana, by or self.bruno, REQUEST, content)
+        return mail.answers
+
+    async def gets(self, content: bytes, by: Station | None = None) -> Sequence[str]:
+        """What Bruno sees after a device has handed him this."""
+        await hear(self.bruno, by or self.ana, RESEND, content)
+        return await self.bruno.texts(self.chat)
+
+    async def hole(self) -> Hole | None:
+        return await self.bruno.store.read(lambda tx: tx.holes.get(self.chat, self.session, 1))
+
+
+async def hear(desk: Station, by: Station, kind: str, content: bytes) -> Mail:
+    return await desk.take(by, Letter(desk.me.uid, desk.me.did, kind, content))
+
+
+def altered(row: bytes) -> bytes:
+    outer = decode_outer(row)
+    return encode(with_fields(outer, ct=outer.ct[:-1] + bytes([outer.ct[-1] ^ 1])))
+
+
+@pytest.fixture
+async def loss(tmp_path: Path) -> AsyncIterator[Loss]:
+    ana, bruno, eva = Person("ana"), Person("bruno"), Person("eva")
+    ana_phone, bruno_phone = ana.add_device(), bruno.add_device()
+    devices = ((ana, ana.device, bruno), (ana, ana_phone, bruno), (bruno, bruno.device, ana), (bruno, bruno_phone, ana))
+    async with AsyncExitStack() as stack:
+        made = [
+            await stack.enter_async_context(station(person, device, [other, eva], tmp_path))
+            for person, device, other in devices
+        ]
+        resenders = {one.me.did: Resender(one.me, one.reader, one.rows, one.healer) for one in made}
+        laptop, phone, other_laptop, other_phone = made
+        loss = Loss(laptop, phone, other_laptop, other_phone, eva, chat_of(ana, bruno), resenders)
+        await lose(loss)
+        yield loss
+
+
+async def lose(loss: Loss) -> None:
+    ana, bruno = loss.ana, loss.bruno
+    loss.rows, letters = await ana.write(loss.chat, *TEXTS)
+    mids = [Mid(decode_outer(row).mid) for row in loss.rows]
+
+    def stored(tx: Tx, out: Mail) -> None:
+        for seq, mid in enumerate(mids, 1):
+            acknowledge(tx, out, ana.me, loss.chat, mid, seq, NOW)
+
+    await ana.do(stored)
+    for letter in letters:
+        if letter.did == bruno.me.did:
+            await bruno.take(ana, letter)
+    await bruno.read(loss.chat, 1, [loss.rows[0], altered(loss.rows[1])])
+    assert await bruno.texts(loss.chat) == ["uno", f"<{Cause.TAMPERED.value}>"]
+
+
+# --- asking
+
+
+async def test_the_device_that_wrote_it_is_asked_once_the_time_has_come(loss: Loss) -> None:
+    assert await loss.due(loss.bruno) == []
+    loss.bruno.clock.advance(FIRST_MS / 1000)
+    assert await loss.due(loss.bruno) == [Letter(loss.ana.me.uid, loss.ana.me.did, REQUEST, loss.request)]
+
+
+async def test_it_is_asked_at_growing_distances_and_then_not_any_more(loss: Loss) -> None:
+    loss.bruno.clock.advance(FIRST_MS / 1000)
+    for delay in DELAYS_MS:
+        assert len(await loss.due(loss.bruno)) == 1
+        loss.bruno.clock.advance((delay - 1) / 1000)
+        assert await loss.due(loss.bruno) == []
+        loss.bruno.clock.advance(0.001)
+    assert await loss.due(loss.bruno) == []
+    assert await loss.hole() is None
+
+
+@pytest.mark.parametrize("who", ["a device that is gone", "somebody unknown"])
+async def test_a_row_that_nobody_has_any_more_keeps_no_other_one_waiting(loss: Loss, who: str) -> None:
+    hole = await loss.hole()
+    assert hole is not None
+    uid = hole.uid if who == "a device that is gone" else Uid(os.urandom(16))
+    lost = replace(hole, session_id=SessionId(os.urandom(32)), uid=uid, did=Did(os.urandom(16)), next_ms=0)
+    await loss.bruno.store.run(lambda tx: tx.holes.put(lost))
+    loss.bruno.clock.advance(FIRST_MS / 1000)
+    assert [letter.did for letter in await loss.due(loss.bruno)] == [loss.ana.me.did]
+    assert await loss.bruno.store.read(lambda tx: tx.holes.get(loss.chat, lost.session_id, 1)) is None
+
+
+async def test_before_the_chat_was_accepted_only_own_devices_are_asked(loss: Loss) -> None:
+    hole = await loss.hole()
+    assert hole is not None
+    me, phone = loss.bruno.me, loss.bruno_phone.me.did
+    own = replace(hole, session_id=SessionId(os.urandom(32)), uid=me.uid, did=phone)
+
+    def prepare(tx: Tx) -> None:
+        tx.holes.put(own)
+        tx.chats.set_accepted(loss.chat, accepted=False)
+
+    await loss.bruno.store.run(prepare)
+    loss.bruno.clock.advance(FIRST_MS / 1000)
+    assert [letter.did for letter in await loss.due(loss.bruno)] == [phone]
+    assert await loss.hole() is not None, "it may be accepted later"
+
+
+# --- giving again
+
+
+async def test_who_asks_gets_the_row_as_it_was_sent(loss: Loss) -> None:
+    assert await loss.asked(loss.request) == [Letter(loss.bruno.me.uid, loss.bruno.me.did, RESEND, loss.resend)]
+
+
+@pytest.mark.parametrize("missing", ["chat", "session", "index"])
+async def test_there_is_nothing_to_give_of_what_was_never_sent(loss: Loss, missing: str) -> None:
+    noise = os.urandom(32)
+    request = decode_record(ResendRequest, loss.request)
+    false = {
+        "chat": with_fields(request, chat_id=noise),
+        "session": with_fields(request, session_id=noise),
+        "index": with_fields(request, idx=9),
+    }[missing]
+    assert await loss.asked(encode(false)) == []
+
+
+async def test_a_row_is_given_for_thirty_days(loss: Loss) -> None:
+    loss.ana.clock.advance(KEPT_MS / 1000)
+    assert len(await loss.asked(loss.request)) == 1
+    loss.ana.clock.advance(0.001)
+    assert await loss.asked(loss.request) == []
+
+
+@pytest.mark.parametrize(("size", "given"), [(RESEND_MAX, 1), (RESEND_MAX + 1, 0)])
+async def test_a_row_that_fits_into_no_letter_is_not_given(loss: Loss, size: int, given: int) -> None:
+    row = SentRow(Mid(os.urandom(16)), placed=False, outer=bytes(size))
+    await loss.ana.store.run(lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, row, NOW))
+    assert len(await loss.asked(loss.request_for(7))) == given
+
+
+async def test_a_deleted_message_is_not_given(loss: Loss) -> None:
+    mid = Mid(decode_outer(loss.rows[1]).mid)
+    await loss.ana.do(lambda tx, out: delete_here(tx, out, loss.chat, mid))
+    assert await loss.asked(loss.request) == []
+    assert len(await loss.asked(loss.request_for(0))) == 1
+
+
+async def test_a_change_has_no_message_of_its_own_and_is_given(loss: Loss) -> None:
+    row = SentRow(Mid(os.urandom(16)), placed=False, outer=b"a change")
+    await loss.ana.store.run(lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, row, NOW))
+    assert len(await loss.asked(loss.request_for(7))) == 1
+
+
+async def test_who_may_have_the_key_from_some_index_on_gets_no_earlier_row(loss: Loss) -> None:
+    """An identity that nothing proves gets again what was sent to it: its share tells from where."""
+
+    def change(tx: Tx) -> None:
+        tx.contacts.set_trust(loss.bruno.me.uid, Trust.CHANGED, sending_blocked=False)
+        share = tx.outbound.shares(loss.session)[loss.bruno.me.did]
+        tx.outbound.put_share(loss.session, replace(share, idx=1))
+
+    await loss.ana.store.run(change)
+    assert await loss.asked(loss.request_for(0)) == []
+    assert len(await loss.asked(loss.request_for(1))) == 1
+
+
+async def test_nobody_but_the_members_devices_gets_a_row(loss: Loss) -> None:
+    await loss.ana.store.run(lambda tx: tx.chats.set_accepted(loss.chat, accepted=False))
+    assert await loss.asked(loss.request) == []
+    assert len(await loss.asked(loss.request, loss.ana_phone)) == 1
+
+
+async def test_a_device_gets_only_so_many_in_an_hour(loss: Loss) -> None:
+    for _ in range(PER_HOUR):
+        assert len(await loss.asked(loss.request)) == 1
+    assert await loss.asked(loss.request) == []
+    assert len(await loss.asked(loss.request, loss.bruno_phone)) == 1
+    loss.ana.clock.advance(3601)
+    assert len(await loss.asked(loss.request)) == 1
+
+
+# --- what comes back
+
+
+async def test_the_row_takes_the_place_that_told_of_the_loss(loss: Loss) -> None:
+    await loss.bruno.read(loss.chat, 3, [loss.rows[2]])
+    assert await loss.gets(loss.resend) == list(TEXTS)
+    mid = Mid(decode_outer(loss.rows[1]).mid)
+    message = await loss.bruno.store.read(lambda tx: tx.messages.find(loss.chat, mid))
+    assert message is not None
+    assert message.seq == 2
+    assert await loss.hole() is None
+    assert await loss.bruno.store.read(lambda tx: tx.meta.number(RESENT)) == 1
+
+
+@pytest.mark.parametrize("by", ["her other device", "an own device"])
+async def test_it_comes_only_from_the_device_that_wrote_it(loss: Loss, by: str) -> None:
+    assert "dos" not in await loss.gets(loss.resend, loss.ana_phone if by == "her other device" else loss.bruno_phone)
+    assert await loss.hole() is not None
+
+
+async def test_a_device_of_the_same_id_of_somebody_else_is_another_one(loss: Loss) -> None:
+    hole = await loss.hole()
+    assert hole is not None
+    await loss.bruno.store.run(lambda tx: tx.holes.put(replace(hole, uid=Uid(loss.eva.uid))))
+    assert "dos" not in await loss.gets(loss.resend)
+
+
+async def test_a_row_that_is_not_missing_is_not_taken(loss: Loss) -> None:
+    assert "tres" not in await loss.gets(encode(Resend(chat_id=loss.chat, row=loss.rows[2])))
+    assert await loss.bruno.store.read(lambda tx: tx.meta.number(RESENT)) == 0
+
+
+async def test_a_row_that_does_not_verify_changes_nothing(loss: Loss) -> None:
+    false = encode(Resend(chat_id=loss.chat, row=altered(loss.rows[1])))
+    assert await loss.gets(false) == ["uno", f"<{Cause.TAMPERED.value}>"]
+    assert await loss.hole() is not None
+    assert await loss.bruno.store.read(lambda tx: tx.meta.number(RESENT)) == 0
+
+
+@pytest.mark.parametrize("lie", ["another chat's", "an unknown chat's", "of a newer version", "noise"])
+async def test_what_is_no_row_of_the_chat_is_malformed(loss: Loss, lie: str) -> None:
+    outer = decode_outer(loss.rows[1])
+    unknown, other = os.urandom(32), chat_of(loss.bruno.person, loss.eva)
+    peer = Uid(loss.eva.uid)
+    await loss.bruno.store.run(
+        lambda tx: tx.chats.ensure_direct(other, peer, accepted=True, note_to_self=False, now_ms=NOW)
+    )
+    chat_id, row = {
+        "another chat's": (other, loss.rows[1]),
+        "an unknown chat's": (unknown, encode(with_fields(outer, chat_id=unknown))),
+        "of a newer version": (loss.chat, encode(with_fields(outer, v=2))),
+        "noise": (loss.chat, b"noise"),
+    }[lie]
+    mail = await hear(loss.bruno, loss.ana, RESEND, encode(Resend(chat_id=chat_id, row=row)))
+    assert SecurityWarning("key_refused") in mail.events
+    assert await loss.hole() is not None
