@@ -105,7 +105,7 @@ AREAS = {
             "tests/second/test_messages.py",
         ),
     ),
-    "exported": Area(("crypto/backup_file.py",), ("tests/client/test_backup_files.py",)),
+    "exported": Area(("crypto/backup_file.py",), ("tests/crypto/test_backup_file.py",)),
     "comparing": Area(
         ("crypto/sas.py", "crypto/safety.py", "client/core/sas.py"),
         (
@@ -143,6 +143,7 @@ AREAS = {
         (
             "tests/vectors/test_profile_vectors.py",
             "tests/client/engine/test_user_profiles.py",
+            "tests/client/engine/test_user_profiles_bounds.py",
             "tests/client/engine/test_group_profiles.py",
             "tests/client/engine/test_groups.py",
         ),

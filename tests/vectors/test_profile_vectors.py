@@ -88,6 +88,11 @@ def test_a_name_that_could_pass_for_another_one_is_refused_when_opened(name: str
         open_user_profile(KEY, UID, 1, seal_user_profile(KEY, UID, 1, UserProfile(name=name)))
 
 
+@pytest.mark.parametrize("status", ["a \u200d b", "e\u200d\u0301", "\u200d a"])
+def test_what_a_joiner_hides_is_refused_in_a_status(status: str) -> None:
+    assert not is_clean_status(status)
+
+
 def test_a_status_may_hold_joined_emoji_and_no_directions() -> None:
     assert is_clean_status("En casa 👩‍💻 ana@example")
     assert not is_clean_status("a\u2067b")

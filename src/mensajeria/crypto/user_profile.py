@@ -21,7 +21,6 @@ from mensajeria.protocol.records_profiles import UserProfile, is_clean_name, is_
 KEY_BYTES: Final = 32
 _LABEL: Final = "user-profile"
 _SALT_BYTES: Final = 16
-_MAX: Final = 40 << 10
 
 
 def new_profile_key() -> Secret:
@@ -56,7 +55,7 @@ def open_user_profile(key: Secret, uid: bytes, ver: int, sealed: bytes) -> UserP
         PaddingError, MalformedError, NewerVersionError: whoever sealed it wrote no profile that may be shown.
     """
     padded = unseal(key, _LABEL, [uid, u64(ver)], sealed)
-    profile = decode_record(UserProfile, unpad_message(padded), max_size=_MAX)
+    profile = decode_record(UserProfile, unpad_message(padded))
     if not is_clean_name(profile.name) or not is_clean_status(profile.status):
         raise MalformedError("a name or status that must not be shown")
     return profile

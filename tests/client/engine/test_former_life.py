@@ -13,14 +13,17 @@ import pytest
 
 from mensajeria.client.api import ChangeSent, MessageDiscarded, MessageKind, MessageReceived, MessageState
 from mensajeria.client.engine.envelopes import Mail
+from mensajeria.client.engine.former_life import anything_waits, facts_for, give_way
 from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.sealing import fail
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import NewMessage, Share, ShareOutcome
+from mensajeria.client.store.files import Upload
+from mensajeria.client.store.values import InboundKey, NewMessage, Share, ShareOutcome
 from mensajeria.crypto.message import TEXT, decode_outer, text_body
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId
+from mensajeria.protocol.records import SUITE_GROUP, MessageOuter
 from tests.client.engine.stations import Station, chat_of, station
 from tests.crypto.people import NOW, Person
 
@@ -168,6 +171,66 @@ async def test_a_change_that_the_log_has_is_done_once_and_told_as_sent(
     assert not await waits(lives.copy)
     page = await lives.copy.store.read(lambda tx: tx.messages.page(lives.chat, limit=10))
     assert [(one.text, one.edited) for one in page.messages] == [("adiós", True)]
+
+
+async def test_a_change_that_was_sealed_here_too_leaves_no_gap(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    mid, edit = Mid(os.urandom(16)), Mid(os.urandom(16))
+    await queue(lives.former, lives.chat, mid)
+    rows, letters = await seal(lives.former, lives.chat)
+    for one in (lives.copy, lives.bruno):
+        await one.take(lives.former, letters[one.me.did])
+    for one in (lives.former, lives.copy, lives.bruno):
+        await one.read(lives.chat, 1, rows)
+    monkeypatch.setattr(own, "random16", lambda: edit)
+    for one in (lives.former, lives.copy):
+        await one.do(lambda tx, out: own.edit(tx, out, one.me, lives.chat, mid, "adiós"))  # noqa: B023
+    changed, _ = await seal(lives.former, lives.chat)
+    _, to_bruno = await seal(lives.copy, lives.chat)
+    await lives.copy.read(lives.chat, 2, changed)
+    await queue(lives.copy, lives.chat, Mid(os.urandom(16)), "y más")
+    after, _ = await seal(lives.copy, lives.chat)
+    await lives.bruno.take(lives.copy, to_bruno[lives.bruno.me.did])
+    await lives.bruno.read(lives.chat, 2, [*changed, *after])
+    assert await lives.bruno.texts(lives.chat) == ["adiós", "y más"]
+
+
+async def test_a_file_that_the_log_has_is_not_uploaded_any_more(lives: Lives) -> None:
+    mid, out = Mid(os.urandom(16)), Mail()
+
+    def wait(tx: Tx) -> None:
+        new = NewMessage(lives.chat, mid, lives.copy.me.uid, True, MessageKind.FILE, MessageState.QUEUED, NOW)
+        tx.messages.add(new)
+        tx.uploads.add(Upload(lives.chat, mid, "x", 9, b"body"))
+
+    store, me = lives.copy.store, lives.copy.me
+    await store.run(wait)
+    page = await store.read(lambda tx: tx.messages.page(lives.chat, limit=1))
+    assert await store.read(anything_waits)
+    await store.run(lambda tx: give_way(tx, out, me, lives.chat, mid))
+    assert not await store.read(anything_waits)
+    assert out.uploads
+    assert out.events == [MessageDiscarded(lives.chat, mid, page.messages[0].order)]
+    assert out.touched == {lives.chat}
+
+
+@pytest.mark.parametrize("waits_here", [True, False])
+async def test_only_for_what_waits_here_is_anything_forgotten(lives: Lives, *, waits_here: bool) -> None:
+    mid, other, session, digest = Mid(os.urandom(16)), Mid(os.urandom(16)), SessionId(os.urandom(32)), bytes(32)
+    if waits_here:
+        await queue(lives.copy, lives.chat, mid)
+    me = lives.copy.me
+    outer = MessageOuter(
+        v=1, suite=SUITE_GROUP, chat_id=lives.chat, epoch=1, session_id=session, idx=0, mid=mid, ct=b"ct",
+        del_hash=bytes(32), ttl_bucket=0,
+    )  # fmt: skip
+
+    def seen(tx: Tx, _: Mail) -> list[bytes | None]:
+        for idx, one in enumerate((mid, other)):
+            tx.replays.note(lives.chat, me.uid, one, session, idx, digest)
+        facts = facts_for(tx, me, InboundKey(lives.chat, session, me.uid, me.did), outer)
+        return [facts.seen_mid(lives.chat, me.uid, one) for one in (mid, other)]
+
+    assert await lives.copy.do(seen) == [None if waits_here else digest, digest]
 
 
 async def test_what_the_copied_one_had_sealed_before_the_copy_was_made_counts_as_well(lives: Lives) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,6 +11,8 @@ import pytest
 
 from mensajeria.client.api import Cause, ChatChanged, ChatView, Event, MessageState, SecurityKind, Trust
 from mensajeria.client.chat import Chat
+from mensajeria.client.engine.former_people import beside_namesakes, gone, there
+from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.transfers import Transfers
 from mensajeria.client.engine.uploads import Uploads
@@ -115,6 +118,12 @@ async def test_another_account_of_the_name_is_no_first_use(ana: Own, former: Per
     assert (await ana.contact(former.uid)).trust is Trust.FIRST_USE
 
 
+async def test_the_timeline_names_both_identities(ana: Own, former: Person, later: Person) -> None:
+    await ana.directory.refresh(Uid(later.uid))
+    [row] = await ana.context.store.read(lambda tx: tx.trust.timeline(ChatId(bytes(32)), [Uid(later.uid)], 9))
+    assert row.params == {"former": former.idfp.hex()[:16], "idfp": later.idfp.hex()[:16]}
+
+
 async def test_who_takes_the_name_of_somebody_verified_gets_nothing(ana: Own, former: Person, later: Person) -> None:
     await ana.verify(former, former.idfp)
     contact = await ana.directory.refresh(Uid(later.uid))
@@ -150,6 +159,18 @@ async def test_whether_the_known_account_is_there_is_asked(ana: Own, former: Per
     assert await ana.context.store.read(lambda tx: tx.contacts.doubted(0)) == (former.uid,)
 
 
+async def test_the_lists_of_the_known_account_are_wanted(ana: Own, former: Person, later: Person) -> None:
+    out, fresh = Outcome(), replace(await ana.contact(former.uid), uid=Uid(later.uid))
+    await ana.context.store.run(lambda tx: beside_namesakes(tx, out, ana.context.me, fresh))
+    assert out.wanted_lists == {former.uid}
+
+
+async def test_who_is_known_to_be_gone_is_not_doubted(ana: Own, server: Served, former: Person, later: Person) -> None:
+    await leaves(ana, server, former)
+    await ana.directory.refresh(Uid(later.uid))
+    assert await ana.context.store.read(lambda tx: tx.contacts.doubted(NOW)) == ()
+
+
 async def test_nobody_doubts_the_own_account(ana: Own, server: Served) -> None:
     other = Person("ana")
     server.people[other.uid] = other
@@ -168,6 +189,22 @@ async def test_the_chat_with_an_account_that_is_gone_says_so_once(ana: Own, serv
     assert await causes(ana, former) == [Cause.ACCOUNT_GONE]
     seen: list[Event] = list(await stream.next_batch())
     assert [event.chat.gone for event in seen if isinstance(event, ChatChanged)] == [True]
+
+
+async def test_it_is_said_at_once_and_by_name(ana: Own, former: Person) -> None:
+    out = Outcome()
+    await ana.context.store.run(lambda tx: gone(tx, out, ana.context.me, Uid(former.uid)))
+    page = await ana.context.store.read(lambda tx: tx.messages.page(chat_of(ana, former), limit=9))
+    told = [(one.cause, one.sender.handle, dict(one.params)) for one in page.messages]
+    assert told == [(Cause.ACCOUNT_GONE, "bruno", {"handle": "bruno"})]
+    assert out.touched == {chat_of(ana, former)}
+
+
+async def test_an_account_that_is_there_again_is_shown_so(ana: Own, server: Served, former: Person) -> None:
+    await leaves(ana, server, former)
+    out = Outcome()
+    await ana.context.store.run(lambda tx: there(tx, out, Uid(former.uid)))
+    assert out.touched == {chat_of(ana, former)}
 
 
 async def test_it_takes_no_more_messages(ana: Own, server: Served, former: Person) -> None:

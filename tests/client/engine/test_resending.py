@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as with_fields
 
-from mensajeria.client.api import Cause, SecurityWarning, Trust
+from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarning, Trust
 from mensajeria.client.engine.acks import acknowledge
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.holes import FIRST_MS
@@ -20,10 +20,12 @@ from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.resending import DELAYS_MS, KEPT_MS, PER_HOUR, REQUEST, RESEND, RESENT, Resender
 from mensajeria.client.store import Tx
 from mensajeria.client.store.resends import Hole, SentRow
+from mensajeria.client.store.values import NewMessage
 from mensajeria.crypto.message import decode_outer
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
+from mensajeria.protocol.limits import CLOCK_TOLERANCE_MS
 from mensajeria.protocol.records_healing import RESEND_MAX, Resend, ResendRequest
 from tests.client.engine.stations import Station, chat_of, station
 from tests.crypto.people import NOW, Person
@@ -207,6 +209,22 @@ async def test_a_deleted_message_is_not_given(loss: Loss) -> None:
     assert len(await loss.asked(loss.request_for(0))) == 1
 
 
+async def test_another_one_s_message_of_the_same_id_does_not_stand_for_it(loss: Loss) -> None:
+    mid = Mid(decode_outer(loss.rows[1]).mid)
+
+    def swap(tx: Tx, out: Mail) -> None:
+        delete_here(tx, out, loss.chat, mid)
+        tx.messages.add(
+            NewMessage(
+                loss.chat, mid, loss.bruno.me.uid, outgoing=False, kind=MessageKind.TEXT, state=MessageState.RECEIVED,
+                sent_ms=NOW, text="dos", seq=9, server_ms=NOW,
+            )
+        )  # fmt: skip
+
+    await loss.ana.do(swap)
+    assert await loss.asked(loss.request) == []
+
+
 async def test_a_change_has_no_message_of_its_own_and_is_given(loss: Loss) -> None:
     row = SentRow(Mid(os.urandom(16)), placed=False, outer=b"a change")
     await loss.ana.store.run(lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, row, NOW))
@@ -253,6 +271,18 @@ async def test_the_row_takes_the_place_that_told_of_the_loss(loss: Loss) -> None
     assert message.seq == 2
     assert await loss.hole() is None
     assert await loss.bruno.store.read(lambda tx: tx.meta.number(RESENT)) == 1
+
+
+async def test_its_clock_is_compared_with_when_the_server_had_it(loss: Loss) -> None:
+    hole = await loss.hole()
+    assert hole is not None
+    late = replace(hole, server_ms=NOW + CLOCK_TOLERANCE_MS + 1)
+    await loss.bruno.store.run(lambda tx: tx.holes.put(late))
+    await loss.gets(loss.resend)
+    mid = Mid(decode_outer(loss.rows[1]).mid)
+    message = await loss.bruno.store.read(lambda tx: tx.messages.find(loss.chat, mid))
+    assert message is not None
+    assert message.clock_off
 
 
 @pytest.mark.parametrize("by", ["her other device", "an own device"])

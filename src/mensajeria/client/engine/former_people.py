@@ -29,7 +29,7 @@ def beside_namesakes(tx: Tx, out: Outcome, me: Me, fresh: Contact) -> Contact:
             out.wanted_lists.add(other.uid)
     known = former[0]
     note(
-        tx, me.clock.now_ms(), SecurityKind.IDENTITY_CHANGED, fresh.uid, None,
+        tx, me.clock.now_ms(), SecurityKind.IDENTITY_CHANGED, fresh.uid,
         former=known.idfp.hex()[:16], idfp=fresh.idfp.hex()[:16],
     )  # fmt: skip
     blocked = any(other.sending_blocked or other.trust.is_verified for other in former)

@@ -58,7 +58,7 @@ def show_renewed(tx: Tx, out: Outcome, me: Me, known: Contact, fresh: Contact) -
     if row is not None and fresh.trust.is_verified:
         tx.trust.put_verified(replace(row, idfp=fresh.idfp))
     former, idfp = known.idfp.hex()[:16], fresh.idfp.hex()[:16]
-    note(tx, me.clock.now_ms(), SecurityKind.IDENTITY_RENEWED, fresh.uid, None, former=former, idfp=idfp)
+    note(tx, me.clock.now_ms(), SecurityKind.IDENTITY_RENEWED, fresh.uid, former=former, idfp=idfp)
     for chat_id in tx.chats.with_peer(fresh.uid):
         _tell(tx, out, me, chat_id, Cause.IDENTITY_RENEWED, fresh)
 

@@ -51,7 +51,6 @@ MAX_JUMP: Final = 1 << 20
 """A server that claims a version so much above the known one is not followed: it could use up all numbers."""
 ROUNDS: Final = 4
 """So often in one go a newer version is made of the own profile."""
-_MAX_RECORD: Final = 256
 _UID_BYTES: Final = 16
 Deliver = Callable[[Sequence[Letter]], Awaitable[object]]
 
@@ -295,12 +294,12 @@ class UserProfiles:
             tx.profiles.refuse(row.uid, accused=False)
         elif served == row.ver or (served < row.ver and row.at_ms > tx.meta.number(RESTORED_AT)):
             if not now.accused:  # whoever names what is not there, again and again, is not told of each time
-                out.warn(tx, "profile_refused", me.clock.now_ms(), None, handle=tx.contacts.person(row.uid).handle)
+                out.warn(tx, "profile_refused", me.clock.now_ms(), handle=tx.contacts.person(row.uid).handle)
             tx.profiles.refuse(row.uid, accused=True)
 
     def _shown(self, tx: Tx, out: Outcome, uid: Uid) -> None:
         row = tx.profiles.get(uid)
-        assert row is not None, "it was just stored"
+        assert row is not None  # it was just stored
         self._context.settings.put(tx, out, SHARED + uid.hex(), named(row))
         out.events.append(ProfileChanged(tx.contacts.person(uid), row.shown))
 
@@ -308,7 +307,7 @@ class UserProfiles:
 
     def _named(self, tx: Tx, out: Mail, uid: Uid, _did: Did, letter: ToDevice) -> None:
         """A letter "profile_key". Kept of a stranger, too, and used once they are accepted."""
-        record = decode_record(ProfileKey, letter.c, max_size=_MAX_RECORD)
+        record = decode_record(ProfileKey, letter.c)
         if uid == self._context.me.uid:
             raise MalformedError("own devices share a setting")
         if not is_blocked(tx, uid):
@@ -321,7 +320,7 @@ class UserProfiles:
         """What another program has written there counts as never set."""
         uid = _uid_of(key)
         try:
-            return uid is not None and self._learn(tx, uid, decode_record(ProfileKey, value, max_size=_MAX_RECORD))
+            return uid is not None and self._learn(tx, uid, decode_record(ProfileKey, value))
         except (MalformedError, NewerVersionError):
             return False
 
