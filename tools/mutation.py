@@ -194,6 +194,12 @@ def prepare(name: str, area: Area) -> Path:
             shutil.copytree(origin, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(origin, folder / part)
+    configure(folder, area)
+    return folder
+
+
+def configure(folder: Path, area: Area) -> None:
+    """Write mutmut's settings behind those of the project."""
     settings = {
         "source_paths": ["src/"],
         "only_mutate": [f"{SOURCE}/{file}" for file in area.files],
@@ -214,9 +220,8 @@ def prepare(name: str, area: Area) -> Path:
         "use_git_change_detection": False,
     }
     lines = ["", "[tool.mutmut]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items()), ""]
-    with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
-        file.write("\n".join(lines))
-    return folder
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (folder / "pyproject.toml").write_text(project + "\n".join(lines), encoding="utf-8")
 
 
 def reset(folder: Path, area: Area) -> None:
@@ -227,6 +232,7 @@ def reset(folder: Path, area: Area) -> None:
     shutil.rmtree(folder / "tests")
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    configure(folder, area)
     for file in area.files:
         path = folder / "mutants" / SOURCE / f"{file}.meta"
         found = json.loads(path.read_text(encoding="utf-8"))
