@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from mensajeria.client.errors import StateError
 from mensajeria.protocol.frames import Event, EventKind
 from tests.attacks.evil import Rule
-from tests.chaos.world import CANARY, CLUB, World
+from tests.chaos.world import CANARY, CLUB, PATIENCE_S, World
 
 
 class _HidesEvents(Rule):
@@ -45,6 +46,33 @@ async def test_what_was_written_before_its_author_heard_of_a_new_member_is_reada
         assert carla.actor is not None
         await carla.actor.shows(world.chats[CLUB], f"bruno: {late}")
         assert CANARY in late
+    finally:
+        await world.end()
+
+
+@pytest.mark.slow
+async def test_a_copy_that_nothing_shows_to_be_one_uses_no_pairwise_session_again(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put back twice, each time before the key backup has the session, while nobody else is there to have its key."""
+    monkeypatch.setattr("mensajeria.client.engine.backup.GATHER_S", PATIENCE_S)
+    world = await World.begin(people, tmp_path / "world")
+    try:
+        ana = world.device("ana", "laptop")
+        await world.start(ana)
+        await world.connected(ana)
+        for _ in range(2):
+            await world.keep_copy(ana)
+            await world.write(ana, "carla", 1)
+            await world.sent(ana)
+            await world.roll_back(ana)
+            await world.start(ana)
+            with pytest.raises(StateError, match="rolled_back"):
+                await world.connected(ana)
+            await world.level(ana)
+        monkeypatch.undo()
+        await world.heal()
+        await world.check()
     finally:
         await world.end()
 

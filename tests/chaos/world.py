@@ -471,17 +471,23 @@ class World:
 
     async def _until_level(self, end: float) -> None:
         for device in self._living():
-            while True:
-                await self._come_back(device)
-                if device.removed:
-                    break
-                device.client.retry_now()
-                try:
-                    async with asyncio.timeout(1.0):
-                        await device.client.caught_up()
-                    break
-                except (TimeoutError, ClientError):
-                    assert time.monotonic() < end, (device.person, device.name, device.client.phase, device.actor)
+            await self.level(device, end)
+
+    async def level(self, device: Device, end: float | None = None) -> None:
+        """Wait until a device is level with the server, after a new login if it needs one."""
+        end = end or time.monotonic() + PATIENCE_S
+        while True:
+            await self._come_back(device)
+            if device.removed:
+                return
+            device.client.retry_now()
+            try:
+                async with asyncio.timeout(1.0):
+                    await device.client.caught_up()
+            except (TimeoutError, ClientError):
+                assert time.monotonic() < end, (device.person, device.name, device.client.phase, device.actor)
+            else:
+                return
 
     async def _left(self, end: float) -> list[str]:
         """What is not as it must become; asked again until nothing is left or the time is over."""

@@ -183,6 +183,8 @@ class PutDevice(Frame):
 
     rid: U32
     targets: Annotated[tuple[PutTarget, ...], msgspec.Meta(min_length=1, max_length=limits.MAX_PUT_TARGETS)]
+    gen: U63
+    """As in `Hello`, when these were read from the store: a copy made before them is told from its original."""
 
 
 class PutOutcome(IntEnum):

@@ -172,10 +172,10 @@ async def test_envelopes_are_refused_and_go_in_later(
     targets = [PutTarget(did, prekey, bytes(limits.MAX_ENVELOPE)) for _ in range(50)]
     await fill()
     with pytest.raises(ProtocolError) as refused:
-        await mailboxes.put(1, targets)
+        await mailboxes.put(1, b"", 0, targets)
     assert (refused.value.code, refused.value.retry_after_ms) == (Code.UNAVAILABLE, 1000)
     await make_room()
-    assert await mailboxes.put(1, targets) == (PutOutcome.OK,) * 50
+    assert await mailboxes.put(1, b"", 0, targets) == (PutOutcome.OK,) * 50
     await mailboxes.close()
 
 

@@ -73,7 +73,7 @@ async def test_all_that_is_pushed_crosses(cluster: Cluster) -> None:
     assert (await a.expect(PeerCursor)).seq == 1
     b.send(Typing(chat_id, bytes(16), True))
     assert (await a.expect(Typing)).uid == bruno.uid
-    a.send(PutDevice(1, (PutTarget(bruno.did, PREKEY_ID, b"blob"),)))
+    a.send(PutDevice(1, (PutTarget(bruno.did, PREKEY_ID, b"blob"),), 0))
     assert (await a.expect(PutResult)).outcomes == (PutOutcome.OK,)
     assert (await b.expect(Envelope)).blob == b"blob"
 

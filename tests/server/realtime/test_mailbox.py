@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mensajeria.protocol.errors import Close
 from mensajeria.protocol.frames import (
     Envelope,
     MailAck,
@@ -23,8 +24,8 @@ def to(person: Person, blob: bytes = b"blob", prekey_id: int = PREKEY_ID) -> Put
     return PutTarget(person.did, prekey_id, blob)
 
 
-async def put(device: Device, *targets: PutTarget) -> tuple[PutOutcome, ...]:
-    device.send(PutDevice(1, targets))
+async def put(device: Device, *targets: PutTarget, gen: int = 0) -> tuple[PutOutcome, ...]:
+    device.send(PutDevice(1, targets, gen))
     return (await device.expect(PutResult)).outcomes
 
 
@@ -45,6 +46,26 @@ async def test_an_envelope_is_pushed_and_stays_until_acked(world: World) -> None
         pass
     assert [one.blob for one in rest] == [b"two"]
     assert await mail(b, after=2) == ()
+
+
+async def test_a_copy_made_before_its_device_put_envelopes_is_told_so(world: World) -> None:
+    ana, bruno, _ = await world.pair()
+    a = await Device.online(world, ana, gen=10)
+    await put(a, to(bruno), gen=11)
+    await a.disconnect()
+    copy = await Device.connect(world, ana, gen=10)
+    copy.raw(copy.channel.hello())
+    assert (await copy.closed()).code == Close.ROLLED_BACK
+    await (await Device.online(world, ana, gen=11)).ping()
+
+
+async def test_what_a_copy_puts_after_its_original_is_not_stored(world: World) -> None:
+    ana, bruno, _ = await world.pair()
+    a, b = await Device.online(world, ana), await Device.online(world, bruno)
+    await put(a, to(bruno, b"original"), gen=11)
+    a.send(PutDevice(1, (to(bruno, b"copy"),), 10))
+    assert (await a.closed()).code == Close.ROLLED_BACK
+    assert [one.blob for one in await mail(b)] == [b"original"]
 
 
 async def test_each_target_has_its_own_outcome(world: World) -> None:

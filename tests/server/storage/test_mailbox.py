@@ -39,6 +39,17 @@ async def test_ids_grow_and_are_never_given_twice(store: Store) -> None:
     assert await state(store, bruno) == (4, 0)
 
 
+async def test_of_the_counts_that_a_device_shows_the_highest_is_kept(store: Store) -> None:
+    ana, bruno, *_ = store.people
+    puts = [Put(ana.account_id, bruno.did, PREKEY_ID, b"blob", ana.did, gen) for gen in (7, 8, 6)]
+    await store.db.write(lambda db: rows.put(db, puts, 1))
+    assert [one.rolled_back for one in puts] == [False, False, True]
+    kept = await store.db.query(
+        lambda db: db.execute(select(device.c.gen).where(device.c.id == ana.device_id)).scalar_one()
+    )
+    assert (kept, (await state(store, bruno))[0]) == (8, 2)
+
+
 @pytest.mark.slow
 async def test_concurrent_puts_commit_in_the_order_of_their_ids(store: Store) -> None:
     """A reader that remembers the last id it saw must never miss a lower one that is committed later."""
@@ -109,7 +120,7 @@ async def test_outcomes_come_after_the_commit_and_arrivals_in_order(store: Store
     boxes = Mailboxes(store.db, FakeClock(), lambda puts: arrived.extend(one.id for one in puts))
     boxes.start()
     targets = [PutTarget(bruno.did, PREKEY_ID, b"x"), PutTarget(dora.did, PREKEY_ID, b"x")]
-    results = await asyncio.gather(*(boxes.put(ana.account_id, targets) for _ in range(20)))
+    results = await asyncio.gather(*(boxes.put(ana.account_id, ana.did, 0, targets) for _ in range(20)))
     assert set(results) == {(PutOutcome.OK, PutOutcome.REFUSED)}
     assert arrived == list(range(1, 21))
     assert [one.id for one in await boxes.page(bruno.device_id, 0)] == arrived
@@ -123,9 +134,9 @@ async def test_the_allowance_is_new_every_day(store: Store, count: int) -> None:
     boxes = Mailboxes(store.db, clock, lambda _puts: None)
     boxes.start()
     target = [PutTarget(bruno.did, PREKEY_ID, b"x")] * 64
-    outcomes = [one for _ in range(count // 64 + 1) for one in await boxes.put(ana.account_id, target)]
+    outcomes = [one for _ in range(count // 64 + 1) for one in await boxes.put(ana.account_id, ana.did, 0, target)]
     assert outcomes.count(PutOutcome.OK) == count
     assert outcomes[-1] is PutOutcome.QUOTA
     clock.advance(24 * 3600)
-    assert await boxes.put(ana.account_id, target[:1]) == (PutOutcome.OK,)
+    assert await boxes.put(ana.account_id, ana.did, 0, target[:1]) == (PutOutcome.OK,)
     await boxes.close()

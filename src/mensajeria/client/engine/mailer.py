@@ -72,14 +72,17 @@ class Mailer:
     async def _put_all(self, session: Session) -> set[Did]:
         """Put every queued envelope; the devices whose key was no longer the newest."""
         stale: set[Did] = set()
-        while batch := await self._context.store.read(lambda tx: tx.envelopes.outgoing()):
+        while True:
+            batch, gen = await self._context.store.read(lambda tx: (tx.envelopes.outgoing(), tx.own.gen()))
             for part in _parts(batch):
-                stale |= await self._put(session, part)
-        return stale
+                stale |= await self._put(session, part, gen)
+            if not batch:
+                return stale
 
-    async def _put(self, session: Session, envelopes: Sequence[OutgoingEnvelope]) -> set[Did]:
+    async def _put(self, session: Session, envelopes: Sequence[OutgoingEnvelope], gen: int) -> set[Did]:
+        """`gen` goes along: whoever goes on from a copy made before these is known by it at the next hello."""
         targets = tuple(frames.PutTarget(e.did, e.prekey_id, e.blob) for e in envelopes)
-        result = await session.request(lambda rid: frames.PutDevice(rid, targets), frames.PutResult)
+        result = await session.request(lambda rid: frames.PutDevice(rid, targets, gen), frames.PutResult)
         outcomes = list(zip(envelopes, result.outcomes, strict=False))
 
         def settle(tx: Tx) -> None:

@@ -88,13 +88,13 @@ class Mailboxes:
         """Jobs that wait."""
         return len(self._queue)
 
-    async def put(self, sender: int, targets: Sequence[PutTarget]) -> tuple[PutOutcome, ...]:
-        """Put envelopes of an account; the outcome of each, after the commit.
+    async def put(self, sender: int, by: bytes, gen: int, targets: Sequence[PutTarget]) -> tuple[PutOutcome, ...]:
+        """Put envelopes of an account's device `by`, which has counted `gen`; the outcome of each, after the commit.
 
         Raises:
-            ProtocolError: UNAVAILABLE, the database did not take them.
+            ProtocolError: UNAVAILABLE, the database did not take them; ROLLED_BACK, the device has counted more before.
         """
-        puts = [Put(sender, target.did, target.prekey_id, target.blob) for target in targets]
+        puts = [Put(sender, target.did, target.prekey_id, target.blob, by, gen) for target in targets]
         within = [one for one in puts if self._allowance.take(sender, one.did)]
         for one in puts:
             one.outcome = PutOutcome.QUOTA
@@ -129,16 +129,17 @@ class Mailboxes:
 
     async def _flush_puts(self, jobs: list[_PutJob]) -> None:
         puts = [one for job in jobs for one in job.puts]
-        waiting = [job.done for job in jobs]
         now = self._clock.now_ms()
         try:
             await self._db.write(lambda connection: store.put(connection, puts, now))
         except DATABASE_ERRORS as error:
             _log.warning("mailbox_unavailable", error=type(error).__name__, batch=len(jobs))
-            _settle(waiting, ProtocolError(Code.UNAVAILABLE, retry_after_ms=1000))
+            _settle(jobs, ProtocolError(Code.UNAVAILABLE, retry_after_ms=1000))
             return
         self._arrived([one for one in puts if one.outcome is PutOutcome.OK])
-        _settle(waiting, None)
+        old = [job for job in jobs if any(one.rolled_back for one in job.puts)]
+        _settle(old, ProtocolError(Code.ROLLED_BACK))
+        _settle(jobs, None)
 
     async def _flush_acks(self, jobs: list[_AckJob]) -> None:
         def write(connection: Connection) -> None:
@@ -165,11 +166,11 @@ class Mailboxes:
             removed = await self._db.write(lambda connection: store.expire(connection, before))
 
 
-def _settle(waiting: Sequence[asyncio.Future[None]], error: ProtocolError | None) -> None:
-    for done in waiting:
-        if done.done():
+def _settle(jobs: Sequence[_PutJob], error: ProtocolError | None) -> None:
+    for job in jobs:
+        if job.done.done():
             continue
         if error is None:
-            done.set_result(None)
+            job.done.set_result(None)
         else:
-            done.set_exception(error)
+            job.done.set_exception(error)

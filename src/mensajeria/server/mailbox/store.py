@@ -24,12 +24,19 @@ EXPIRE_ROWS: Final = 2000
 
 @dataclass(slots=True)
 class Put:
-    """One envelope of one sender, and what became of it. `sender` is an account's row id; it is not stored."""
+    """One envelope of one sender, and what became of it. `sender` is an account's row id; it is not stored.
+
+    `by`: the sending device, and the count of encryptions that it shows with it (`frames.PutDevice`).
+    """
 
     sender: int
     did: bytes
     prekey_id: int
     blob: bytes
+    by: bytes = b""
+    gen: int = 0
+    rolled_back: bool = False
+    """The device has shown a higher count before: it was put back from a copy, and nothing of it is stored."""
     outcome: PutOutcome = PutOutcome.STALE
     device: int = 0
     id: int = 0
@@ -44,15 +51,19 @@ class _Box:
     prekey_id: int | None
     seq: int
     bytes: int
+    gen: int
 
 
 def put(connection: Connection, puts: Sequence[Put], now_ms: int) -> None:
     """Store envelopes in order and fill in their outcomes; only OK ones are stored."""
-    boxes = _lock_boxes(connection, {one.did for one in puts})
+    boxes = _lock_boxes(connection, {did for one in puts for did in (one.did, one.by)})
+    changed: dict[int, _Box] = {}
     allowed: dict[tuple[int, int], bool] = {}
     rows = []
     for one in puts:
         one.outcome = PutOutcome.STALE
+        if not _counts_on(one, boxes.get(one.by), changed):
+            continue
         box = boxes.get(one.did)
         if box is None or box.prekey_id != one.prekey_id:
             continue
@@ -66,10 +77,22 @@ def put(connection: Connection, puts: Sequence[Put], now_ms: int) -> None:
             one.outcome = PutOutcome.QUOTA
         else:
             rows.append(_place(one, box, now_ms))
+            changed[box.id] = box
     if rows:
         connection.execute(insert(mailbox), rows)
-        used = {row["device"] for row in rows}
-        _store_boxes(connection, [box for box in boxes.values() if box.id in used])
+    if changed:
+        _store_boxes(connection, changed.values())
+
+
+def _counts_on(one: Put, sending: _Box | None, changed: dict[int, _Box]) -> bool:
+    """Whether the sending device shows at least what it has shown before; a higher count is kept."""
+    if sending is None:
+        return True
+    one.rolled_back = one.gen < sending.gen
+    if one.gen > sending.gen:
+        sending.gen = one.gen
+        changed[sending.id] = sending
+    return not one.rolled_back
 
 
 def _place(one: Put, box: _Box, now_ms: int) -> dict[str, object]:
@@ -88,20 +111,23 @@ def _lock_boxes(connection: Connection, dids: set[bytes]) -> dict[bytes, _Box]:
             device.c.pq_prekey_id,
             device.c.mail_seq,
             device.c.mail_bytes,
+            device.c.gen,
         )
         .where(device.c.did.in_(dids), device.c.revoked_ms.is_(None))
         .order_by(device.c.id)
         .with_for_update(key_share=True)
     )
-    return {row.did: _Box(row.id, row.account_id, row.pq_prekey_id, row.mail_seq, row.mail_bytes) for row in rows}
+    return {
+        row.did: _Box(row.id, row.account_id, row.pq_prekey_id, row.mail_seq, row.mail_bytes, row.gen) for row in rows
+    }
 
 
-def _store_boxes(connection: Connection, boxes: Sequence[_Box]) -> None:
+def _store_boxes(connection: Connection, boxes: Iterable[_Box]) -> None:
     connection.execute(
         update(device)
         .where(device.c.id == bindparam("p_id"))
-        .values(mail_seq=bindparam("p_seq"), mail_bytes=bindparam("p_bytes")),
-        [{"p_id": box.id, "p_seq": box.seq, "p_bytes": box.bytes} for box in boxes],
+        .values(mail_seq=bindparam("p_seq"), mail_bytes=bindparam("p_bytes"), gen=bindparam("p_gen")),
+        [{"p_id": box.id, "p_seq": box.seq, "p_bytes": box.bytes, "p_gen": box.gen} for box in boxes],
     )
 
 

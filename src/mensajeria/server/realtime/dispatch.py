@@ -10,7 +10,7 @@ import msgspec
 
 from mensajeria.kit.clock import Clock
 from mensajeria.protocol import frames, limits
-from mensajeria.protocol.errors import Code, ProtocolError
+from mensajeria.protocol.errors import Close, Code, ProtocolError
 from mensajeria.protocol.records import SUITE_GROUP, MessageOuter
 from mensajeria.server.broker.broker import Broker, FrameNote
 from mensajeria.server.chats import repository
@@ -189,12 +189,19 @@ class Dispatcher:
     # --- mailbox
 
     def _put_device(self, connection: Connection, frame: frames.PutDevice, _body: bytes) -> None:
-        sender = _viewer(connection).account_id
+        assert connection.login is not None
+        sender, by = connection.login.account_id, connection.login.did
 
         async def answer() -> msgspec.Struct:
             if self.draining:
                 raise ProtocolError(Code.UNAVAILABLE, retry_after_ms=RETRY_MS)
-            return frames.PutResult(frame.rid, await self._mailboxes.put(sender, frame.targets))
+            try:
+                outcomes = await self._mailboxes.put(sender, by, frame.gen, frame.targets)
+            except ProtocolError as error:
+                if error.code is Code.ROLLED_BACK:
+                    connection.close(Close.ROLLED_BACK, error.code)
+                raise
+            return frames.PutResult(frame.rid, outcomes)
 
         self._request(connection, frame, frame.rid, answer)
 
