@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,14 @@ class Scene:
     chat: ChatId
 
 
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+@asynccontextmanager
+async def made(folder: Path) -> AsyncIterator[Scene]:
+    """Everybody's devices, and the chat."""
     ana, bruno, eva = Person("ana"), Person("bruno"), Person("eva")
     ana_phone, bruno_phone = ana.add_device(), bruno.add_device()
     async with AsyncExitStack() as stack:
-        made = [
-            await stack.enter_async_context(station(person, device, [other, eva], tmp_path))
+        opened = [
+            await stack.enter_async_context(station(person, device, [other, eva], folder))
             for person, device, other in (
                 (ana, ana.device, bruno),
                 (ana, ana_phone, bruno),
@@ -56,8 +57,14 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
                 (bruno, bruno_phone, ana),
             )
         ]
-        laptop, phone, other_laptop, other_phone = made
+        laptop, phone, other_laptop, other_phone = opened
         yield Scene(laptop, phone, other_laptop, other_phone, eva, chat_of(ana, bruno))
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with made(tmp_path) as everybody:
+        yield everybody
 
 
 async def written(scene: Scene, *texts: str) -> tuple[list[bytes], dict[Did, Letter]]:

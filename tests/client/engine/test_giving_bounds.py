@@ -1,0 +1,176 @@
+"""Chosen history: what is taken back, how much is sent without being asked, and what runs beside a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from mensajeria.client.api import HistoryChoice
+from mensajeria.client.engine import giving
+from mensajeria.client.engine.letters import HISTORY_KEYS, Letter
+from mensajeria.client.errors import NetworkError
+from mensajeria.client.store import Tx
+from mensajeria.protocol.decoding import decode_record
+from mensajeria.protocol.ids import ChatId, Uid
+from mensajeria.protocol.records_history import HistoryKeys
+from tests.client.engine.newcomers import Circle, circle
+from tests.crypto.people import Person
+
+if TYPE_CHECKING:
+    from mensajeria.client.engine.context import Context
+
+
+@pytest.fixture(scope="module")
+def people() -> tuple[Person, Person, Person]:
+    return Person("ana"), Person("bruno"), Person("dora")
+
+
+@pytest.fixture
+async def group(people: tuple[Person, Person, Person], tmp_path: Path) -> AsyncIterator[Circle]:
+    async with circle(people, tmp_path) as made:
+        yield made
+
+
+# --- taken back
+
+
+async def test_who_was_not_added_after_all_is_forgotten_and_nobody_else(group: Circle) -> None:
+    dora, other, giver = group.dora.at.me.uid, Uid(os.urandom(16)), group.ana.giver
+
+    def step(tx: Tx, _: object) -> list[tuple[Uid, ...]]:
+        for uids in ([dora], [other], [dora, other]):
+            giver.want(tx, group.chat_id, uids, HistoryChoice.ALL)
+        giver.forget(tx, ChatId(os.urandom(32)), [dora])
+        giver.forget(tx, group.chat_id, [dora])
+        return [grant.uids for grant in tx.grants.wanted()]
+
+    assert await group.ana.at.do(step) == [(other,), (dora, other)]
+
+
+async def test_nothing_is_noted_of_who_shall_get_nothing(group: Circle) -> None:
+    def step(tx: Tx, _: object) -> int:
+        group.ana.giver.want(tx, group.chat_id, [group.dora.at.me.uid], HistoryChoice.NOTHING)
+        return len(tx.grants.wanted())
+
+    assert await group.ana.at.do(step) == 0
+
+
+# --- how much
+
+
+async def sessions(group: Circle, number: int) -> None:
+    """So many sessions of Ana's and Bruno's in turn, which are chosen for Dora."""
+    for n in range(number):
+        await group.write(group.bruno if n % 2 else group.ana, str(n))
+        if n % 2:
+            for guest in (group.ana, group.bruno):
+                await guest.at.do(lambda tx, _: tx.outbound.drop(group.chat_id))
+    await group.read(group.ana, group.bruno)
+    await group.add_dora(HistoryChoice.ALL)
+    await group.tell()
+
+
+def counted(letters: list[Letter]) -> list[int]:
+    return [len(decode_record(HistoryKeys, letter.content).keys) for letter in letters]
+
+
+@pytest.mark.parametrize(("at_once", "at_most", "sent"), [(1, 3, [1, 1, 1]), (2, 3, [2, 2]), (3, 2, [3]), (9, 2, [4])])
+async def test_of_very_many_sessions_the_rest_is_asked_for(
+    group: Circle, monkeypatch: pytest.MonkeyPatch, at_once: int, at_most: int, sent: list[int]
+) -> None:
+    await sessions(group, 4)
+    monkeypatch.setattr(giving, "KEYS_AT_ONCE", at_once)
+    monkeypatch.setattr(giving, "PUSHED_AT_MOST", at_most)
+    assert counted(await group.owed()) == sent
+
+
+# --- beside a connection
+
+
+class Beside:
+    """What `push_owed` has of a client, with a way to the devices that fails as often as one says."""
+
+    def __init__(self, group: Circle, failures: int = 0) -> None:
+        at = group.ana.at
+        self.due = asyncio.Event()
+        self.context = cast(
+            "Context",
+            SimpleNamespace(
+                giving_due=self.due, store=at.store, me=at.me, memberships=at.memberships, giver=group.ana.giver
+            ),
+        )
+        self.sent: list[Letter] = []
+        self.settled = 0
+        self._failures = failures
+
+    async def deliver(self, letters: list[Letter]) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise NetworkError("network")
+        self.sent += letters
+
+    async def settle(self) -> None:
+        self.settled += 1
+
+    async def until_it_waits(self) -> None:
+        """Let it run until nothing is left to do."""
+        running = asyncio.create_task(giving.push_owed(self.context, self.deliver, self.settle))
+        async with asyncio.timeout(10):
+            while not self.due_is_waited_for():
+                await asyncio.sleep(0.001)
+                assert not running.done(), running.exception()
+        running.cancel()
+        await asyncio.wait({running})
+
+    def due_is_waited_for(self) -> bool:
+        return bool(self.due._waiters)
+
+
+async def test_what_was_chosen_before_a_crash_is_settled_and_sent(group: Circle) -> None:
+    await sessions(group, 2)
+    beside = Beside(group)
+    beside.due.set()
+    await beside.until_it_waits()
+    assert beside.settled == 1
+    assert [letter.type for letter in beside.sent] == [HISTORY_KEYS]
+    assert counted(beside.sent) == [2]
+
+
+async def test_what_was_withheld_is_sent_too(group: Circle, monkeypatch: pytest.MonkeyPatch) -> None:
+    dora, seen = group.dora.at.me, []
+    letter = Letter(dora.uid, dora.did, "room_key", b"key")
+
+    def withheld(tx: Tx, *rest: object) -> list[Letter]:
+        assert isinstance(tx, Tx)
+        seen.append(rest)
+        return [letter]
+
+    monkeypatch.setattr(giving, "withheld_letters", withheld)
+    beside = Beside(group)
+    await beside.until_it_waits()
+    assert beside.sent == [letter]
+    assert seen == [(group.ana.at.me, group.ana.at.memberships)]
+
+
+async def test_without_a_network_the_rest_is_sent_later(group: Circle, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(giving, "KEYS_AT_ONCE", 1)
+    await sessions(group, 2)
+    beside = Beside(group, failures=1)
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    await beside.until_it_waits()
+    assert giving.AGAIN_S in waited
+    assert beside.settled == 2
+    assert counted(beside.sent) == [1], "what was not sent is asked for"
