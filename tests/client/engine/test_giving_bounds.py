@@ -20,6 +20,7 @@ from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.ids import ChatId, Uid
 from mensajeria.protocol.records_history import HistoryKeys
 from tests.client.engine.newcomers import Circle, circle
+from tests.client.engine.test_chosen_history import ask, session_at
 from tests.crypto.people import Person
 
 if TYPE_CHECKING:
@@ -88,6 +89,13 @@ async def test_of_very_many_sessions_the_rest_is_asked_for(
     monkeypatch.setattr(giving, "KEYS_AT_ONCE", at_once)
     monkeypatch.setattr(giving, "PUSHED_AT_MOST", at_most)
     assert counted(await group.owed()) == sent
+
+
+async def test_after_a_restart_whoever_asks_gets_what_was_chosen(group: Circle) -> None:
+    await sessions(group, 2)
+    group.ana.at.memberships.forget()
+    (letter,) = await ask(group, group.ana, session_at(group, 2))
+    assert counted([letter]) == [1]
 
 
 # --- beside a connection

@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from mensajeria.client.api import Trust
+from mensajeria.client.api import HistoryChoice, Trust
+from mensajeria.client.core.ladder import ASKED_AT_ONCE, window
+from mensajeria.client.engine.acks import acknowledge
+from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.healing import FORWARDED, WITHHELD
 from mensajeria.client.engine.letters import ROOM_KEY, Letter
 from mensajeria.client.engine.membership import Chain
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Share, ShareOutcome
+from mensajeria.client.store.values import InboundKey, KeyRequestRow, Share, ShareOutcome
+from mensajeria.crypto.inbound import InboundSession
+from mensajeria.crypto.message import decode_outer
 from mensajeria.protocol.decoding import decode_record
-from mensajeria.protocol.ids import Did
+from mensajeria.protocol.frames import EventKind
+from mensajeria.protocol.ids import Did, Mid, SessionId, Uid
 from mensajeria.protocol.membership import MembershipState, start_direct
 from mensajeria.protocol.membership_state import Role, Row, direct_chat_id
+from mensajeria.protocol.records import KeyRequest
 from mensajeria.protocol.records_healing import ForwardedKey
+from tests.client.engine.newcomers import circle
 from tests.client.engine.stations import Station
-from tests.client.engine.test_healing import Scene, ask, made, session_of, written
-from tests.crypto.people import NOW, SERVER
+from tests.client.engine.test_healing import Scene, ask, forwarded_from, made, session_of, written
+from tests.crypto.people import NOW, SERVER, Person
 
 ANA, DORA = b"a" * 16, b"d" * 16
 
@@ -133,3 +142,82 @@ async def test_of_another_device_s_session_it_gets_nothing(scene: Scene) -> None
         lambda tx: tx.contacts.set_trust(scene.bruno.me.uid, Trust.CHANGED, sending_blocked=False)
     )
     assert await types(scene.ana_phone, scene, row) == [WITHHELD]
+
+
+# --- who was added while a message was on its way
+
+
+async def test_what_was_sent_before_one_heard_that_somebody_was_added_is_theirs_from_there_on(tmp_path: Path) -> None:
+    people = Person("ana"), Person("bruno"), Person("dora")
+    async with circle(people, tmp_path, bruno="admin") as group:
+        ana = group.ana
+
+        async def send(text: str) -> bytes:
+            (row,), _ = await ana.at.write(group.chat_id, text)
+            seq, mid = group.put(EventKind.MESSAGE, row).seq, Mid(decode_outer(row).mid)
+            await ana.at.do(lambda tx, out: acknowledge(tx, out, ana.at.me, group.chat_id, mid, seq, NOW))
+            return row
+
+        row = await send("antes")
+        await group.add_dora(HistoryChoice.NOTHING, by=group.bruno)
+        await send("a la vez")
+        await group.read(ana)
+        ana.at.memberships.forget()
+        question = KeyRequest(
+            chat_id=group.chat_id, session_id=session_of(row), uid=ana.at.me.uid, did=ana.at.me.did, index=0
+        )
+        (letter,) = await ana.at.do(lambda tx, _: ana.at.healer.answer(tx, *group.dora.at.address, question))
+        assert decode_record(ForwardedKey, letter.content).first_index == 1
+
+
+# --- what is handed over
+
+
+async def test_the_signed_key_says_of_which_session_it_is(scene: Scene) -> None:
+    (row,) = await both_have(scene, "hola")
+    letter = await asked(scene, row)
+    me, session_id = scene.bruno.me, session_of(row)
+    assert letter == Letter(me.uid, me.did, ROOM_KEY, letter.content, session_id)
+
+
+async def test_of_a_key_that_has_opened_something_only_what_follows_is_handed_on(scene: Scene) -> None:
+    rows = await both_have(scene, "uno", "dos")
+    bruno, phone, session_id = scene.bruno, scene.bruno_phone, session_of(rows[0])
+    key = await forwarded_from(scene.ana_phone, bruno, scene.chat, session_id)
+
+    def keep(tx: Tx, out: Mail) -> None:
+        verified = bruno.reader.binding_of(tx, out, key.skb)
+        assert verified is not None
+        bruno.reader.keep(tx, out, verified, InboundSession.from_export(key.export, verified, key.skb), None)
+
+    await bruno.do(keep)
+    await bruno.read(scene.chat, 2, rows[1:])
+    (letter,) = await ask(bruno, phone.address, session_id, scene.chat)
+    assert decode_record(ForwardedKey, letter.content).first_index == 1
+
+
+# --- asking
+
+
+async def test_after_a_restart_the_members_are_asked_as_before(scene: Scene) -> None:
+    (row,) = await both_have(scene, "hola")
+    phone = scene.bruno_phone
+    await phone.read(scene.chat, 1, [row])
+    phone.memberships.forget()
+    assert len(await due_letters(phone)) == 3
+
+
+async def due_letters(desk: Station) -> list[Letter]:
+    return await desk.do(lambda tx, _: [one for row in tx.requests.all() for one in desk.healer.questions(tx, row)])
+
+
+async def test_of_many_devices_others_are_asked_on_each_step(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    healer, key = scene.bruno.healer, InboundKey(scene.chat, SessionId(bytes(32)), scene.ana.me.uid, scene.ana.me.did)
+    many = [(scene.ana.me.uid, Did(bytes([n]) * 16)) for n in range(3 * ASKED_AT_ONCE)]
+    monkeypatch.setattr(healer, "_whom", lambda *_: ([], many))
+
+    def asked_on(step: int) -> list[tuple[Uid, Did]]:
+        return healer._sources(cast("Tx", None), KeyRequestRow(key, 0, step, NOW, NOW))
+
+    assert asked_on(1) == window(many, key.session_id, 1)
+    assert not set(asked_on(0)) & set(asked_on(1))
