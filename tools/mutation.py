@@ -94,7 +94,16 @@ AREAS = {
     ),
     "account": Area(
         ("crypto/identity.py", "crypto/root.py", "crypto/recovery.py", "crypto/device.py", "crypto/linking.py"),
-        ("tests/crypto", "tests/protocol/test_devices.py"),
+        (
+            "tests/crypto/test_account.py",
+            "tests/crypto/test_account_bounds.py",
+            "tests/crypto/test_linking.py",
+            "tests/crypto/test_rotation.py",
+            "tests/crypto/test_copied_state.py",
+            "tests/crypto/test_pickles.py",
+            "tests/crypto/test_reprs.py",
+            "tests/protocol/test_devices.py",
+        ),
     ),
     "sealed": Area(
         ("crypto/files.py", "crypto/backup.py", "crypto/group_profile.py"),
@@ -162,6 +171,7 @@ AREAS = {
             "tests/client/engine/test_former_life.py",
         ),
     ),
+    "logins": Area(("client/account_checks.py",), ("tests/client/test_account_checks.py",)),
     "resending": Area(("client/engine/resending.py",), ("tests/client/engine/test_resending.py",)),
 }
 

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from mensajeria.client.account_checks import check_pinned, check_registered, unwrap_root, verify_login
 from mensajeria.client.engine.people import Served, verify_served
 from mensajeria.client.errors import ClientError, InputError, RefusedError, SecurityError, StateError
 from mensajeria.client.store.values import Contact
 from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.crypto.device import DeviceKeys
-from mensajeria.crypto.identity import Identity, TooManyDevicesError
+from mensajeria.crypto.identity import TooManyDevicesError
 from mensajeria.crypto.password import (
     EmptyPasswordError,
     LoginProof,
@@ -26,21 +27,16 @@ from mensajeria.crypto.password import (
     prestretch,
 )
 from mensajeria.crypto.recovery import RecoveryCode
-from mensajeria.crypto.root import AccountRoot, WrapError
+from mensajeria.crypto.root import AccountRoot
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import auth, limits
 from mensajeria.protocol.devices import (
-    MissingListsError,
-    UnsupportedListError,
     VerifiedList,
-    decode_identity,
     identity_fingerprint,
 )
-from mensajeria.protocol.encoding import MalformedError
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import unb64
-from mensajeria.protocol.signing import BadSignatureError
 
 _HANDLE: Final = re.compile(limits.HANDLE_PATTERN)
 MAX_LIST_TRIES: Final = 3
@@ -158,8 +154,7 @@ class AuthFlow:
             return self._waiting(
                 who, root, device, Served(challenge.uid, identity.record, request.device_list), code_text
             )
-        if ok.uid != challenge.uid or ok.identity != identity.record or ok.device_list != request.device_list:
-            raise SecurityError("login_tampered", "the server does not serve what was registered")
+        check_registered(ok, challenge.uid, identity.record, request.device_list)
         account = await self._enter(who, login, ok, device, gen=0)
         return replace(account, recovery_code=code_text)
 
@@ -191,8 +186,7 @@ class AuthFlow:
         """
         proof, stretched = await self._prepare(who)
         login, ok = await self._prove(proof, stretched, who)
-        if ok.uid != known.uid or ok.identity not in {known.identity, announced}:
-            raise SecurityError("identity_swapped", params={"handle": who.handle})
+        check_pinned(ok, who.handle, known, announced)
         return await self._enter(who, login, ok, device, gen=gen, known=known)
 
     # --- steps ---
@@ -287,33 +281,6 @@ class AuthFlow:
             new_device=new_device,
             version_keys=version_keys(root, verified.list.backup_ver),
         )
-
-
-def verify_login(ok: auth.LoginOk, handle: str, known: Contact | None) -> VerifiedList:
-    """The own list, judged like anybody's, and that it is this handle's."""
-    served = Served(ok.uid, ok.identity, ok.device_list)
-    try:
-        verified = verify_served(served, known)
-    except MissingListsError:
-        # The pinned version is older by several: continuity is judged when the bodies between can be fetched.
-        verified = verify_served(served, None)
-    except UnsupportedListError as error:
-        raise ClientError("newer_version") from error
-    if verified.handle != handle:
-        raise SecurityError("identity_swapped", params={"handle": handle})
-    return verified
-
-
-def unwrap_root(login: LoginProof, ok: auth.LoginOk) -> tuple[AccountRoot, Identity]:
-    """The account root that the server keeps sealed, and that it belongs to the identity the server shows."""
-    try:
-        root = AccountRoot.unwrap_password(ok.wrap_password, uid=ok.uid, export_key=login.export_key)
-        identity = root.identity(ok.uid, decode_identity(ok.identity).recovery)
-    except (WrapError, MalformedError, BadSignatureError) as error:
-        raise SecurityError("login_tampered", "the account root does not open") from error
-    if identity.record != ok.identity:
-        raise SecurityError("identity_swapped", "the identity is not the account root's")
-    return root, identity
 
 
 async def in_thread(function: Callable[[], T]) -> T:

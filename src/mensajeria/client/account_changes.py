@@ -17,16 +17,21 @@ from mensajeria.client.account import (
     VersionKeys,
     in_thread,
     opaque_step,
+)
+from mensajeria.client.account_checks import (
+    check_pinned,
+    check_registered,
+    recovered_root,
+    renewed,
     unwrap_root,
     verify_login,
 )
-from mensajeria.client.engine.people import Served, verify_served
-from mensajeria.client.errors import ClientError, InputError, RefusedError, SecurityError, StateError
+from mensajeria.client.errors import InputError, RefusedError
 from mensajeria.client.store.values import Contact
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.password import LoginProof
 from mensajeria.crypto.recovery import RecoveryCode, RecoveryCodeError
-from mensajeria.crypto.root import AccountRoot, WrapError
+from mensajeria.crypto.root import AccountRoot
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import auth, limits
 from mensajeria.protocol.approval import (
@@ -39,12 +44,10 @@ from mensajeria.protocol.approval import (
     removal_digest,
     renewal_digest,
 )
-from mensajeria.protocol.devices import UnknownDeviceError, UnsupportedListError, VerifiedList, decode_identity
-from mensajeria.protocol.encoding import MalformedError
+from mensajeria.protocol.devices import UnknownDeviceError
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import unb64
-from mensajeria.protocol.records import Signed
-from mensajeria.protocol.signing import BadSignatureError, Ctx
+from mensajeria.protocol.signing import Ctx
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +72,6 @@ class Announced:
 
 
 Announce = Callable[[Announced], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Renewal:
-    """A new identity, ready to be told."""
-
-    root: AccountRoot
-    wrap_recovery: bytes
-    identity: bytes
-    device_list: Signed
-    succession: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +130,7 @@ class ChangeFlow(AuthFlow):
         challenge = await self._channel.ask(
             auth.RecoveryStart(proof.suite, handle, start.request), auth.RecoveryChallenge
         )
-        root = _recovered_root(challenge, code, known)
+        root = recovered_root(challenge, code, known)
         finished = await opaque_step(lambda: start.finish(challenge.response))
         wraps = root.wrap_password(challenge.uid, finished.export_key), root.wrap_recovery(challenge.uid, code)
         body = recovery_body(
@@ -168,7 +160,8 @@ class ChangeFlow(AuthFlow):
             auth.PasswordChangeStart(proof.suite, start.request), auth.PasswordChangeChallenge
         )
         finished = await opaque_step(lambda: start.finish(challenge.response))
-        renewal = await in_thread(lambda: _renewal(owner, proven, current, self._clock.now_ms()))
+        code, old, now = owner.code, proven.root, self._clock.now_ms()
+        renewal = await in_thread(lambda: renewed(owner.device, code, old, current, now))
         wraps = renewal.root.wrap_password(owner.known.uid, finished.export_key), renewal.wrap_recovery
         digest = renewal_digest(challenge.ticket, finished.upload, wraps, renewal.device_list)
         approval = self._approve(owner, proven, Action.IDENTITY_RENEW, digest)
@@ -197,7 +190,7 @@ class ChangeFlow(AuthFlow):
             auth.ResetStart(proof.suite, who.handle, token, start.request), auth.ResetChallenge
         )
         finished = await opaque_step(lambda: start.finish(challenge.response))
-        current = _list_to_continue(challenge, who.handle)
+        current = verify_login(challenge, who.handle, None)
         root, code = AccountRoot.generate(challenge.root_ver + 1), RecoveryCode.generate()
         identity = root.identity(challenge.uid, code.public)
         device, now = DeviceKeys.create(challenge.uid), self._clock.now_ms()
@@ -214,8 +207,7 @@ class ChangeFlow(AuthFlow):
         await self._channel.ask(request, auth.IdentityReset)
         device.mark_published()
         login, ok = await self._prove(proof, stretched, who)
-        if ok.uid != challenge.uid or ok.identity != identity.record or ok.device_list != request.device_list:
-            raise SecurityError("login_tampered", "the server does not serve what was registered")
+        check_registered(ok, challenge.uid, identity.record, request.device_list)
         account = await self._enter(who, login, ok, device, gen=0)
         return replace(account, recovery_code=Secret.from_text(code.text), root_from=current.list.backup_ver + 1)
 
@@ -251,8 +243,7 @@ class ChangeFlow(AuthFlow):
     async def _proven(self, owner: Owner) -> _Proven:
         proof, stretched = await self._prepare(owner.who)
         login, ok = await self._prove(proof, stretched, owner.who)
-        if ok.uid != owner.known.uid or ok.identity != owner.known.identity:
-            raise SecurityError("identity_swapped", params={"handle": owner.who.handle})
+        check_pinned(ok, owner.who.handle, owner.known)
         root, _ = unwrap_root(login, ok)
         return _Proven(login, ok, root)
 
@@ -264,63 +255,6 @@ class ChangeFlow(AuthFlow):
             approval_mac(proven.login.channel_key, change),
             b"" if owner.code is None else owner.code.sign(Ctx.RECOVERY_LOGIN, change.body),
         )
-
-
-def _renewal(owner: Owner, proven: _Proven, current: VerifiedList, now_ms: int) -> _Renewal:
-    """The identity that follows, which this device is listed by, and what the old one signs for it.
-
-    The recovery code stays the same: it is on paper already, and who has it could move the account anyway.
-    """
-    uid, code = owner.known.uid, owner.code
-    assert code is not None
-    if current.record.recovery != code.public:
-        raise RefusedError(Code.RECOVERY_INVALID)
-    listed = current.find(owner.device.did)
-    if listed is None:
-        raise StateError("device_removed")
-    root = AccountRoot.generate(proven.ok.root_ver + 1)
-    following = root.identity(uid, code.public)
-    card = owner.device.card(following.idfp, listed.created)
-    succession = proven.root.identity(uid, code.public).succession(following.record, code, now_ms)
-    return _Renewal(
-        root=root,
-        wrap_recovery=root.wrap_recovery(uid, code),
-        identity=following.record,
-        device_list=following.take_over(current, card, now_ms),
-        succession=succession,
-    )
-
-
-def _list_to_continue(challenge: auth.ResetChallenge, handle: str) -> VerifiedList:
-    """The newest list of the identity that goes: consistent in itself, and of this name."""
-    served = Served(challenge.uid, challenge.identity, challenge.device_list)
-    try:
-        verified = verify_served(served, None)
-    except UnsupportedListError as error:
-        raise ClientError("newer_version") from error
-    if verified.handle != handle:
-        raise SecurityError("identity_swapped", params={"handle": handle})
-    return verified
-
-
-def _recovered_root(challenge: auth.RecoveryChallenge, code: RecoveryCode, known: Contact | None) -> AccountRoot:
-    """The account root by the code, and that it is the root of the identity shown (and pinned).
-
-    The server answers for names that nobody has, too: there, as with another account's code, the authority differs.
-    """
-    if known is not None and (challenge.uid, challenge.identity) != (known.uid, known.identity):
-        raise SecurityError("identity_swapped", params={"handle": known.handle})
-    try:
-        if decode_identity(challenge.identity).recovery != code.public:
-            raise RefusedError(Code.RECOVERY_INVALID)
-        root = AccountRoot.unwrap_recovery(challenge.wrap_recovery, uid=challenge.uid, code=code)
-    except (WrapError, MalformedError, BadSignatureError) as error:
-        raise SecurityError("login_tampered", "the account root does not open") from error
-    if root.identity(challenge.uid, code.public).record != challenge.identity:
-        raise SecurityError("login_tampered", "the identity is not the account root's")
-    if root.root_ver != challenge.root_ver:
-        raise SecurityError("login_tampered", "the account root is of another version")
-    return root
 
 
 __all__ = ["Announced", "ChangeFlow", "Owner", "parse_code", "parse_reset_code"]
