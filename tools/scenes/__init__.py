@@ -1,0 +1,1 @@
+"""What the pictures show (`tools/screenshots.py`)."""
