@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from PyQt6.QtCore import Qt, QUrl
 from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QApplication, QWidget
 
+from mensajeria.client.i18n import LANGUAGES
 from mensajeria.desktop.qt import present
 from mensajeria.desktop.viewmodels.asking import (
     BackupInfo,
@@ -44,16 +46,18 @@ from mensajeria.desktop.viewmodels.asking import (
     StorageIs,
 )
 from mensajeria.desktop.viewmodels.types import ErrorNotice, PasswordStrength
-from mensajeria.desktop.windows.account_pages import AccountPage, BackupPage, HealthPage, InvitesPage
+from mensajeria.desktop.windows.account_pages import BackupPage, HealthPage, InvitesPage
 from mensajeria.desktop.windows.data_page import DataPage
 from mensajeria.desktop.windows.devices_page import DevicesPage
 from mensajeria.desktop.windows.privacy_page import PrivacyPage
+from mensajeria.desktop.windows.security_page import SecurityPage
 from mensajeria.desktop.windows.settings import PAGES, SettingsDialog
 from mensajeria.kit.secrets import Secret
 from tests.desktop.hands import press, write
 from tests.desktop.material import ANA, NOW_MS
 
 if TYPE_CHECKING:
+    from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.windows.app_window import AppWindow
 
@@ -101,7 +105,7 @@ def devices(settings: SettingsDialog, session: SessionModel) -> DevicesPage:
     return settings.page
 
 
-def type_new_password(session: SessionModel, page: AccountPage | BackupPage) -> None:
+def type_new_password(session: SessionModel, page: SecurityPage | BackupPage) -> None:
     chosen = page.chosen
     for field in (chosen.password, chosen.repeat):
         field.line.setText(NEW)
@@ -129,6 +133,19 @@ def test_a_page_asks_for_what_it_shows(
 ) -> None:
     settings.items[page].click()
     assert asked == wanted
+
+
+def test_every_page_fits_the_narrowest_window(settings: SettingsDialog, ui: UiContext) -> None:
+    window_of(settings).resize(380, 520)
+    found = []
+    for language in LANGUAGES:
+        ui.change(replace(ui.preferences, language=language))
+        for name, page in settings.pages.items():
+            settings.choose(name)
+            inside, room = present(page.widget()), present(page.viewport())
+            if inside.minimumSizeHint().width() > room.width():
+                found.append((name, language, inside.minimumSizeHint().width(), room.width()))
+    assert found == [], found
 
 
 def test_the_arrow_keys_walk_the_pages(settings: SettingsDialog) -> None:
@@ -198,18 +215,16 @@ def test_a_device_is_renamed_and_the_own_one_cannot_be_removed(
     assert last(asked) == RenameDevice("d1", "casa")
 
 
-def account(settings: SettingsDialog, asked: list[Request]) -> AccountPage:
-    settings.choose("account")
-    assert isinstance(settings.page, AccountPage)
-    assert asked == [LoadProfile()]
-    asked.clear()
+def security(settings: SettingsDialog) -> SecurityPage:
+    settings.choose("security")
+    assert isinstance(settings.page, SecurityPage)
     return settings.page
 
 
 def test_the_password_is_changed_and_forgotten(
     settings: SettingsDialog, session: SessionModel, asked: list[Request]
 ) -> None:
-    page = account(settings, asked)
+    page = security(settings)
     write(page.old.line, "vieja")
     type_new_password(session, page)
     page.send()
@@ -223,7 +238,7 @@ def test_the_password_is_changed_and_forgotten(
 
 
 def test_a_password_that_is_not_judged_is_not_sent(settings: SettingsDialog, asked: list[Request]) -> None:
-    page = account(settings, asked)
+    page = security(settings)
     write(page.old.line, "vieja")
     page.send()
     assert asked == []
@@ -233,7 +248,7 @@ def test_a_password_that_is_not_judged_is_not_sent(settings: SettingsDialog, ask
 def test_a_refused_change_can_be_tried_again(
     settings: SettingsDialog, session: SessionModel, asked: list[Request]
 ) -> None:
-    page = account(settings, asked)
+    page = security(settings)
     write(page.old.line, "vieja")
     type_new_password(session, page)
     page.send()

@@ -65,7 +65,7 @@ def test_login_carries_what_was_typed(qtbot: QtBot, window: AppWindow, session: 
     write(page.server.line, SERVER)
     write(page.handle.line, " @Ana ")
     write(page.password.line, PASSWORD)
-    with qtbot.waitSignal(session.login_requested) as sent:
+    with qtbot.waitSignal(session.sign_in_requested) as sent:
         press(page.password.line, Qt.Key.Key_Return)
     assert sent.args[0] == LoginRequest(SERVER, "ana", Secret.from_text(PASSWORD))
     assert PASSWORD not in repr(sent.args[0])
@@ -75,7 +75,7 @@ def test_login_carries_what_was_typed(qtbot: QtBot, window: AppWindow, session: 
 def test_an_empty_field_gets_the_focus(qtbot: QtBot, window: AppWindow, session: SessionModel) -> None:
     page = window.auth.login
     write(page.server.line, SERVER)
-    with qtbot.assertNotEmitted(session.login_requested):
+    with qtbot.assertNotEmitted(session.sign_in_requested):
         page.submit.click()
     assert page.handle.helper.label.text() == "Falta rellenar este campo"
 
@@ -109,7 +109,7 @@ def test_server_is_checked_after_a_pause_and_old_answers_are_dropped(
 
 def test_registration_carries_what_was_typed(qtbot: QtBot, form: RegisterPage, session: SessionModel) -> None:
     fill(qtbot, form, session)
-    with qtbot.waitSignal(session.register_requested) as sent:
+    with qtbot.waitSignal(session.sign_in_requested) as sent:
         form.submit.click()
     assert sent.args[0] == RegisterRequest(SERVER, "bruno", Secret.from_text(PASSWORD), "")
 
@@ -126,7 +126,7 @@ def test_recovery_carries_what_was_typed(qtbot: QtBot, window: AppWindow, sessio
         pass
     session.set_password_strength(asked.args[0], PasswordStrength(3, "", accepted=True))
     write(page.chosen.repeat.line, PASSWORD)
-    with qtbot.waitSignal(session.recover_requested) as sent:
+    with qtbot.waitSignal(session.sign_in_requested) as sent:
         page.submit.click()
     secrets = (Secret.from_text(CODE), Secret.from_text(PASSWORD))
     assert sent.args[0] == RecoverRequest(SERVER, "bruno", *secrets)
@@ -144,7 +144,7 @@ def test_a_code_with_a_letter_too_few_is_not_sent(qtbot: QtBot, window: AppWindo
     write(page.server.line, SERVER)
     write(page.handle.line, "bruno")
     write(page.code.line, CODE[:-1])
-    with qtbot.assertNotEmitted(session.recover_requested):
+    with qtbot.assertNotEmitted(session.sign_in_requested):
         page.submit.click()
     assert page.code.helper.label.text() == "Faltan o sobran letras: son 33"
 
@@ -153,7 +153,7 @@ def test_a_taken_name_is_refused_with_suggestions(qtbot: QtBot, form: RegisterPa
     fill(qtbot, form, session)
     session.set_name_check(NameCheck("bruno", CheckState.BAD, ("bruno.d", "bruno_d"), "handle_taken"))
     assert form.handle.helper.label.text() == "Ya existe. Prueba con bruno.d o bruno_d"
-    with qtbot.assertNotEmitted(session.register_requested):
+    with qtbot.assertNotEmitted(session.sign_in_requested):
         form.submit.click()
 
 
@@ -164,7 +164,7 @@ def test_a_weak_password_is_refused(qtbot: QtBot, form: RegisterPage, session: S
     form.repeat.line.setText(form.password.text)
     session.set_password_strength(asked.args[0], PasswordStrength(1, "password.advice.common", accepted=False))
     assert form.meter.score == 1
-    with qtbot.assertNotEmitted(session.register_requested):
+    with qtbot.assertNotEmitted(session.sign_in_requested):
         form.submit.click()
 
 
@@ -172,7 +172,7 @@ def test_passwords_must_match(qtbot: QtBot, form: RegisterPage, session: Session
     fill(qtbot, form, session)
     write(form.repeat.line, "x")
     assert form.repeat.helper.label.text() == "Las contraseñas no coinciden"
-    with qtbot.assertNotEmitted(session.register_requested):
+    with qtbot.assertNotEmitted(session.sign_in_requested):
         form.submit.click()
 
 
@@ -180,10 +180,10 @@ def test_a_closed_server_asks_for_an_invite(qtbot: QtBot, form: RegisterPage, se
     fill(qtbot, form, session)
     session.set_server_check(ServerCheck(SERVER, CheckState.OK, "0.1.0", registration_open=False))
     assert form.invite.isVisible()
-    with qtbot.assertNotEmitted(session.register_requested):
+    with qtbot.assertNotEmitted(session.sign_in_requested):
         form.submit.click()
     write(form.invite.line, "abc")
-    with qtbot.waitSignal(session.register_requested) as sent:
+    with qtbot.waitSignal(session.sign_in_requested) as sent:
         form.submit.click()
     assert sent.args[0].invite == "abc"
 
@@ -248,7 +248,7 @@ def test_linking_carries_code_and_password(qtbot: QtBot, window: AppWindow, sess
     session.set_link_check(asked.args[0], LinkCheck(CheckState.OK, "https://chat.example.org", "ana"))
     assert page.code.helper.label.text() == "Cuenta @ana en chat.example.org"
     write(page.password.line, PASSWORD)
-    with qtbot.waitSignal(session.link_requested) as sent:
+    with qtbot.waitSignal(session.sign_in_requested) as sent:
         press(page.password.line, Qt.Key.Key_Return)
     assert sent.args[0] == LinkRequest(Secret.from_text(LINK), Secret.from_text(PASSWORD))
     assert LINK not in repr(sent.args[0])
@@ -266,7 +266,7 @@ def test_what_is_no_link_code_is_not_sent(qtbot: QtBot, window: AppWindow, sessi
     with qtbot.waitSignal(session.link_check_requested) as asked:
         page.code.line.setText("hola")
     session.set_link_check(asked.args[0], LinkCheck(CheckState.BAD, error="link_code_invalid"))
-    with qtbot.assertNotEmitted(session.link_requested):
+    with qtbot.assertNotEmitted(session.sign_in_requested):
         page.submit.click()
     assert page.code.helper.label.text() == session.wording.translator.error("link_code_invalid")
 

@@ -48,6 +48,8 @@ class Person:
         self._qtbot = qtbot
         self._profile = profile
         self.program: Program
+        self.code = ""
+        """The recovery code, from the registration on."""
 
     def open_window(self) -> None:
         self.program = build(StartOptions(self._profile, "es"))
@@ -84,6 +86,7 @@ class Person:
         press(page.repeat.line, Qt.Key.Key_Return)
         self.until(lambda: session.phase is Phase.RECOVERY_CODE)
         assert session.recovery_code is not None
+        self.code = session.recovery_code.reveal_text()
         assert len(auth.recovery.card.accessibleName().replace(" ", "")) == 33
         auth.recovery.saved.click()
         auth.recovery.go_on.click()

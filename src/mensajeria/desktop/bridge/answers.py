@@ -198,6 +198,8 @@ class Answerer:
                 self.tell(asking.LinkMade(made_link.text, _modules(made_link.text), made_link.expires_ms))
             case asking.ChangePassword(old, new, code):
                 await client.change_password(old, new, recovery_code=code)
+            case asking.RenewIdentity(old, new, code):
+                await client.renew_identity(old, new, code)
             case asking.LogOut(everywhere):
                 await client.log_out(everywhere=everywhere)
             case asking.LoadStorage():

@@ -76,10 +76,7 @@ class Bridge(QObject):
 
     def _connect(self, session: SessionModel) -> None:
         on_desk, on_client = self._on_desk, self._on_client
-        session.login_requested.connect(lambda request: on_desk(lambda desk: desk.login(request)))
-        session.register_requested.connect(lambda request: on_desk(lambda desk: desk.register(request)))
-        session.recover_requested.connect(lambda request: on_desk(lambda desk: desk.recover(request)))
-        session.link_requested.connect(lambda request: on_desk(lambda desk: desk.link(request)))
+        session.sign_in_requested.connect(lambda request: on_desk(lambda desk: desk.sign_in(request)))
         session.link_check_requested.connect(lambda code: on_desk(lambda desk: desk.check_link(code)))
         session.server_check_requested.connect(lambda address: on_desk(lambda desk: desk.check_server(address)))
         session.name_check_requested.connect(lambda server, name: on_desk(lambda desk: desk.check_name(server, name)))

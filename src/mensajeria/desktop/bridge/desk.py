@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from mensajeria.client import Client, ClientError, ProfileError, estimate_strength
 from mensajeria.desktop.bridge.backend import SignedIn, notice_of
@@ -31,6 +31,7 @@ from mensajeria.desktop.viewmodels.types import (
     Phase,
     RecoverRequest,
     RegisterRequest,
+    ResetRequest,
     ServerCheck,
 )
 
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
     from mensajeria.desktop.bridge.options import ProfileOptions
     from mensajeria.desktop.bridge.updates import Update
+    from mensajeria.desktop.viewmodels.types import SignIn
     from mensajeria.kit.secrets import Secret
 
-SignIn = LoginRequest | RegisterRequest | RecoverRequest | LinkRequest
 _ASKS_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_wrong"})
 
 
@@ -75,21 +76,17 @@ class Desk:
 
     # ---- signing in --------------------------------------------------------------------------------------------------
 
-    async def login(self, request: LoginRequest) -> None:
-        """Log in on this profile: again where it has an account, else as a new device."""
-        await self._sign_in(request)
-
-    async def register(self, request: RegisterRequest) -> None:
-        """Create an account on this profile."""
-        await self._sign_in(request)
-
-    async def recover(self, request: RecoverRequest) -> None:
-        """Set a new password by the recovery code, then log in."""
-        await self._sign_in(request)
-
-    async def link(self, request: LinkRequest) -> None:
-        """Become a new device of an account by the code that another one shows."""
-        await self._sign_in(request)
+    async def sign_in(self, request: SignIn) -> None:
+        """Into an account on this profile: again where it has one, else as a new device, or as a new account."""
+        self._waiting = None
+        try:
+            await self._try_to_sign_in(request)
+        except ClientError as error:
+            if error.code in _ASKS_PASSPHRASE:
+                self._waiting = request
+                self._batcher.put(PassphraseNeeded(wrong=error.code == "passphrase_wrong", new=True))
+            else:
+                self._batcher.put(AuthFailed(notice_of(error)))
 
     async def check_link(self, code: Secret) -> None:
         """What a code for a new device says."""
@@ -107,7 +104,7 @@ class Desk:
         if self._waiting is None:
             await self._open_stored()
         else:
-            await self._sign_in(self._waiting)
+            await self.sign_in(self._waiting)
 
     async def check_server(self, address: str) -> None:
         """Whether a server answers at this address, and what it says of itself."""
@@ -169,52 +166,53 @@ class Desk:
             return PassphraseNeeded(wrong=error.code == "passphrase_wrong")
         return OpeningFailed(notice_of(error))
 
-    async def _sign_in(self, request: SignIn) -> None:
-        self._waiting = None
-        try:
-            await self._try_to_sign_in(request)
-        except ClientError as error:
-            if error.code in _ASKS_PASSPHRASE:
-                self._waiting = request
-                self._batcher.put(PassphraseNeeded(wrong=error.code == "passphrase_wrong", new=True))
-            else:
-                self._batcher.put(AuthFailed(notice_of(error)))
-
     async def _try_to_sign_in(self, request: SignIn) -> None:
         if self._client is not None:
             await self._sign_in_again(self._client, request)
             self._batcher.put(PhaseIs(Phase.READY))
-        elif isinstance(request, RecoverRequest):
-            self._client = await Client.recover(
-                request.server, request.handle, request.code, request.password, profile=self._options.folder,
-                device_name=platform.node(), passphrase=self._passphrase, ca_file=self._options.ca_file,
-            )  # fmt: skip
-            self._follow()
-        elif isinstance(request, LinkRequest):
-            self._client = await Client.link(
-                request.code, request.password, profile=self._options.folder,
-                device_name=platform.node(), passphrase=self._passphrase, ca_file=self._options.ca_file,
-            )  # fmt: skip
-            self._follow()
-        elif isinstance(request, LoginRequest):
-            self._client = await Client.login(
-                request.server, request.handle, request.password, profile=self._options.folder,
-                device_name=platform.node(), passphrase=self._passphrase, ca_file=self._options.ca_file,
-            )  # fmt: skip
-            self._follow()
-        else:
-            self._client = await Client.register(
-                request.server, request.handle, request.password, profile=self._options.folder,
-                invite=request.invite or None, device_name=platform.node(), passphrase=self._passphrase,
-                ca_file=self._options.ca_file,
-            )  # fmt: skip
-            assert self._client.recovery_code is not None
+            return
+        self._client = await self._enter(request)
+        if self._client.recovery_code is not None:
             self._batcher.put(RecoveryCodeIs(self._client.recovery_code))
+        else:
+            self._follow()
+
+    async def _enter(self, request: SignIn) -> Client:
+        """Make the profile."""
+        at = self._options
+        match request:
+            case LoginRequest(server, handle, password):
+                return await Client.login(
+                    server, handle, password, profile=at.folder,
+                    device_name=platform.node(), passphrase=self._passphrase, ca_file=at.ca_file,
+                )  # fmt: skip
+            case RecoverRequest(server, handle, code, password):
+                return await Client.recover(
+                    server, handle, code, password, profile=at.folder,
+                    device_name=platform.node(), passphrase=self._passphrase, ca_file=at.ca_file,
+                )  # fmt: skip
+            case ResetRequest(server, handle, code, password):
+                return await Client.reset_identity(
+                    server, handle, code, password, profile=at.folder,
+                    device_name=platform.node(), passphrase=self._passphrase, ca_file=at.ca_file,
+                )  # fmt: skip
+            case LinkRequest(code, password):
+                return await Client.link(
+                    code, password, profile=at.folder,
+                    device_name=platform.node(), passphrase=self._passphrase, ca_file=at.ca_file,
+                )  # fmt: skip
+            case RegisterRequest(server, handle, password, invite):
+                return await Client.register(
+                    server, handle, password, profile=at.folder, invite=invite or None,
+                    device_name=platform.node(), passphrase=self._passphrase, ca_file=at.ca_file,
+                )  # fmt: skip
+            case _:
+                assert_never(request)
 
     @staticmethod
     async def _sign_in_again(client: Client, request: SignIn) -> None:
         """A profile whose login ended stays its account's."""
-        if isinstance(request, RegisterRequest | LinkRequest):
+        if isinstance(request, RegisterRequest | LinkRequest | ResetRequest):
             raise ProfileError("profile_exists")
         if request.handle != client.me.handle:
             raise ProfileError("other_account")

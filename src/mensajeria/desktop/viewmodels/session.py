@@ -13,7 +13,7 @@ Sequences the bridge must keep:
 1. ``check_server(address)`` → ``set_server_check`` with the same ``address``, first ``RUNNING`` is set here already.
    Answers for an address that
    is no longer in the field are dropped here. The same holds for ``check_name`` and ``check_password``.
-2. ``login``/``register`` set ``busy``; the bridge ends with ``set_phase`` (or ``set_recovery_code``, which moves to
+2. ``sign_in`` sets ``busy``; the bridge ends with ``set_phase`` (or ``set_recovery_code``, which moves to
    ``RECOVERY_CODE``) or ``fail_auth``.
    ``confirm_recovery_saved`` moves to ``READY`` and forgets the code.
 3. ``open_chat(id)`` → ``put_opened_chat``. Answers for a chat that is no longer open are dropped. The timeline asks
@@ -45,8 +45,6 @@ from mensajeria.desktop.viewmodels.types import (
     ConnectionState,
     ErrorNotice,
     LinkCheck,
-    LinkRequest,
-    LoginRequest,
     MessageRow,
     NameCheck,
     OpenedChat,
@@ -55,9 +53,9 @@ from mensajeria.desktop.viewmodels.types import (
     Person,
     Phase,
     Preferences,
-    RecoverRequest,
-    RegisterRequest,
+    ResetRequest,
     ServerCheck,
+    SignIn,
 )
 
 if TYPE_CHECKING:
@@ -75,10 +73,8 @@ class SessionModel(QObject):
     """
 
     # Requests: what a person asked for.
-    login_requested = pyqtSignal(LoginRequest)
-    register_requested = pyqtSignal(RegisterRequest)
-    recover_requested = pyqtSignal(RecoverRequest)
-    link_requested = pyqtSignal(LinkRequest)
+    sign_in_requested = pyqtSignal(object)
+    """(SignIn)"""
     link_check_requested = pyqtSignal(object)
     """(Secret)"""
     server_check_requested = pyqtSignal(str)
@@ -150,6 +146,7 @@ class SessionModel(QObject):
         self._connection = ConnectionState(ConnectionPhase.CONNECTING)
         self._current = ""
         self._recovery: Secret | None = None
+        self._begins_anew = False
         self._server_check = ServerCheck("", CheckState.IDLE)
         self._name_check = NameCheck("", CheckState.IDLE)
         self._password: Secret | None = None
@@ -201,6 +198,11 @@ class SessionModel(QObject):
         return self._recovery
 
     @property
+    def begins_anew(self) -> bool:
+        """The account was just given another identity by its operator's leave: there is more to be done."""
+        return self._begins_anew
+
+    @property
     def server_check(self) -> ServerCheck:
         """The newest answer about the address in the form."""
         return self._server_check
@@ -212,29 +214,12 @@ class SessionModel(QObject):
 
     # ---- actions of the sign-in windows ----------------------------------------------------------------------------
 
-    def login(self, request: LoginRequest) -> None:
-        """Sign in. Ignored while another attempt is under way."""
+    def sign_in(self, request: SignIn) -> None:
+        """Log in, register, recover, begin anew or link. Ignored while another attempt is under way."""
         if not self._busy:
+            self._begins_anew = isinstance(request, ResetRequest)
             self.set_busy(True)
-            self.login_requested.emit(request)
-
-    def register(self, request: RegisterRequest) -> None:
-        """Create an account. Ignored while another attempt is under way."""
-        if not self._busy:
-            self.set_busy(True)
-            self.register_requested.emit(request)
-
-    def recover(self, request: RecoverRequest) -> None:
-        """Set a new password by the recovery code and sign in. Ignored while another attempt is under way."""
-        if not self._busy:
-            self.set_busy(True)
-            self.recover_requested.emit(request)
-
-    def link(self, request: LinkRequest) -> None:
-        """Become a new device of an account by another one's code. Ignored while another attempt is under way."""
-        if not self._busy:
-            self.set_busy(True)
-            self.link_requested.emit(request)
+            self.sign_in_requested.emit(request)
 
     def check_link(self, code: Secret) -> None:
         """Ask what a code for a new device says."""

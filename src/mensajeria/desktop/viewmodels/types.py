@@ -357,11 +357,26 @@ class RecoverRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetRequest:
+    """What the form of who has lost password and recovery code holds when it is sent; `code` is the operator's."""
+
+    server: str
+    handle: str
+    code: Secret
+    password: Secret
+    """The new one."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkRequest:
     """What the form for a new device of an account holds when it is sent; `code` is what another device shows."""
 
     code: Secret
     password: Secret
+
+
+SignIn = LoginRequest | RegisterRequest | RecoverRequest | ResetRequest | LinkRequest
+"""A way into an account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,12 +120,14 @@ class Button(PaintedButton):
         painter.drawRoundedRect(QRectF(self.rect()), 10, 10)
         painter.setPen(ink)
         painter.setFont(fonts.font(fonts.LABEL))
-        content = fonts.metrics(fonts.LABEL).horizontalAdvance(self.text()) + (28 if self._icon else 0)
+        metrics, icon = fonts.metrics(fonts.LABEL), 28 if self._icon else 0
+        words = metrics.elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width() - 16 - icon)
+        content = metrics.horizontalAdvance(words) + icon
         left = (self.width() - content) / 2
         if self._icon:
             icons.draw(painter, self._icon, QRectF(left, (self.height() - 18) / 2, 18, 18), ink)
             left += 28
-        painter.drawText(QRectF(left, 0, content, self.height()), Qt.AlignmentFlag.AlignVCenter, self.text())
+        painter.drawText(QRectF(left, 0, content, self.height()), Qt.AlignmentFlag.AlignVCenter, words)
 
     def _colours(self) -> tuple[QColor, QColor]:
         theme = self.ui.theme

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.widgets.avatar import Avatar
@@ -28,7 +28,7 @@ class PictureChoice(QWidget):
         self._ui = ui
         self.chosen: Path | None = None
         self.removed = False
-        picture = Avatar(ui, 72)
+        picture = Avatar(ui, 64)
         if person is not None:
             picture.show_person(person.shown_name, person.hue, who=person.uid)
         self.choose = Button(ui, "profile.choose_picture", Kind.SECONDARY, icon="image", height=34)
@@ -38,10 +38,13 @@ class PictureChoice(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(12)
-        row.addWidget(picture)
-        for button in (self.choose, self.remove):
-            row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self.name, 1)
+        row.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
+        ways = QVBoxLayout()
+        ways.setSpacing(6)
+        for part in (self.choose, self.remove, self.name):
+            ways.addWidget(part)
+        self.name.hide()
+        row.addLayout(ways, 1)
         self.choose.clicked.connect(self._ask)
         self.remove.clicked.connect(lambda: self.take(None, removed=True))
 
@@ -50,6 +53,7 @@ class PictureChoice(QWidget):
         self.chosen, self.removed = path, removed
         words = self._ui.say("profile.picture_goes") if removed else path.name if path is not None else ""
         self.name.show_text(words)
+        self.name.setVisible(bool(words))
         self.setAccessibleDescription(words)
         self.changed.emit()
 

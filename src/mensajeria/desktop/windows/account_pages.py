@@ -1,4 +1,4 @@
-"""Pages of the settings about the account: password, backup, invites, and what does not work on this device."""
+"""Pages of the settings about the account: profile, backup, invites, and what does not work on this device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from mensajeria.desktop.theme import fonts
 from mensajeria.desktop.viewmodels.asking import (
     BackupInfo,
     BackupMade,
-    ChangePassword,
     HealthInfo,
     InviteMade,
     Invites,
@@ -27,14 +26,12 @@ from mensajeria.desktop.viewmodels.asking import (
     RevokeInvite,
     SetProfile,
 )
-from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, IconButton, Kind
-from mensajeria.desktop.widgets.fields import Field, Helper, PasswordField
+from mensajeria.desktop.widgets.fields import Field, Helper
 from mensajeria.desktop.widgets.labels import ElidedLabel, Label
 from mensajeria.desktop.widgets.picture_choice import PictureChoice
 from mensajeria.desktop.windows.new_password import NewPassword
 from mensajeria.desktop.windows.settings_page import AskingPage
-from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.limits import PROFILE_NAME_CHARS, PROFILE_STATUS_CHARS
 
 if TYPE_CHECKING:
@@ -48,7 +45,7 @@ _MB: Final = 1_000_000
 
 
 class AccountPage(AskingPage):
-    """Who one is here, what one tells contacts, another password, and the way out."""
+    """Who one is here, what one tells contacts, and the way out."""
 
     log_out_wanted = pyqtSignal()
 
@@ -59,29 +56,13 @@ class AccountPage(AskingPage):
         name.show_text(f"@{handle}")
         self.column.addWidget(name)
         self._profile(ui, session)
-        self.heading("account.password")
-        self.text("account.password_text")
-        self.old = PasswordField(ui, "account.old")
-        self.column.addWidget(self.old)
-        self.chosen = NewPassword(ui, session, "account.new", lambda: handle)
-        for part in self.chosen.parts:
-            self.column.addWidget(part)
-        self.code = Field(ui, "devices.code", "key", "devices.code_hint")
-        self.column.addWidget(self.code)
-        self.go = Button(ui, "account.change")
-        self.column.addWidget(self.go)
         self.column.addWidget(self.outcome)
-        self.heading("account.recovery")
-        self.column.addWidget(InfoCard(ui, "account.recovery_text", icon="key"))
         self.heading("log_out.title")
         self.text("log_out.text")
         self.log_out = Button(ui, "log_out.open", Kind.DANGER, icon="sign-out")
         self.log_out.clicked.connect(self.log_out_wanted)
         self.column.addWidget(self.log_out)
         self.column.addStretch(1)
-        self.go.clicked.connect(self.send)
-        self.chosen.repeat.submitted.connect(self.send)
-        self.old.edited.connect(lambda _text: self.old.calm())
 
     def _profile(self, ui: UiContext, session: SessionModel) -> None:
         self.heading("profile.title")
@@ -136,37 +117,11 @@ class AccountPage(AskingPage):
         self.saved.setAccessibleName(sentence)
         self.saved.show()
 
-    def send(self) -> None:
-        """Change the password, or put the focus on the field that is wrong."""
-        if self.busy:
-            return
-        if not self.old.text:
-            self.old.fail("auth.missing")
-            self.old.line.setFocus()
-            return
-        if (wrong := self.chosen.first_wrong()) is not None:
-            wrong.line.setFocus()
-            return
-        code = Secret.from_text(self.code.text.strip()) if self.code.text.strip() else None
-        self.go.setEnabled(False)
-        self.ask(ChangePassword(Secret.from_text(self.old.text), self.chosen.secret, code))
-
     def done(self, request: Request) -> None:
-        """Forget what was typed."""
+        """The profile is what was typed."""
         if isinstance(request, SetProfile):
             self.picture.take(None)
             self._say_saved("success", self.ui.say("profile.saved"))
-        elif isinstance(request, ChangePassword):
-            self.old.wipe()
-            self.chosen.wipe()
-            self.code.line.clear()
-            self.go.setEnabled(True)
-            self.tell("success", self.ui.say("account.changed"))
-
-    def tell(self, ink: str, sentence: str) -> None:
-        """A failure can be tried again."""
-        self.go.setEnabled(True)
-        super().tell(ink, sentence)
 
 
 class BackupPage(AskingPage):

@@ -47,6 +47,8 @@ class AppWindow(QStackedWidget):
             self.setCurrentWidget(wanted)
             if not self.isMaximized() and not self.isFullScreen():
                 self.resize(wanted.sizeHint())
+        if phase is Phase.READY and self._session.begins_anew:
+            self.main.tell_anew()
         if phase is Phase.READY and not fonts.has_colour_emoji():
             self.main.toast.tell(self._ui.say("notice.no_emoji_font"), good=False)
 

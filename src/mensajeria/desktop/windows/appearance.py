@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from PyQt6.QtCore import QPointF, QRectF
-from PyQt6.QtGui import QPainter, QPainterPath, QPaintEvent
-from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QWidget
+from PyQt6.QtCore import QPointF, QRectF, QSize
+from PyQt6.QtGui import QPainter, QPainterPath, QPaintEvent, QResizeEvent
+from PyQt6.QtWidgets import QBoxLayout, QButtonGroup, QHBoxLayout, QWidget
 
 from mensajeria.client.i18n import LANGUAGES
 from mensajeria.desktop.theme import fonts, wallpaper
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NOBODY = Person("", "", "", 0)
 _NOON_MS = 43_440_000
+_APART = 28
 
 
 class Preview(QWidget):
@@ -61,6 +62,34 @@ class Preview(QWidget):
         return MessageRow(key, 0, _NOBODY, outgoing, _NOON_MS, self._ui.say(key), state)
 
 
+class Choices(QWidget):
+    """Radio buttons side by side, or one below the other where there is no room."""
+
+    def __init__(self, radios: list[Radio]) -> None:
+        super().__init__()
+        self._radios = radios
+        self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(_APART)
+        for radio in radios:
+            self._row.addWidget(radio)
+        self._row.addStretch()
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the longest."""
+        return QSize(max(radio.sizeHint().width() for radio in self._radios), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Beside each other, or below."""
+        super().resizeEvent(event)
+        wanted = sum(radio.sizeHint().width() for radio in self._radios) + _APART * (len(self._radios) - 1)
+        below = wanted > self.width()
+        direction = QBoxLayout.Direction.TopToBottom if below else QBoxLayout.Direction.LeftToRight
+        if direction != self._row.direction():
+            self._row.setDirection(direction)
+            self._row.setSpacing(8 if below else _APART)
+
+
 class AppearancePage(SettingsPage):
     """A section for each setting."""
 
@@ -94,17 +123,11 @@ class AppearancePage(SettingsPage):
 
     def _choices(self, title: str, options: list[tuple[T, str]]) -> dict[T, Radio]:
         self.column.addWidget(Label(self.ui, title, fonts.LABEL, "text2"))
-        row = QHBoxLayout()
-        row.setSpacing(28)
         group = QButtonGroup(self)
-        made: dict[T, Radio] = {}
-        for value, key in options:
-            radio = Radio(self.ui, key)
+        made = {value: Radio(self.ui, key) for value, key in options}
+        for radio in made.values():
             group.addButton(radio)
-            row.addWidget(radio)
-            made[value] = radio
-        row.addStretch()
-        self.column.addLayout(row)
+        self.column.addWidget(Choices(list(made.values())))
         return made
 
     def _slider(self) -> Slider:

@@ -14,9 +14,10 @@ from mensajeria.desktop.widgets.toast import Toast
 from mensajeria.desktop.windows.forms import CornerBar
 from mensajeria.desktop.windows.link import LinkPage
 from mensajeria.desktop.windows.login import LoginPage
-from mensajeria.desktop.windows.recover import RecoverPage
+from mensajeria.desktop.windows.recover import ByCodePage, RecoverPage
 from mensajeria.desktop.windows.recovery import RecoveryPage
 from mensajeria.desktop.windows.register import RegisterPage
+from mensajeria.desktop.windows.reset import ResetPage
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -37,10 +38,11 @@ class AuthWindow(QWidget):
         self.login = LoginPage(ui, session)
         self.register = RegisterPage(ui, session)
         self.recover = RecoverPage(ui, session)
+        self.reset = ResetPage(ui, session)
         self.link = LinkPage(ui, session)
         self.recovery = RecoveryPage(ui, session)
         self.pages = QStackedWidget()
-        for page in (self.login, self.register, self.recover, self.link, self.recovery):
+        for page in (self.login, self.register, self.recover, self.reset, self.link, self.recovery):
             self.pages.addWidget(page)
         right = QVBoxLayout()
         right.setContentsMargins(16, 18, 20, 0)
@@ -57,6 +59,8 @@ class AuthWindow(QWidget):
         self.login.recover_wanted.connect(self.show_recover)
         self.register.other_wanted.connect(self.show_login)
         self.recover.other_wanted.connect(self.show_login)
+        self.recover.reset_wanted.connect(self.show_reset)
+        self.reset.other_wanted.connect(self.show_recover)
         self.login.link_wanted.connect(self.show_link)
         self.link.other_wanted.connect(self.show_login)
         session.phase_changed.connect(self._follow)
@@ -85,10 +89,18 @@ class AuthWindow(QWidget):
 
     def show_recover(self) -> None:
         """Show the page for people without their password."""
-        self._carry(self.login.handle.text, self.login.server.address, self.recover)
+        left = self.reset if self.pages.currentWidget() is self.reset else self.login
+        self._carry(left.handle.text, left.server.address, self.recover)
         self.pages.setCurrentWidget(self.recover)
         self.brand.set_slogan("brand.recovery")
         self._begin(self.recover)
+
+    def show_reset(self) -> None:
+        """Show the page for people without password and recovery code."""
+        self._carry(self.recover.handle.text, self.recover.server.address, self.reset)
+        self.pages.setCurrentWidget(self.reset)
+        self.brand.set_slogan("brand.login")
+        self._begin(self.reset)
 
     def show_link(self) -> None:
         """Show the page on which this computer is linked to an account by the code of another device."""
@@ -96,13 +108,13 @@ class AuthWindow(QWidget):
         self.brand.set_slogan("brand.login")
         self.link.code.line.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _carry(self, handle: str, address: str, page: LoginPage | RegisterPage | RecoverPage) -> None:
+    def _carry(self, handle: str, address: str, page: LoginPage | RegisterPage | ByCodePage) -> None:
         page.handle.line.setText(handle)
         if address:
             page.server.show_address(address)
 
-    def _begin(self, page: LoginPage | RegisterPage | RecoverPage) -> None:
-        middle = (page.code,) if isinstance(page, RecoverPage) else ()
+    def _begin(self, page: LoginPage | RegisterPage | ByCodePage) -> None:
+        middle = (page.code,) if isinstance(page, ByCodePage) else ()
         fields = (page.server, page.handle, *middle, page.password)
         first = next((field for field in fields if not field.text), page.password)
         first.line.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -112,6 +124,7 @@ class AuthWindow(QWidget):
             self.login.password.wipe()
             self.register.chosen.wipe()
             self.recover.wipe()
+            self.reset.wipe()
             self.link.wipe()
         if phase is Phase.RECOVERY_CODE:
             self.brand.set_slogan("brand.recovery")

@@ -69,7 +69,7 @@ class LinkPage(CodePage):
             self.code.line.setFocus()
             return
         code = Secret.from_text(self.code.text.strip())
-        self._session.link(LinkRequest(code, Secret.from_text(self.password.text)))
+        self._session.sign_in(LinkRequest(code, Secret.from_text(self.password.text)))
 
     def _check(self, text: str) -> None:
         self._good = False

@@ -71,7 +71,7 @@ class LoginPage(Page):
                 field.calm()
         password = Secret.from_text(self.password.text)
         handle = self.handle.text.strip().lower().removeprefix("@")
-        self._session.login(LoginRequest(self.server.address, handle, password))
+        self._session.sign_in(LoginRequest(self.server.address, handle, password))
 
     def _show_busy(self, busy: bool) -> None:
         self.submit.setEnabled(not busy)

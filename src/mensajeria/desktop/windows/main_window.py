@@ -17,6 +17,7 @@ from mensajeria.desktop.viewmodels.asking import (
     LookAtChat,
     Mute,
     RemoveMember,
+    RenewIdentity,
     ReportSent,
     SetBlocked,
     SetGroupPicture,
@@ -31,6 +32,7 @@ from mensajeria.desktop.windows.group_dialogs import AddMembersDialog, ConfirmDi
 from mensajeria.desktop.windows.info_panel import InfoPanel
 from mensajeria.desktop.windows.log_out import LogOutDialog
 from mensajeria.desktop.windows.report import ReportDialog
+from mensajeria.desktop.windows.reset import AnewDialog
 from mensajeria.desktop.windows.settings import SettingsDialog
 from mensajeria.desktop.windows.sidebar import NARROWEST, WIDEST, WIDTH, Sidebar
 from mensajeria.desktop.windows.verify import VerifyDialog
@@ -183,6 +185,12 @@ class MainWindow(QWidget):
             dialog = LogOutDialog(self._ui, self._session, self)
             self._present(dialog, dialog.cancel)
 
+    def tell_anew(self) -> None:
+        """Say what there is to be done after a new beginning."""
+        if self.dialog is None:
+            dialog = AnewDialog(self._ui, self)
+            self._present(dialog, dialog.go)
+
     def shortcuts(self) -> None:
         """Show the keys."""
         if self.dialog is None:
@@ -290,6 +298,8 @@ class MainWindow(QWidget):
         """What no dialog waits for: a failure is a toast."""
         if error is not None and isinstance(request, _TOLD):
             self._tell(error)
+        elif isinstance(request, RenewIdentity) and self.dialog is None:  # its page was closed meanwhile
+            self._tell(error) if error is not None else self.toast.tell(self._ui.say("renewal.done"))
 
     def _present_made(self, make: Callable[[QWidget], tuple[Dialog, QWidget | None]]) -> None:
         """Show a dialog of the chat's, unless there is one already."""

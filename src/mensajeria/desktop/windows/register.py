@@ -75,7 +75,7 @@ class RegisterPage(Page):
             wrong.line.setFocus()
             return
         request = RegisterRequest(self.server.address, self.name, self.chosen.secret, self.invite.text.strip())
-        self._session.register(request)
+        self._session.sign_in(request)
 
     def _first_wrong(self) -> Field | None:
         if not self.server.address:

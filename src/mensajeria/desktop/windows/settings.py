@@ -19,6 +19,8 @@ from mensajeria.desktop.windows.data_page import DataPage
 from mensajeria.desktop.windows.devices_page import DevicesPage
 from mensajeria.desktop.windows.notifications_page import NotificationsPage
 from mensajeria.desktop.windows.privacy_page import PrivacyPage
+from mensajeria.desktop.windows.renewal_page import RenewalPage
+from mensajeria.desktop.windows.security_page import SecurityPage
 
 if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
@@ -30,6 +32,7 @@ PAGES: Final = {
     "appearance": "palette",
     "notifications": "bell",
     "privacy": "eye-slash",
+    "security": "shield-check",
     "devices": "laptop",
     "data": "archive",
     "backup": "database",
@@ -37,6 +40,8 @@ PAGES: Final = {
     "health": "info",
 }
 """Name and icon of each page, in their order."""
+_ABOVE: Final = {"renewal": "security"}
+"""Pages that the list does not name, and from which page one comes to them."""
 NARROW: Final = 640
 """Below this width the list of pages shows icons only."""
 
@@ -102,11 +107,16 @@ class SettingsDialog(Dialog):
         self.account = AccountPage(ui, session)
         data = DataPage(ui, session)
         data.backup_wanted.connect(lambda: self._lead_to("backup"))
+        security, renewal = SecurityPage(ui, session), RenewalPage(ui, session)
+        security.renewal_wanted.connect(lambda: self.choose("renewal"))
+        renewal.left.connect(lambda: self._lead_to("security"))
         self.pages: dict[str, SettingsPage] = {
             "account": self.account,
             "appearance": AppearancePage(ui),
             "notifications": NotificationsPage(ui, session),
             "privacy": PrivacyPage(ui, session),
+            "security": security,
+            "renewal": renewal,
             "devices": DevicesPage(ui, session),
             "data": data,
             "backup": BackupPage(ui, session),
@@ -128,7 +138,7 @@ class SettingsDialog(Dialog):
     def choose(self, name: str) -> None:
         """Bring a page to the front."""
         page = self.pages[name]
-        self.items[name].setChecked(True)
+        self.items[_ABOVE.get(name, name)].setChecked(True)
         self._page_title.say(f"settings.page.{name}")
         self._stack.setCurrentWidget(page)
         page.shown()
@@ -157,7 +167,7 @@ class SettingsDialog(Dialog):
 
     def _build(self, session: SessionModel) -> None:
         column = QVBoxLayout(self._nav)
-        column.setContentsMargins(10, 12, 10, 12)
+        column.setContentsMargins(8, 12, 8, 12)
         column.setSpacing(4)
         group = QButtonGroup(self)
         for name, item in self.items.items():
@@ -174,8 +184,7 @@ class SettingsDialog(Dialog):
         right.setSpacing(12)
         right.addWidget(self._page_title)
         right.addWidget(self._stack, 1)
-        both = QHBoxLayout()
-        both.setSpacing(20)
+        both = self._both = QHBoxLayout()
         both.addWidget(self._nav)
         both.addLayout(right, 1)
         self.card.column.addLayout(both, 1)
@@ -206,7 +215,9 @@ class SettingsDialog(Dialog):
         for item in self.items.values():
             item.compact = compact
             item.update()
-        self._nav.setFixedWidth(64 if compact else 224)
+        self.card.column.setContentsMargins(*((8, 20, 8, 12) if compact else (28, 24, 28, 28)))
+        self._both.setSpacing(8 if compact else 20)
+        self._nav.setFixedWidth(60 if compact else 224)
         self._me.setVisible(not compact)
         self.card.setGeometry((self.width() - width) // 2, (self.height() - height) // 2, width, height)
         self.update()

@@ -56,7 +56,7 @@ class SettingsPage(QScrollArea):
         """A switch with its title and a line of what it does."""
         words = QVBoxLayout()
         words.setSpacing(2)
-        words.addWidget(Label(self.ui, title, fonts.BODY_MEDIUM))
+        words.addWidget(Label(self.ui, title, fonts.BODY_MEDIUM, wrap=True))
         words.addWidget(Label(self.ui, text, fonts.CAPTION, "text2", wrap=True))
         row = QHBoxLayout()
         row.setSpacing(16)

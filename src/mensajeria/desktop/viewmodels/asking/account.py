@@ -55,6 +55,15 @@ class ChangePassword:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewIdentity:
+    """Move the account to another identity and password, proven by the recovery code."""
+
+    old: Secret
+    new: Secret
+    code: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class LogOut:
     """End this login, or (`everywhere`) those of all devices. What is stored here stays."""
 
@@ -139,6 +148,7 @@ AccountRequest = (
     | ConfirmDevice
     | MakeLink
     | ChangePassword
+    | RenewIdentity
     | LogOut
     | LoadStorage
     | LoadBackup
