@@ -153,6 +153,13 @@ class Actor:
             assert time.monotonic() < end, f"places: {found}, texts: {await self.texts(chat_id)}"
             await asyncio.sleep(0.01)
 
+    async def has_no_place(self, chat_id: bytes, *causes: Cause) -> None:
+        """Wait until the timeline has no place of these causes."""
+        end = time.monotonic() + PATIENCE_S
+        while set(causes) & set(found := await self.places(chat_id)):
+            assert time.monotonic() < end, f"places: {found}, texts: {await self.texts(chat_id)}"
+            await asyncio.sleep(0.01)
+
     async def send(self, chat_id: bytes, text: str, *, wait: bool = True) -> Mid:
         """Write; by default until the server has acked."""
         sent = await self.client.chat(chat_id).send_text(text)

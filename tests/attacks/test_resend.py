@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -35,17 +36,18 @@ def resend_at_once(no_resend: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Spoil(Rule):
-    """Does something to the next message that one person is shown."""
+    """Does something to the next messages that one person is shown."""
 
-    def __init__(self, to: Actor, how: str) -> None:
-        self._to, self._how = to.uid, how
-        self.seq: int | None = None
+    def __init__(self, to: Actor, how: str, count: int = 1) -> None:
+        self._to, self._how, self._count = to.uid, how, count
+        self._rows: set[int] = set()
 
     def event(self, to: bytes, event: Event) -> Iterable[Event]:
-        if to != self._to or event.kind != EventKind.MESSAGE or self.seq not in {None, event.seq}:
+        if len(self._rows) < self._count and to == self._to and event.kind == EventKind.MESSAGE:
+            self._rows.add(event.seq)
+        if to != self._to or event.seq not in self._rows:
             yield event
             return
-        self.seq = event.seq
         outer = decode_outer(bytes(event.body))
         if self._how == "altered":
             ct = flipped(outer.ct, len(outer.ct) // 2)
@@ -71,12 +73,30 @@ async def test_a_spoilt_row_comes_back_from_its_author_in_its_place(stage: Stage
     assert await bruno.read(lambda tx: (tx.meta.number(RESENT), tx.holes.next_due_ms())) == (1, None)
 
 
-async def test_a_row_that_was_dropped_comes_back_in_place_of_its_notice(stage: Stage) -> None:
-    bruno = await three_while_bruno_is_away(stage, lambda db, first: drop_row(db, first + 1))
+@pytest.mark.parametrize("how", ["altered", "erased"])
+async def test_several_spoilt_rows_come_back_each_in_its_place(stage: Stage, how: str) -> None:
+    ana, bruno = await stage.pair()
+    stage.evil.rule = Spoil(bruno, how, 3)
+    for text in ("uno", "dos", "tres", "cuatro"):
+        await ana.send(stage.chat_id, text)
+    await bruno.shows(stage.chat_id, "ana: uno", "ana: dos", "ana: tres", "ana: cuatro")
+    await bruno.has_no_place(stage.chat_id, Cause.TAMPERED, Cause.MISSING, Cause.REMOVED_BY_SERVER)
+
+
+@pytest.mark.parametrize("dropped", [(1,), (0, 1)], ids=["one", "two in a row"])
+async def test_rows_that_were_dropped_come_back_before_what_told_of_them(
+    stage: Stage, dropped: tuple[int, ...]
+) -> None:
+    def drop(db: sqlite3.Connection, first: int) -> None:
+        for number in reversed(dropped):
+            drop_row(db, first + number)
+
+    bruno = await three_while_bruno_is_away(stage, drop)
     await bruno.has_place(stage.chat_id, Cause.MISSING)
     await stage.open("ana")
     await bruno.shows(stage.chat_id, "ana: uno", "ana: dos", "ana: tres")
-    assert Cause.MISSING not in await bruno.places(stage.chat_id)
+    await bruno.has_no_place(stage.chat_id, Cause.MISSING)
+    assert await bruno.read(lambda tx: tx.holes.next_due_ms()) is None
 
 
 async def test_a_deleted_message_does_not_come_back(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -213,9 +213,20 @@ class World:
                 raise
 
     async def crash(self, device: Device) -> None:
-        """What `kill -9` leaves: the files as they are between two transactions of the store."""
-        if device.actor is not None:
-            await self.replace(device, await self._copy(device, "crashed"))
+        """What `kill -9` leaves: the files as they are after some transaction of the store, which was the last one.
+
+        What still leaves for the server was stored before: the program may have been killed right behind it.
+        """
+        if device.actor is None:
+            return
+        store = device.client._context.store
+        submit, store._submit = store._submit, _never  # type: ignore[method-assign]
+        await submit(lambda _: None, writes=False)  # what shares a commit with others is stored behind them
+        files = self._copy_name(device, "crashed")
+        await submit(lambda _: self.copy_files(device.folder, files), writes=False)
+        await device.client._engine.stop()
+        store._submit = submit  # type: ignore[method-assign]
+        await self.replace(device, files)
 
     async def replace(self, device: Device, files: Path) -> None:
         """End the program and put other files in the place of its profile."""
@@ -240,10 +251,13 @@ class World:
         await self.replace(device, copy)
 
     async def _copy(self, device: Device, what: str) -> Path:
-        target = self.folder / f"{device.folder.name}-{what}-{self.count}"
-        self.count += 1
+        target = self._copy_name(device, what)
         await device.client._context.store.run(lambda _: self.copy_files(device.folder, target))
         return target
+
+    def _copy_name(self, device: Device, what: str) -> Path:
+        self.count += 1
+        return self.folder / f"{device.folder.name}-{what}-{self.count}"
 
     @staticmethod
     def copy_files(profile: Path, target: Path) -> None:
@@ -605,6 +619,11 @@ class World:
         assert [key for key, ciphertexts in made.items() if len(ciphertexts) > 1] == []
         canary = CANARY.encode()
         assert not any(canary in data for data in (*self.evil.seen.wire, *self.evil.seen.rest))
+
+
+async def _never(*_: Any, **__: Any) -> Any:
+    """A store whose process is dead."""
+    await asyncio.Event().wait()
 
 
 async def make_people(folder: Path) -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace as with_fields
 from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarning, Trust
 from mensajeria.client.engine.acks import acknowledge
 from mensajeria.client.engine.envelopes import Mail
-from mensajeria.client.engine.holes import FIRST_MS
+from mensajeria.client.engine.holes import FIRST_MS, MAX_GAP, Gap
 from mensajeria.client.engine.kinds.own import delete_here
 from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.resending import DELAYS_MS, KEPT_MS, PER_HOUR, REQUEST, RESEND, RESENT, Resender
@@ -26,6 +26,7 @@ from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 from mensajeria.protocol.limits import CLOCK_TOLERANCE_MS
+from mensajeria.protocol.records import KeyRequest
 from mensajeria.protocol.records_healing import RESEND_MAX, Resend, ResendRequest
 from tests.client.engine.stations import Station, chat_of, station
 from tests.crypto.people import NOW, Person
@@ -45,6 +46,7 @@ class Loss:
     chat: ChatId
     resenders: dict[Did, Resender]
     rows: Sequence[bytes] = ()
+    letters: Sequence[Letter] = ()
 
     @property
     def session(self) -> SessionId:
@@ -104,6 +106,12 @@ async def loss(tmp_path: Path) -> AsyncIterator[Loss]:
         yield loss
 
 
+async def key_comes(loss: Loss, to: Station, letters: Sequence[Letter]) -> None:
+    for letter in letters:
+        if letter.did == to.me.did:
+            await to.take(loss.ana, letter)
+
+
 async def lose(loss: Loss) -> None:
     ana, bruno = loss.ana, loss.bruno
     loss.rows, letters = await ana.write(loss.chat, *TEXTS)
@@ -114,9 +122,8 @@ async def lose(loss: Loss) -> None:
             acknowledge(tx, out, ana.me, loss.chat, mid, seq, NOW)
 
     await ana.do(stored)
-    for letter in letters:
-        if letter.did == bruno.me.did:
-            await bruno.take(ana, letter)
+    loss.letters = letters
+    await key_comes(loss, bruno, letters)
     await bruno.read(loss.chat, 1, [loss.rows[0], altered(loss.rows[1])])
     assert await bruno.texts(loss.chat) == ["uno", f"<{Cause.TAMPERED.value}>"]
 
@@ -259,6 +266,14 @@ async def test_a_device_gets_only_so_many_in_an_hour(loss: Loss) -> None:
     assert len(await loss.asked(loss.request)) == 1
 
 
+async def test_rows_that_are_given_leave_the_answers_about_keys_as_they_are(loss: Loss) -> None:
+    for _ in range(PER_HOUR):
+        await loss.asked(loss.request)
+    address, desk = loss.ana.address, loss.ana
+    question = KeyRequest(chat_id=loss.chat, session_id=loss.session, uid=address[0], did=address[1], index=0)
+    assert len(await desk.do(lambda tx, _: desk.healer.answer(tx, *loss.bruno.address, question))) == 1
+
+
 # --- what comes back
 
 
@@ -327,3 +342,65 @@ async def test_what_is_no_row_of_the_chat_is_malformed(loss: Loss, lie: str) -> 
     mail = await hear(loss.bruno, loss.ana, RESEND, encode(Resend(chat_id=chat_id, row=row)))
     assert SecurityWarning("key_refused") in mail.events
     assert await loss.hole() is not None
+
+
+# --- several in a row
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first first", "last first"])
+async def test_of_several_in_a_row_each_comes_back_before_the_notice(loss: Loss, order: tuple[int, int]) -> None:
+    phone = loss.bruno_phone
+    await key_comes(loss, phone, loss.letters)
+    await phone.read(loss.chat, 1, [loss.rows[2]])
+    phone.clock.advance(FIRST_MS / 1000)
+    assert [decode_record(ResendRequest, letter.content).idx for letter in await loss.due(phone)] == [0, 1]
+    seen = []
+    for idx in order:
+        await hear(phone, loss.ana, RESEND, encode(Resend(chat_id=loss.chat, row=loss.rows[idx])))
+        seen.append(await phone.texts(loss.chat))
+    assert seen == [[TEXTS[order[0]], "<missing>", "tres"], list(TEXTS)]
+
+
+async def test_what_is_missing_at_the_end_of_a_session_comes_back_too(loss: Loss) -> None:
+    phone = loss.bruno_phone
+    await key_comes(loss, phone, loss.letters)
+    await phone.read(loss.chat, 1, [loss.rows[0]])
+    loss.ana.clock.advance(9 * 3600)
+    await loss.ana.store.run(lambda tx: tx.outbound.set_fetched(loss.session))
+    (row,), letters = await loss.ana.write(loss.chat, "cuatro")
+    await key_comes(loss, phone, letters)
+    await phone.read(loss.chat, 2, [row])
+    assert await phone.texts(loss.chat) == ["uno", "<missing>", "cuatro"]
+    for idx in (2, 1):
+        await hear(phone, loss.ana, RESEND, encode(Resend(chat_id=loss.chat, row=loss.rows[idx])))
+    assert await phone.texts(loss.chat) == [*TEXTS, "cuatro"]
+
+
+async def test_what_comes_back_counts_as_unread_until_it_is_read(loss: Loss) -> None:
+    phone = loss.bruno_phone
+    await key_comes(loss, phone, loss.letters)
+    await phone.read(loss.chat, 2, [loss.rows[2]])
+    await hear(phone, loss.ana, RESEND, encode(Resend(chat_id=loss.chat, row=loss.rows[0])))
+
+    def unread(tx: Tx) -> int:
+        view = tx.views.chat(loss.chat)
+        assert view is not None
+        return view.unread
+
+    assert await phone.store.read(unread) == 2
+
+
+async def test_where_several_altered_rows_come_back_in_any_order_nothing_is_missing(loss: Loss) -> None:
+    phone = loss.bruno_phone
+    await key_comes(loss, phone, loss.letters)
+    await phone.read(loss.chat, 1, [altered(loss.rows[0]), altered(loss.rows[1]), loss.rows[2]])
+    assert await phone.texts(loss.chat) == ["<tampered>", "<tampered>", "<missing>", "tres"]
+    for idx in (1, 0):
+        await hear(phone, loss.ana, RESEND, encode(Resend(chat_id=loss.chat, row=loss.rows[idx])))
+    assert await phone.texts(loss.chat) == list(TEXTS)
+
+
+async def test_of_a_long_gap_the_last_rows_are_asked_for(loss: Loss) -> None:
+    session = SessionId(os.urandom(32))
+    gap = await loss.bruno.store.read(lambda tx: Gap().and_then(tx, session, 0, MAX_GAP + 10))
+    assert (gap.count, len(gap.last), gap.last[0]) == (MAX_GAP + 10, MAX_GAP, (session, 10))

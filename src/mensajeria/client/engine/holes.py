@@ -7,13 +7,12 @@ from typing import Final
 
 from mensajeria.client.store import Tx
 from mensajeria.client.store.resends import Hole
-from mensajeria.client.store.values import InboundKey
 from mensajeria.protocol.ids import ChatId, SessionId
 
 FIRST_MS: Final = 5_000
 """Before the author is asked for the first time: a row that the log brings after all costs nobody anything."""
 MAX_GAP: Final = 64
-"""In a longer gap the missing index is not looked for."""
+"""Of a longer gap the last indices are asked for, and the others told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,18 @@ def missing_row(tx: Tx, chat_id: ChatId, session_id: SessionId, idx: int, place:
     )
 
 
-def only_missing(tx: Tx, key: InboundKey, low: int | None, high: int) -> int | None:
-    """The one index from `low` on and below `high` that nothing was seen of; None when there is none, or several."""
-    if low is None or high - low > MAX_GAP:
-        return None
-    unseen = [idx for idx in range(low, high) if tx.replays.ciphertext_hash(key.session_id, idx) is None]
-    return unseen[0] if len(unseen) == 1 else None
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Messages of one device that were sent, as a later one of it shows, and did not come."""
+
+    count: int = 0
+    last: tuple[tuple[SessionId, int], ...] = ()
+    """The last of them, in their order."""
+
+    def and_then(self, tx: Tx, session_id: SessionId, low: int, high: int) -> Gap:
+        """With what is missing of the indices low..high-1 of a session."""
+        count = tx.replays.missing(session_id, low, high)
+        if not count:
+            return self
+        unseen = tx.replays.unseen(session_id, max(low, high - MAX_GAP), high)
+        return Gap(self.count + count, (*self.last, *((session_id, idx) for idx in unseen))[-MAX_GAP:])

@@ -76,7 +76,7 @@ class Resender:
             return
         if not self._healer.may_have(tx, uid, did, chat_id, session_id, request.idx):
             return
-        if tx.requests.may_answer(did, now, per_hour=PER_HOUR):
+        if tx.requests.may_answer(did, now, per_hour=PER_HOUR, kind=b"resend"):
             out.answers.append(Letter(uid, did, RESEND, encode(Resend(chat_id=chat_id, row=kept.outer))))
 
     def _came(self, tx: Tx, out: Mail, uid: Uid, did: Did, letter: ToDevice) -> None:

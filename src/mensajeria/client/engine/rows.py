@@ -10,6 +10,7 @@ from typing import Final
 from mensajeria.client.api import (
     Cause,
     Lost,
+    Message,
     MessageChanged,
     MessageKind,
     MessageReceived,
@@ -19,7 +20,7 @@ from mensajeria.client.api import (
 from mensajeria.client.engine.acks import acknowledge, seen_by_other
 from mensajeria.client.engine.former_life import anything_waits, facts_for, give_way
 from mensajeria.client.engine.gossip import note_told
-from mensajeria.client.engine.holes import Place, missing_row, only_missing
+from mensajeria.client.engine.holes import MAX_GAP, Gap, Place, missing_row
 from mensajeria.client.engine.kinds import Arrival, Kinds, known_kinds
 from mensajeria.client.engine.kinds.again import read_again
 from mensajeria.client.engine.me import Me
@@ -66,7 +67,7 @@ LOST_ROWS: Final = "lost"
 """Counter of the meta table: rows that were ever given up."""
 LATE: Final = {"late": "1"}
 """Parameters of a message that its author's removal had overtaken: shown folded, not counted."""
-_LOST_PLACES: Final = frozenset({Cause.TAMPERED, Cause.REMOVED_BY_SERVER, Cause.MISSING})
+_LOST_PLACES: Final = frozenset({Cause.TAMPERED, Cause.REMOVED_BY_SERVER})
 """Places that tell of a row which its author's device may bring back."""
 TAMPERED_ROWS: Final = "tampered_rows"
 MISSING_ROWS: Final = "missing_rows"
@@ -159,9 +160,10 @@ class RowReader:
         return opened
 
     def resent(self, tx: Tx, out: Outcome, row: RawRow, order: int) -> bool:
-        """An altered or lost row comes from its author's device: shown in the place that told of it, if it verifies."""
+        """An altered or lost row comes from its author's device: shown where its loss was told, if it verifies."""
         standing = tx.messages.at(row.chat_id, order)
-        if standing is None or standing.cause not in _LOST_PLACES:
+        notice = None if standing is not None else _missing_notice(tx, row.chat_id, row.seq)
+        if notice is None and (standing is None or standing.cause not in _LOST_PLACES):
             return False
         self._begin(tx)
         result = self._try(tx, row, decode_outer(row.body))
@@ -169,28 +171,38 @@ class RowReader:
             return False
         message = self._accept(tx, out, row, result)
         self._finish(tx)
-        if message is None:  # no message of its own but a change to one
-            self._gone(tx, out, row.chat_id, order)
+        if standing is None:
+            self._put_before(tx, out, order, message)
         else:
-            change = tx.messages.replace(order, message)
-            out.events.append(MessageChanged(self.kinds.placed(tx, out, change.message), change.previous_order))
-            out.touched.add(row.chat_id)
-        if standing.cause is Cause.TAMPERED:
-            tx.rows.remove(row.chat_id, row.seq)
-            self._one_less_missing(tx, out, row.chat_id, SessionId(result.inner.session_id), result.index)
+            self._put_instead(tx, out, row.chat_id, order, message)
+            if standing.cause is Cause.TAMPERED:
+                tx.rows.remove(row.chat_id, row.seq)
+                notice = _teller(tx, row.chat_id, SessionId(result.inner.session_id), result.index)
+        if notice is not None:
+            self._one_less_missing(tx, out, notice)
         return True
 
-    def _one_less_missing(self, tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, idx: int) -> None:
-        """The next message of the session had told that this one is missing."""
-        following = tx.messages.row_behind(chat_id, session_id, idx)
-        notice = None if following is None else tx.messages.find(chat_id, _place_id(chat_id, following, b"missing"))
-        if notice is None or notice.cause is not Cause.MISSING:
+    def _put_before(self, tx: Tx, out: Outcome, order: int, message: NewMessage | None) -> None:
+        """At the place that was left free before the notice; a change to a message has none of its own."""
+        shown = None if message is None else tx.messages.insert(order, message)
+        if shown is not None:
+            out.events.append(MessageReceived(self.kinds.placed(tx, out, shown)))
+            out.touched.add(shown.chat_id)
+
+    def _put_instead(self, tx: Tx, out: Outcome, chat_id: ChatId, order: int, message: NewMessage | None) -> None:
+        if message is None:
+            self._gone(tx, out, chat_id, order)
             return
+        change = tx.messages.replace(order, message)
+        out.events.append(MessageChanged(self.kinds.placed(tx, out, change.message), change.previous_order))
+        out.touched.add(chat_id)
+
+    def _one_less_missing(self, tx: Tx, out: Outcome, notice: Message) -> None:
         count = int(notice.params.get("count", "1")) - 1
         if count < 1:
-            self._gone(tx, out, chat_id, notice.order)
+            self._gone(tx, out, notice.chat_id, notice.order)
             return
-        change = tx.messages.set_params(chat_id, notice.order, {"count": str(count)})
+        change = tx.messages.set_params(notice.chat_id, notice.order, {"count": str(count)})
         out.events.append(MessageChanged(change, notice.order))
 
     def _gone(self, tx: Tx, out: Outcome, chat_id: ChatId, order: int) -> None:
@@ -359,13 +371,12 @@ class RowReader:
         self._note_voids(tx, key, inner)
         if key.uid != self._me.uid:
             note_told(tx, out, inner)
-        only = only_missing(tx, key, self._next_idx(tx, key), opened.index)
         missing = self._missing(tx, key, opened)
         sealed_here = tx.replays.ciphertext_hash(key.session_id, opened.index) is not None
         self._expected[key] = max(opened.index + 1, self._next_idx(tx, key) or 0)
         tx.replays.note(key.chat_id, key.uid, Mid(inner.mid), key.session_id, opened.index, opened.ct_hash)
-        if missing:
-            self._notice_missing(tx, out, row, key, missing, only if missing == 1 else None)
+        if missing.count:
+            self._notice_missing(tx, out, row, key, missing)
         if (key.uid, key.did) == (self._me.uid, self._me.did) and not sealed_here:
             # What this device seals is noted before it leaves: something has sealed this with a copy of its keys.
             out.rolled_back = True
@@ -429,28 +440,28 @@ class RowReader:
         ]
         tx.replays.note_voids(own)
 
-    def _missing(self, tx: Tx, key: InboundKey, opened: OpenedMessage) -> int:
-        """How many earlier messages of the author's device the server has not shown."""
-        count = 0
+    def _missing(self, tx: Tx, key: InboundKey, opened: OpenedMessage) -> Gap:
+        """The earlier messages of the author's device that the server has not shown."""
+        gap, prev = Gap(), opened.inner.prev
+        if prev is not None:
+            gap = self._missing_at_end(tx, key, SessionId(prev.session_id), prev.idx)
         next_idx = self._next_idx(tx, key)
         if next_idx is not None and opened.index > next_idx:
-            count = tx.replays.missing(key.session_id, next_idx, opened.index)
-        if opened.inner.prev is not None:
-            count += self._missing_at_end(tx, key, SessionId(opened.inner.prev.session_id), opened.inner.prev.idx)
+            gap = gap.and_then(tx, key.session_id, next_idx, opened.index)
         # Before the earlier rows are all here, and among them, a gap says nothing: a window may begin anywhere.
-        return 0 if count and self._has_window(tx, key.chat_id) else count
+        return Gap() if gap.count and self._has_window(tx, key.chat_id) else gap
 
     @staticmethod
     def _has_window(tx: Tx, chat_id: ChatId) -> bool:
         return tx.windows.is_fetching(chat_id)
 
-    def _missing_at_end(self, tx: Tx, key: InboundKey, session_id: SessionId, last_acked: int) -> int:
+    def _missing_at_end(self, tx: Tx, key: InboundKey, session_id: SessionId, last_acked: int) -> Gap:
         previous = InboundKey(key.chat_id, session_id, key.uid, key.did)
         next_idx = self._next_idx(tx, previous)
         if next_idx is None or next_idx > last_acked:
-            return 0
+            return Gap()
         self._expected[previous] = last_acked + 1
-        return tx.replays.missing(session_id, next_idx, last_acked + 1)
+        return Gap().and_then(tx, session_id, next_idx, last_acked + 1)
 
     def _next_idx(self, tx: Tx, key: InboundKey) -> int | None:
         """The index that comes next in a session; None for one that is not known."""
@@ -461,10 +472,10 @@ class RowReader:
             self._expected[key] = stored.next_idx
         return self._expected[key]
 
-    def _notice_missing(self, tx: Tx, out: Outcome, row: RawRow, key: InboundKey, count: int, only: int | None) -> None:
-        """`only`: the index, if it is one alone: its author may bring it back into the notice's place."""
+    def _notice_missing(self, tx: Tx, out: Outcome, row: RawRow, key: InboundKey, gap: Gap) -> None:
+        """Told in one place, before which there is room for what the author's device may bring back."""
         now = self._me.clock.now_ms()
-        params = {"count": str(count)}
+        params = {"count": str(gap.count)}
         notice = tx.messages.notice(
             row.chat_id,
             after_seq=row.seq - 1,
@@ -473,13 +484,14 @@ class RowReader:
             cause=Cause.MISSING,
             at_ms=now,
             params=params,
+            room=len(gap.last),
         )
         if notice is not None:
             out.events.append(MessageReceived(notice))
-            if only is not None:
-                place = Place(notice.order, row.seq, row.server_ms)
-                out.ask_keys |= missing_row(tx, row.chat_id, key.session_id, only, place, now)
-        tx.meta.count(MISSING_ROWS, count)
+            for order, (session_id, idx) in enumerate(gap.last, notice.order - len(gap.last)):
+                place = Place(order, row.seq, row.server_ms)
+                out.ask_keys |= missing_row(tx, row.chat_id, session_id, idx, place, now)
+        tx.meta.count(MISSING_ROWS, gap.count)
         out.warn(tx, "messages_missing", now, row.chat_id, **params)
 
     def _wait(self, tx: Tx, out: Outcome, row: RawRow, outer: MessageOuter, why: RowOutcome) -> None:
@@ -716,6 +728,18 @@ def _kept(row: RawRow, why: RowOutcome, session_id: SessionId | None = None) -> 
 def _place_id(chat_id: ChatId, seq: int, what: bytes) -> Mid:
     """An id for what stands in the timeline and is no verified message."""
     return Mid(H("place", chat_id, u64(seq), what)[:16])
+
+
+def _missing_notice(tx: Tx, chat_id: ChatId, seq: int) -> Message | None:
+    """What tells, before this row, of messages that did not come."""
+    notice = tx.messages.find(chat_id, _place_id(chat_id, seq, b"missing"))
+    return notice if notice is not None and notice.cause is Cause.MISSING else None
+
+
+def _teller(tx: Tx, chat_id: ChatId, session_id: SessionId, idx: int) -> Message | None:
+    """The next message of the session had told that this one is missing; in between others may have come back."""
+    rows = tx.messages.rows_behind(chat_id, session_id, idx, MAX_GAP)
+    return next((notice for seq in rows if (notice := _missing_notice(tx, chat_id, seq)) is not None), None)
 
 
 def _epochs(chain: Chain) -> Callable[[int], int]:

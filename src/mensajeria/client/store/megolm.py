@@ -259,6 +259,12 @@ class Replays:
         seen: int = self._db.value(sql, session_id, low, high)
         return max(0, high - low - seen)
 
+    def unseen(self, session_id: SessionId, low: int, high: int) -> list[int]:
+        """Those indexes."""
+        sql = "SELECT idx FROM seen_indices WHERE session_id = ? AND idx >= ? AND idx < ?"
+        seen = {idx for (idx,) in self._db.all(sql, session_id, low, high)}
+        return [idx for idx in range(low, high) if idx not in seen]
+
 
 def _outbound(row: Row) -> Outbound:
     chat_id, session_id, state, skb, created, messages, epoch, fetched = row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mensajeria.client.api import (
@@ -125,11 +125,11 @@ class Messages:
         index: int | None = self._db.value(sql, chat_key(self._db, chat_id), session_id, after)
         return index
 
-    def row_behind(self, chat_id: ChatId, session_id: SessionId, idx: int) -> int | None:
-        """The lowest row of a session's messages behind an index."""
-        sql = "SELECT min(seq) FROM messages WHERE chat = ? AND session_id = ? AND idx > ?"
-        row: int | None = self._db.value(sql, chat_key(self._db, chat_id), session_id, idx)
-        return row
+    def rows_behind(self, chat_id: ChatId, session_id: SessionId, idx: int, limit: int) -> list[int]:
+        """The lowest rows of a session's messages behind an index."""
+        found = "chat = ? AND session_id = ? AND idx > ? AND seq NOTNULL"
+        sql = f"SELECT seq FROM messages WHERE {found} ORDER BY seq LIMIT ?"
+        return [seq for (seq,) in self._db.all(sql, chat_key(self._db, chat_id), session_id, idx, limit)]
 
     def first_unread(self, chat_id: ChatId) -> Message | None:
         """The oldest message that counts as unread."""
@@ -173,12 +173,17 @@ class Messages:
         cause: Cause,
         at_ms: int,
         params: Mapping[str, str],
+        room: int = 0,
     ) -> Message | None:
-        """Put a notice behind the log's row `after_seq` (0 = at the top). None when too many stand there already."""
+        """Put a notice behind the log's row `after_seq` (0 = at the top). None when too many stand there already.
+
+        `room`: so many places before it stay free for what it tells of.
+        """
         key = chat_key(self._db, chat_id)
         order = self._place(key, after_seq, first=1)
         if order - (after_seq << ORDER_SHIFT) > MAX_NOTICES:
             return None
+        order += room
         new = NewMessage(
             chat_id=chat_id,
             mid=mid,
@@ -192,6 +197,15 @@ class Messages:
         )
         self._insert(key, order, new)
         return self._shown(new, order)
+
+    def insert(self, order: int, new: NewMessage) -> Message | None:
+        """Put a message that has no row of its own at a place; None when something stands there."""
+        key = chat_key(self._db, new.chat_id)
+        if self._any(key, "ord = ?", order):
+            return None
+        self._insert(key, order, replace(new, seq=None))
+        recount(self._db, key)
+        return self._known(new.chat_id, order)
 
     def replace(self, order: int, new: NewMessage) -> Change:
         """An unreadable or unknown place became readable (or is unreadable for another reason). Keeps its place.

@@ -221,12 +221,13 @@ class KeyRequests:
         key = chat_key(self._db, chat_id)
         self._db.execute("DELETE FROM key_requests WHERE chat = ? AND session_id = ?", key, session_id)
 
-    def may_answer(self, did: Did, now_ms: int, *, per_hour: int = 20) -> bool:
-        """Whether a device may be answered once more this hour; if so the answer is counted."""
+    def may_answer(self, did: Did, now_ms: int, *, per_hour: int = 20, kind: bytes = b"") -> bool:
+        """Whether a device may be answered once more this hour; if so the answer is counted, each `kind` for itself."""
+        whom = did + kind
         self._db.execute("DELETE FROM key_answers WHERE at_ms < ?", now_ms - 3_600_000)
-        if self._db.value("SELECT count(*) FROM key_answers WHERE did = ?", did) >= per_hour:
+        if self._db.value("SELECT count(*) FROM key_answers WHERE did = ?", whom) >= per_hour:
             return False
-        self._db.execute("INSERT INTO key_answers(did, at_ms) VALUES(?, ?)", did, now_ms)
+        self._db.execute("INSERT INTO key_answers(did, at_ms) VALUES(?, ?)", whom, now_ms)
         return True
 
 
