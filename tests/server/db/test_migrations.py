@@ -107,16 +107,15 @@ def test_failed_migration_leaves_nothing(empty_url: str, monkeypatch: pytest.Mon
     migrate(empty_url)
 
 
-def test_postgres_function_of_the_migration_is_that_of_the_code() -> None:
-    found = Path(head_script()).read_text(encoding="utf-8")
-
+def test_postgres_functions_of_the_migrations_are_those_of_the_code() -> None:
     for statement in schema_chats.POSTGRES_STATEMENTS:
-        assert statement.strip() in found
+        assert statement.strip() in script("0001")
+    assert schema_chats.POSTGRES_APPEND_NEW.strip() in script("0006")
 
 
-def head_script() -> str:
+def script(revision: str) -> str:
     folder = Path(__file__).parents[3] / "src" / "mensajeria" / "server" / "migrations" / "versions"
-    return str(next(folder.glob("0001_*.py")))
+    return next(folder.glob(f"{revision}_*.py")).read_text(encoding="utf-8")
 
 
 def test_postgres_is_refused_unless_migrated_or_told_to(postgres_url: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from mensajeria.server.chats import log, repository
 from mensajeria.server.chats.cache import ChatCache, ChatInfo
 from mensajeria.server.chats.committer import EventCommitter, Pending
 from mensajeria.server.chats.log import BatchRefusedError, NewEvent, Outcome
+from mensajeria.server.chats.log_postgres import CAREFUL
 from mensajeria.server.db.schema_chats import chat, chat_member, event
 from tests.server.storage.conftest import Store, message, void
 
@@ -258,5 +259,40 @@ async def test_the_log_may_be_partitioned_by_chat(store: Store) -> None:
     assert {status for status, _, _ in first} == {log.NEW}
     assert [(status, seq) for status, seq, _ in await store.log().append(rows)] == [(log.KNOWN, o[1]) for o in first]
     assert [seq for seq, _ in await stored(store, a)] == list(range(1, 27))
+    await refuse_bodies(store, b"poison")
     with pytest.raises(BatchRefusedError):
-        await store.log().append([NewEvent(a, bytes(16), 0, 0, 1, None, 0)])  # type: ignore[arg-type]
+        await store.log().append([message(a, 100, b"poison")])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_new_rows_are_not_looked_for(store: Store) -> None:
+    a = store.chats[0][0]
+    events = store.log()
+    await events.append([message(a, 1)])
+    await run(store, text("DROP FUNCTION append_events"))
+    assert await events.append([message(a, 2)]) == [(log.NEW, 2, 1000)]
+    with pytest.raises(BatchRefusedError):  # the careful way is gone
+        await events.append([message(a, 2)])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_after_a_row_that_was_not_new_the_next_batches_are_judged_at_once(store: Store) -> None:
+    a = store.chats[0][0]
+    events = store.log()
+    await events.append([message(a, 1)])
+    await events.append([message(a, 1)])
+    await run(store, text("DROP FUNCTION append_new"))
+    for number in range(2, CAREFUL + 1):
+        assert await events.append([message(a, number)]) == [(log.NEW, number, 1000)]
+    with pytest.raises(BatchRefusedError):
+        await events.append([message(a, CAREFUL + 1)])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("sizes", [(0, 1, 16_000), (1,), (0,), (300,) * 40])
+async def test_bodies_of_any_size_come_back_as_they_were(store: Store, sizes: Sequence[int]) -> None:
+    row, chat_id = store.chats[0]
+    bodies = [bytes([number]) * size for number, size in enumerate(sizes)]
+    await store.log().append([message(row, number, body) for number, body in enumerate(bodies)])
+    _, rows = await store.db.query(lambda db: repository.events_after(db, row, chat_id, 0, 50))
+    assert [one.body for one in rows] == bodies

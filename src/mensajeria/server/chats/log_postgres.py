@@ -1,9 +1,14 @@
-"""The chats' logs in PostgreSQL: one call of the function `append_events` per batch, on a connection of its own."""
+"""The chats' logs in PostgreSQL: one call of a function per batch, on a connection of its own.
+
+`append_new` is asked first: it takes the rows to be new, as nearly all are, and fails if one is not. `append_events`
+then judges each row, for this batch and some that follow: who sends again does so several times.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import asyncpg
@@ -11,6 +16,8 @@ import asyncpg
 from mensajeria.server.chats.log import KNOWN, NEW, BatchRefusedError, LogUnavailableError, NewEvent, Outcome
 from mensajeria.server.db.postgres_lane import AWAY, SETTINGS, TIMEOUT_S
 
+_APPEND_NEW: Final = """SELECT append_new($1::text::bigint[], $2::text::bigint[], $3::text::smallint[],
+$4::text::bigint[], $5::text::int[], $6::text::int[], $7, $8)"""
 _APPEND: Final = """SELECT status, seq, ts FROM append_events(
 $1::text::bigint[], $2, $3::text::bigint[], $4::text::smallint[], $5::text::bigint[], $6)"""
 """Numbers travel as text: the driver would look at each of them for an array within the array."""
@@ -22,13 +29,16 @@ _SETTINGS: Final = {
     "synchronous_commit": "on",  # acked means durable, whatever the database's default is
     **SETTINGS,
 }
-# What a second try may mend: serialization failure, deadlock, and a unique violation by a batch that committed between
-# our lock and our read.
+CAREFUL: Final = 64
+"""Batches whose rows are judged one by one after one that had something else than new rows."""
+TRIES: Final = 3
 _ONCE_MORE: Final = (
+    asyncpg.UniqueViolationError,  # a row was not new
+    asyncpg.RaiseError,  # what `append_new` says of unknown chats and stale epochs
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
-    asyncpg.UniqueViolationError,
 )
+"""What another try, a careful one, may mend."""
 
 
 class PostgresEventLog:
@@ -38,15 +48,19 @@ class PostgresEventLog:
         self._dsn = dsn
         self._connection: asyncpg.Connection[Any] | None = None
         self._append: Any = None
+        self._append_new: Any = None
+        self._careful = 0
 
     async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
         """See `EventLog.append`."""
         try:
             connection = await self._connected()
-            try:
-                return await self._run(connection, events)
-            except _ONCE_MORE:
-                return await self._run(connection, events)
+            for _ in range(TRIES - 1):
+                try:
+                    return await self._run(connection, events)
+                except _ONCE_MORE:
+                    self._careful = CAREFUL
+            return await self._run(connection, events)
         except AWAY as error:
             await self.close()
             raise LogUnavailableError from error
@@ -66,13 +80,18 @@ class PostgresEventLog:
                 self._dsn, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S, server_settings=_SETTINGS
             )
             self._append = await self._connection.prepare(_APPEND)
+            self._append_new = await self._connection.prepare(_APPEND_NEW)
         return self._connection
 
     async def _run(self, connection: asyncpg.Connection[Any], events: Sequence[NewEvent]) -> list[Outcome]:
+        call = self._call
+        if self._careful:
+            self._careful -= 1
+            call = self._call_carefully
         if not any(event.accepts or event.due for event in events):
-            return await self._call(events)
+            return await call(events)
         async with connection.transaction():
-            outcomes = await self._call(events)
+            outcomes = await call(events)
             both = list(zip(events, outcomes, strict=True))
             accepts = [(event.chat, event.accepts) for event, outcome in both if event.accepts and outcome[0] <= KNOWN]
             if accepts:
@@ -83,6 +102,21 @@ class PostgresEventLog:
         return outcomes
 
     async def _call(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        bodies = [event.body for event in events]
+        lengths = list(map(len, bodies))
+        seqs = await self._append_new.fetchval(
+            _numbers([e.chat for e in events]),
+            _numbers([e.epoch for e in events]),
+            _numbers([e.kind for e in events]),
+            _numbers([e.ts for e in events]),
+            _numbers(accumulate(lengths[:-1], initial=0)),
+            _numbers(lengths),
+            b"".join([e.mid for e in events]),
+            b"".join(bodies),
+        )
+        return [(NEW, seq, event.ts) for seq, event in zip(seqs, events, strict=True)]
+
+    async def _call_carefully(self, events: Sequence[NewEvent]) -> list[Outcome]:
         rows = await self._append.fetch(
             _numbers([e.chat for e in events]),
             [e.mid for e in events],
@@ -94,6 +128,6 @@ class PostgresEventLog:
         return [tuple(row) for row in rows]
 
 
-def _numbers(values: list[int]) -> str:
+def _numbers(values: Iterable[int]) -> str:
     """PostgreSQL's text form of an array."""
     return f"{{{','.join(map(str, values))}}}"
