@@ -14,8 +14,8 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, select, text
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import device
 
-FLUSH_PAUSE_S: Final = 0.1
-"""How long steps gather at least: nobody sees a tick come a tenth of a second later, and each step costs a write."""
+FLUSH_PAUSE_S: Final = 0.25
+"""How long steps gather at least: nobody waits for a tick, each write costs one, and the messages beside it wait."""
 MAX_STEPS: Final = 2000
 """Steps in one flush."""
 _STORE: Final = """
