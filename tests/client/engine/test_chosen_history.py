@@ -20,6 +20,7 @@ from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import Mid, SessionId, Uid
 from mensajeria.protocol.records import KeyRequest
+from mensajeria.protocol.records_healing import KeyWithheld
 from mensajeria.protocol.records_history import HISTORY, HistoryBody, HistoryKeys
 from tests.client.engine.newcomers import HOUR, Circle, Guest, circle, member
 from tests.crypto.people import DAY, Person
@@ -237,6 +238,9 @@ async def test_a_session_is_given_from_the_chosen_index_whatever_the_new_member_
     assert [letter.type for letter in letters] == [HISTORY_KEYS, WITHHELD]
     (key,) = decode_record(HistoryKeys, letters[0].content).keys
     assert key.first_index == 2
+    refused = KeyWithheld(chat_id=group.chat_id, session_id=session_at(group, 2), reason="refused")
+    assert letters[1] == Letter(group.dora.at.me.uid, group.dora.at.me.did, WITHHELD, encode(refused))
+    assert [letter.type for letter in await ask(group, group.ana, session_at(group, 2), index=2)] == [HISTORY_KEYS]
 
 
 async def test_a_key_of_the_window_opens_no_row_below_it(group: Circle) -> None:

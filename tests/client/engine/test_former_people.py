@@ -166,8 +166,10 @@ async def test_the_lists_of_the_known_account_are_wanted(ana: Own, former: Perso
 
 
 async def test_who_is_known_to_be_gone_is_not_doubted(ana: Own, server: Served, former: Person, later: Person) -> None:
+    out, fresh = Outcome(), replace(await ana.contact(former.uid), uid=Uid(later.uid))
     await leaves(ana, server, former)
-    await ana.directory.refresh(Uid(later.uid))
+    await ana.context.store.run(lambda tx: beside_namesakes(tx, out, ana.context.me, fresh))
+    assert out.wanted_lists == set()
     assert await ana.context.store.read(lambda tx: tx.contacts.doubted(NOW)) == ()
 
 

@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from msgspec.structs import replace as with_fields
 
 from mensajeria.client.api import HistoryChoice
 from mensajeria.client.engine import giving
+from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.letters import HISTORY_KEYS, Letter
 from mensajeria.client.errors import NetworkError
 from mensajeria.client.store import Tx
+from mensajeria.client.store.values import InboundKey
+from mensajeria.crypto.inbound import _PickledInbound
+from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.decoding import decode_record
-from mensajeria.protocol.ids import ChatId, Uid
+from mensajeria.protocol.encoding import encode
+from mensajeria.protocol.ids import ChatId, Idfp, Uid
 from mensajeria.protocol.records_history import HistoryKeys
 from tests.client.engine.newcomers import Circle, circle
 from tests.client.engine.test_chosen_history import ask, session_at
@@ -62,6 +69,87 @@ async def test_nothing_is_noted_of_who_shall_get_nothing(group: Circle) -> None:
     assert await group.ana.at.do(step) == 0
 
 
+# --- the event that it is for
+
+
+async def want(group: Circle, *uids: Uid) -> None:
+    group.ana.at.memberships.forget()
+    await group.ana.at.do(lambda tx, _: group.ana.giver.want(tx, group.chat_id, uids, HistoryChoice.ALL))
+
+
+async def settled(group: Circle) -> tuple[list[ChatId], int]:
+    """The chats with something to tell now, and how many choices are waiting."""
+
+    def step(tx: Tx, out: Mail) -> tuple[list[ChatId], int]:
+        return group.ana.giver.settle(tx, out), len(tx.grants.wanted())
+
+    return await group.ana.at.do(step)
+
+
+async def test_an_event_from_before_the_choice_is_not_its_event(group: Circle) -> None:
+    await group.write(group.ana, "antes")
+    await group.add_dora(HistoryChoice.NOTHING)
+    await want(group, group.dora.at.me.uid)
+    assert await settled(group) == ([], 1)
+
+
+async def test_somebody_else_s_event_is_not_its_event(people: tuple[Person, Person, Person], tmp_path: Path) -> None:
+    async with circle(people, tmp_path, bruno="admin") as group:
+        await group.write(group.ana, "antes")
+        await want(group, group.dora.at.me.uid)
+        await group.add_dora(HistoryChoice.NOTHING, by=group.bruno)
+        await group.read(group.ana)
+        assert await settled(group) == ([], 1)
+
+
+async def test_an_event_that_adds_others_is_not_its_event(group: Circle) -> None:
+    await group.write(group.ana, "antes")
+    await want(group, Uid(os.urandom(16)))
+    await group.add_dora(HistoryChoice.NOTHING)
+    assert await settled(group) == ([], 1)
+
+
+async def test_where_there_is_nothing_to_give_nobody_is_told(group: Circle) -> None:
+    await group.add_dora(HistoryChoice.ALL)
+    assert await settled(group) == ([], 0)
+
+
+async def test_a_choice_waits_a_day_for_its_event(group: Circle) -> None:
+    await want(group, group.dora.at.me.uid)
+    group.later(giving.FORGET_MS)
+    assert await settled(group) == ([], 1)
+    group.later(1)
+    assert await settled(group) == ([], 0)
+
+
+# --- to whom
+
+
+@pytest.mark.parametrize("why", ["nobody one knows", "blocked", "another identity", "by another event"])
+async def test_whoever_is_not_in_by_that_event_under_the_known_identity_gets_nothing(group: Circle, why: str) -> None:
+    await group.write(group.ana, "antes")
+    await group.add_dora(HistoryChoice.ALL)
+    uid, joined = group.dora.at.me.uid, group.events + (why == "by another event")
+
+    def entitled(tx: Tx, _: object) -> bool:
+        group.ana.at.memberships.forget()
+        return group.ana.giver.is_entitled(tx, group.chat_id, uid, joined)
+
+    def hinder(tx: Tx) -> None:
+        contact = tx.contacts.get(uid)
+        assert contact is not None
+        if why == "nobody one knows":
+            tx.contacts._db.execute("DELETE FROM contacts WHERE uid = ?", uid)
+        elif why == "blocked":
+            tx.contacts.put(replace(contact, sending_blocked=True))
+        elif why == "another identity":
+            tx.contacts.put(replace(contact, idfp=Idfp(os.urandom(32))))
+
+    assert await group.ana.at.do(entitled) is (why != "by another event")
+    await group.ana.at.store.run(hinder)
+    assert not await group.ana.at.do(entitled)
+
+
 # --- how much
 
 
@@ -96,6 +184,31 @@ async def test_after_a_restart_whoever_asks_gets_what_was_chosen(group: Circle) 
     group.ana.at.memberships.forget()
     (letter,) = await ask(group, group.ana, session_at(group, 2))
     assert counted([letter]) == [1]
+
+
+async def test_a_session_that_is_gone_keeps_no_other_one_back(group: Circle) -> None:
+    await sessions(group, 2)
+    await group.ana.at.store.run(
+        lambda tx: tx.inbound._db.execute("DELETE FROM megolm_inbound WHERE session_id = ?", session_at(group, 2))
+    )
+    assert counted(await group.owed()) == [1]
+
+
+async def test_of_a_session_only_what_was_proven_is_given(group: Circle) -> None:
+    await sessions(group, 1)
+    key = InboundKey(group.chat_id, session_at(group, 2), group.ana.at.me.uid, group.ana.at.me.did)
+
+    def prove_later(tx: Tx) -> None:
+        stored = tx.inbound.get(key)
+        assert stored is not None
+        record = decode_record(_PickledInbound, stored.state.reveal(), max_size=1 << 20)
+        ratchets = tuple(with_fields(one, signed=False, proven_from=5) for one in record.ratchets)
+        tx.inbound.put(replace(stored, state=Secret(encode(with_fields(record, ratchets=ratchets)))))
+
+    await group.ana.at.store.run(prove_later)
+    (letter,) = await group.owed()
+    (given,) = decode_record(HistoryKeys, letter.content).keys
+    assert given.first_index == 5
 
 
 # --- beside a connection

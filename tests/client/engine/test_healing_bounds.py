@@ -13,7 +13,7 @@ from mensajeria.client.api import HistoryChoice, Trust
 from mensajeria.client.core.ladder import ASKED_AT_ONCE, window
 from mensajeria.client.engine.acks import acknowledge
 from mensajeria.client.engine.envelopes import Mail
-from mensajeria.client.engine.healing import FORWARDED, WITHHELD
+from mensajeria.client.engine.healing import ANSWERS_PER_HOUR, FORWARDED, WITHHELD
 from mensajeria.client.engine.letters import ROOM_KEY, Letter
 from mensajeria.client.engine.membership import Chain
 from mensajeria.client.store import Tx
@@ -194,6 +194,13 @@ async def test_of_a_key_that_has_opened_something_only_what_follows_is_handed_on
     await bruno.read(scene.chat, 2, rows[1:])
     (letter,) = await ask(bruno, phone.address, session_id, scene.chat)
     assert decode_record(ForwardedKey, letter.content).first_index == 1
+
+
+async def test_own_devices_ask_as_often_as_they_need(scene: Scene) -> None:
+    (row,) = await both_have(scene, "hola")
+    phone = scene.ana_phone.address
+    for _ in range(ANSWERS_PER_HOUR + 1):
+        assert await ask(scene.ana, phone, session_of(row), scene.chat)
 
 
 # --- asking

@@ -15,6 +15,8 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.trust import accept_identity
 from mensajeria.client.engine.withheld import kept_key
 from mensajeria.client.store import Tx
+from mensajeria.crypto.group_profile import new_profile_key
+from mensajeria.crypto.sender import decode_room_key
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import Idfp, SessionId, Uid
 from tests.client.engine.circle import GroupDesk, Log, seated
@@ -68,6 +70,18 @@ async def test_the_letter_brings_the_key_of_that_index(desks: Desks, log: Log) -
     ana.memberships.forget()
     assert await due(ana) == [Letter(carla.me.uid, carla.me.did, ROOM_KEY, kept[0], session, 1)]
     assert kept[1] == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_it_brings_the_key_of_the_group_s_name_along(desks: Desks, log: Log, *, named: bool) -> None:
+    ana, _, carla = desks
+    key = new_profile_key()
+    if named:
+        await ana.store.run(lambda tx: tx.groups.add_key(log.chat_id, key, own=True))
+    session = await left_out(desks, log)
+    kept = await ana.store.read(lambda tx: kept_key(tx, log.chat_id, session, carla.me.uid))
+    assert kept is not None
+    assert decode_room_key(kept[0]).gpk == (key.reveal() if named else b"")
 
 
 async def test_for_nobody_that_was_left_out_nothing_is_kept(desks: Desks, log: Log) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.api import HistoryChoice
@@ -125,11 +125,10 @@ class Giver:
 
     def is_entitled(self, tx: Tx, chat_id: ChatId, uid: Uid, joined: int) -> bool:
         """Whether somebody is still in since that very event, under the identity that the group knows."""
-        chain, theirs, contact = self._memberships.of(tx, chat_id), list_of(tx, uid), tx.contacts.get(uid)
-        member = chain.now.members.get(uid)
-        if member is None or theirs is None or contact is None or contact.sending_blocked:
+        chain, contact = self._memberships.of(tx, chat_id), tx.contacts.get(uid)
+        if chain.joined(uid) != joined or contact is None or contact.sending_blocked:
             return False
-        return chain.joined(uid) == joined and member.idfp == theirs.idfp
+        return chain.now.members[uid].idfp == contact.idfp
 
     @staticmethod
     def _is_enough(tx: Tx, owed: Owed, shares: Sequence[HistoryShare]) -> bool:
@@ -137,18 +136,19 @@ class Giver:
         return bool(shares) and bool(first) and shares[-1].position - first[0].position + 1 >= PUSHED_AT_MOST
 
     @staticmethod
-    def _packed(tx: Tx, uid: Uid, did: Did, shares: Iterable[HistoryShare]) -> Iterator[Letter]:
+    def _packed(tx: Tx, uid: Uid, did: Did, shares: Sequence[HistoryShare]) -> Iterator[Letter]:
         keys: list[ForwardedKey] = []
-        chat_id = b""
         for share in shares:
-            stored, chat_id = tx.inbound.get(share.key), share.key.chat_id
-            session = None if stored is None else InboundSession.load(stored.state)
-            start = share.idx if session is None else max(share.idx, session.proven_from)
-            export = None if session is None else session.export_at(start)
-            if session is not None and export is not None:
+            stored = tx.inbound.get(share.key)
+            if stored is None:
+                continue
+            session = InboundSession.load(stored.state)
+            start = max(share.idx, session.proven_from)
+            export = session.export_at(start)
+            if export is not None:
                 keys.append(ForwardedKey(skb=session.signed_binding, export=export, first_index=start))
         if keys:
-            yield Letter(uid, did, HISTORY_KEYS, encode(HistoryKeys(chat_id=chat_id, keys=tuple(keys))))
+            yield Letter(uid, did, HISTORY_KEYS, encode(HistoryKeys(chat_id=shares[0].key.chat_id, keys=tuple(keys))))
 
 
 async def push_owed(
