@@ -19,7 +19,7 @@ from mensajeria.protocol.devices import (
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.prekeys import PrekeyError, verify_fallback_key, verify_one_time_key
 from mensajeria.protocol.records import FormerDevice, OneTimeKey, Signed
-from mensajeria.protocol.signing import Ctx, from_olm_base64, signing_input, to_olm_base64
+from mensajeria.protocol.signing import Ctx, from_olm_base64, is_usable_ed25519, signing_input, to_olm_base64
 from tests.crypto.people import Person
 
 
@@ -44,11 +44,31 @@ def test_fingerprints_hashes_and_what_is_signed_are_the_documents(ana: Person) -
     assert ana.list.idfp == hash_of("identity", ana.record)
 
 
-@pytest.mark.parametrize("size", range(6))
+@pytest.mark.parametrize("size", range(8))
 def test_base64_without_padding_comes_back(size: int) -> None:
-    data = bytes(range(250, 250 + size))
+    data = bytes(range(240, 240 + size))
     assert "=" not in to_olm_base64(data)
     assert from_olm_base64(to_olm_base64(data)) == data
+
+
+def test_base64_ends_as_its_bytes_do() -> None:
+    assert to_olm_base64(b"\0\0\x17") == "AAAX"
+
+
+P = (1 << 255) - 19
+SMALL_ORDER = (
+    0,
+    1,
+    P - 1,
+    2707385501144840649318225287225658788936804267575313519463743609750303402022,
+    P - 2707385501144840649318225287225658788936804267575313519463743609750303402022,
+)
+
+
+@pytest.mark.parametrize("y", [*SMALL_ORDER, P, P + 1])
+@pytest.mark.parametrize("sign", [0, 1 << 255])
+def test_no_point_of_small_order_is_a_key(y: int, sign: int) -> None:
+    assert not is_usable_ed25519((y + sign).to_bytes(32, "little"))
 
 
 @pytest.mark.parametrize(("ctx", "verify"), [(Ctx.OTK, verify_one_time_key), (Ctx.FALLBACK, verify_fallback_key)])
