@@ -19,7 +19,14 @@ from mensajeria.protocol.devices import (
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.prekeys import PrekeyError, verify_fallback_key, verify_one_time_key
 from mensajeria.protocol.records import FormerDevice, OneTimeKey, Signed
-from mensajeria.protocol.signing import Ctx, from_olm_base64, is_usable_ed25519, signing_input, to_olm_base64
+from mensajeria.protocol.signing import (
+    Ctx,
+    from_olm_base64,
+    is_usable_curve25519,
+    is_usable_ed25519,
+    signing_input,
+    to_olm_base64,
+)
 from tests.crypto.people import Person
 
 
@@ -69,6 +76,17 @@ SMALL_ORDER = (
 @pytest.mark.parametrize("sign", [0, 1 << 255])
 def test_no_point_of_small_order_is_a_key(y: int, sign: int) -> None:
     assert not is_usable_ed25519((y + sign).to_bytes(32, "little"))
+
+
+@pytest.mark.parametrize(
+    "u",
+    [
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    ],
+)
+def test_no_key_exchange_gives_a_known_secret(u: int) -> None:
+    assert not is_usable_curve25519(u.to_bytes(32, "little"))
 
 
 @pytest.mark.parametrize(("ctx", "verify"), [(Ctx.OTK, verify_one_time_key), (Ctx.FALLBACK, verify_fallback_key)])
