@@ -181,9 +181,15 @@ async def test_of_very_many_sessions_the_rest_is_asked_for(
 
 async def test_after_a_restart_whoever_asks_gets_what_was_chosen(group: Circle) -> None:
     await sessions(group, 2)
-    group.ana.at.memberships.forget()
     (letter,) = await ask(group, group.ana, session_at(group, 2))
     assert counted([letter]) == [1]
+    key = InboundKey(group.chat_id, session_at(group, 2), group.ana.at.me.uid, group.ana.at.me.did)
+
+    def answer(tx: Tx, _: Mail) -> tuple[list[Letter], int | None]:
+        group.ana.at.memberships.forget()
+        return group.ana.giver.answer(tx, *group.dora.at.address, key)
+
+    assert await group.ana.at.do(answer) == ([letter], 0)
 
 
 async def test_a_session_that_is_gone_keeps_no_other_one_back(group: Circle) -> None:

@@ -95,6 +95,29 @@ async def test_somebody_else_gets_nothing_of_what_another_device_wrote(
     assert await types(scene.ana_phone, scene, row) == [WITHHELD]
 
 
+@pytest.mark.parametrize("forgotten", [True, False])
+async def test_rows_are_given_again_of_own_sessions_only(scene: Scene, *, forgotten: bool) -> None:
+    (row,) = await both_have(scene, "hola")
+    bruno, session_id = scene.bruno.address, session_of(row)
+    for holder, may in ((scene.ana, True), (scene.ana_phone, False)):
+        if forgotten:
+            holder.memberships.forget()
+        found = await holder.do(lambda tx, _: holder.healer.may_have(tx, *bruno, scene.chat, session_id, 0))  # noqa: B023
+        assert found is may
+
+
+async def test_what_somebody_is_entitled_to_does_not_depend_on_what_is_in_memory(scene: Scene) -> None:
+    (row,) = await both_have(scene, "hola")
+    bruno, ana = scene.bruno.address, scene.ana
+
+    def entitled(tx: Tx, _: Mail) -> int | None:
+        (stored,) = tx.inbound.find(scene.chat, session_of(row))
+        ana.memberships.forget()
+        return ana.healer._entitled_from(tx, *bruno, InboundSession.load(stored.state).binding)
+
+    assert await ana.do(entitled) == 0
+
+
 # --- an identity that nothing proves
 
 
