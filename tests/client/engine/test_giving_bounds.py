@@ -248,7 +248,7 @@ class Beside:
     async def until_it_waits(self) -> None:
         """Let it run until nothing is left to do."""
         running = asyncio.create_task(giving.push_owed(self.context, self.deliver, self.settle))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(3):
             while not self.due_is_waited_for():
                 await asyncio.sleep(0.001)
                 assert not running.done(), running.exception()

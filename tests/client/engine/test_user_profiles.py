@@ -527,7 +527,7 @@ async def test_a_server_that_refuses_everything_is_not_asked_in_a_circle(ana: Pl
     await ana.set(name="Ana")
     shelf.stubborn = True
     await ana.profiles.change(ProfileWish(status="De viaje"))
-    with pytest.raises(RefusedError, match="profile_conflict"):
+    with pytest.raises(RefusedError, match="again and again"):
         await ana.work()
     shelf.stubborn = False
     await ana.work()

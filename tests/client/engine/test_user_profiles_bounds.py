@@ -16,7 +16,7 @@ from mensajeria.client.engine.blocking import Blocking
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.profile_letters import SHARED, is_contact
-from mensajeria.client.engine.user_profiles import MAX_JUMP, TELL, _is_settled
+from mensajeria.client.engine.user_profiles import MAX_JUMP, PROFILE_BACK, TELL, _is_settled
 from mensajeria.client.errors import NetworkError, RefusedError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.profiles import ProfileRow, ProfileWish
@@ -129,6 +129,32 @@ async def test_after_an_error_it_goes_on_by_itself(ana: Place, shelf: Shelf, mon
     await asyncio.wait({running})
 
 
+async def test_a_wish_that_comes_while_another_is_published_is_published_at_once(ana: Place, shelf: Shelf) -> None:
+    await ana.profiles.change(ProfileWish(name="Ana"))
+    shelf.meanwhile = lambda: ana.profiles.change(ProfileWish(status="De viaje"))
+    await ana.work()
+    assert shelf.kept[ana.uid][0] == 2
+    assert ana.profiles.settled.is_set()
+
+
+@pytest.mark.parametrize(("code", "done"), [(Code.PROFILE_CONFLICT, True), (Code.TOO_LARGE, False)])
+async def test_a_profile_is_brought_back_until_the_server_has_it_or_another_one(
+    ana: Place, monkeypatch: pytest.MonkeyPatch, code: Code, *, done: bool
+) -> None:
+    async def refused(_ver: int, _sealed: bytes) -> None:
+        raise RefusedError(code)
+
+    await ana.set(name="Ana")
+    await ana.own.context.store.run(lambda tx: tx.meta.raise_to(PROFILE_BACK, 2))
+    monkeypatch.setattr(ana.own.context.rest, "put_profile", refused)
+    if done:
+        await ana.profiles._bring_back()
+    else:
+        with pytest.raises(RefusedError):
+            await ana.profiles._bring_back()
+    assert await ana.own.context.store.read(lambda tx: tx.meta.number(PROFILE_BACK)) == (0 if done else 2)
+
+
 # --- telling
 
 
@@ -203,6 +229,20 @@ async def test_a_block_is_followed_at_once(ana: Place, bruno: Place) -> None:
 
 
 # --- what is fetched
+
+
+@pytest.mark.parametrize("withheld", ["ana", "carla"])
+async def test_a_profile_that_is_withheld_keeps_no_other_one_back(
+    people: tuple[Person, ...], bruno: Place, ana: Place, shelf: Shelf, withheld: str, tmp_path: Path
+) -> None:
+    async with placed(people, 2, shelf, tmp_path) as carla:
+        for one in (ana, carla):
+            await one.set(name=one.own.person.handle)
+            await bruno.told(one)
+        del shelf.kept[{"ana": ana, "carla": carla}[withheld].uid]
+        await bruno.work()
+        seen = [one.own.person.handle for one in (ana, carla) if await bruno.sees(one) is not None]
+        assert seen == [{"ana": "carla", "carla": "ana"}[withheld]]
 
 
 async def settle(bruno: Place, row: ProfileRow, *, already_due: bool = False) -> Outcome:
