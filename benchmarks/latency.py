@@ -21,7 +21,7 @@ from benchmarks.growth import read_steadily
 from benchmarks.lib.stats import percentile_ms, table
 from benchmarks.lib.work import Size, steady
 from benchmarks.peers.ours import OursTwo
-from mensajeria.server.chats.repository import Viewer, heads_page
+from mensajeria.server.chats.heads import Viewer, heads_page
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import device
 from mensajeria.server.ratelimit.limits import Limit
@@ -71,7 +71,7 @@ async def _database(url: str, person: Person, seconds: float) -> list[Row]:
     def count(connection: Any) -> None:
         connection.execute(change)
 
-    reading = await paced(lambda: db.query(lambda connection: heads_page(connection, viewer, 0, 100)), seconds)
+    reading = await paced(lambda: heads_page(db, viewer, 0, 100), seconds)
     writing = await paced(lambda: db.write(count), seconds)
     await db.close()
     return [

@@ -18,6 +18,7 @@ from starlette.routing import Match
 
 from mensajeria.protocol.api import Problem
 from mensajeria.protocol.errors import MEANINGS, Code, ProtocolError
+from mensajeria.server.db.failures import ConnectionBrokenError, LaneError
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 MEDIA_TYPE: Final = "application/problem+json"
@@ -117,6 +118,8 @@ _HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[
     HTTPException: _on_http_error,
     IntegrityError: _on_bug,
     DBAPIError: _on_database_error,
+    LaneError: _on_database_error,
+    ConnectionBrokenError: _on_database_error,
     sqlite3.Error: _on_database_error,
     PoolTimeoutError: _on_database_error,
     OSError: _on_database_error,

@@ -13,7 +13,7 @@ from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.membership import direct_chat_id
 from mensajeria.server.accounts.reserved import RESERVED_MS
 from mensajeria.server.chats import repository
-from mensajeria.server.chats.repository import Viewer
+from mensajeria.server.chats.heads import Viewer, heads_page
 from mensajeria.server.db.schema import account, device, device_list, invite, one_time_key, refresh_family
 from mensajeria.server.db.schema_access import audit
 from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor, event, mailbox
@@ -109,7 +109,7 @@ async def test_chat_whose_other_side_is_gone_is_not_listed(server: Server) -> No
 
     await delete(server, ana)
 
-    heads, _ = await server.db.query(lambda db: repository.heads_page(db, viewer, 0, 10))
+    heads, _ = await heads_page(server.db, viewer, 0, 10)
     assert heads == []
 
 

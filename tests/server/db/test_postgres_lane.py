@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from mensajeria.server.db.postgres_lane import LaneError
+from mensajeria.server.db.failures import LaneError
 from mensajeria.server.state import Server
 from tests.server.fixtures import void
 

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from mensajeria.protocol import limits
 from mensajeria.protocol.api import (
@@ -24,8 +24,9 @@ from mensajeria.protocol.auth import SUITE_PASSWORD
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.accounts.identities import successions_after
 from mensajeria.server.caller import Caller, Network, TheServer, prove
-from mensajeria.server.db.schema import PENDING, account
-from mensajeria.server.devices.lists import list_bodies, newest_list
+from mensajeria.server.db.reads import Read
+from mensajeria.server.db.schema import PENDING, account, device_list
+from mensajeria.server.devices.lists import list_bodies
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
 from mensajeria.server.version import VERSION
@@ -33,6 +34,25 @@ from mensajeria.server.version import VERSION
 router: Final = APIRouter(prefix="/v1")
 LIST_BODIES_PAGE: Final = 64
 _HANDLE: Final = re.compile(limits.HANDLE_PATTERN)
+
+
+def _user_keys(which: ColumnElement[bool]) -> Read[UserKeys]:
+    statement = (
+        select(account.c.uid, account.c.identity, device_list.c.body, device_list.c.sig)
+        .join(device_list, device_list.c.account_id == account.c.id)
+        .where(which, account.c.status != PENDING)  # who waits for approval is not here yet
+        .order_by(device_list.c.ver.desc())
+        .limit(1)
+    )
+    return Read(statement, _keys)
+
+
+def _keys(uid: bytes, identity: bytes, body: bytes, sig: bytes) -> UserKeys:
+    return UserKeys(uid=uid, identity=identity, device_list=SignedModel(body=body, sig=sig))
+
+
+KEYS_BY_HANDLE: Final = _user_keys(account.c.handle == bindparam("handle"))
+KEYS_BY_UID: Final = _user_keys(account.c.uid == bindparam("uid"))
 HandleInPath = Annotated[str, Path(json_schema_extra={"pattern": limits.HANDLE_PATTERN})]
 """Checked in the endpoint, which has its own code for a wrong one."""
 
@@ -87,14 +107,14 @@ async def find_user(handle: HandleInPath, login: Caller, server: TheServer) -> U
     if not _HANDLE.fullmatch(handle):
         raise ProtocolError(Code.HANDLE_INVALID)
     await server.limiter.check(Limit.LOOKUP_HANDLE_ACCOUNT, login.uid)
-    return await server.db.query(lambda connection: _user_keys(connection, account.c.handle == handle))
+    return _only(await server.db.rows(KEYS_BY_HANDLE, handle=handle))
 
 
 @router.get("/users/{uid}/keys", tags=["users"], responses=errors(*CALLER_CODES, Code.UNKNOWN_USER, Code.MALFORMED))
 async def read_keys(uid: B16, login: Caller, server: TheServer) -> UserKeys:
     """A user's identity record and newest device list."""
     await server.limiter.check(Limit.LOOKUP_KEYS_ACCOUNT, login.uid)
-    return await server.db.query(lambda connection: _user_keys(connection, account.c.uid == uid))
+    return _only(await server.db.rows(KEYS_BY_UID, uid=uid))
 
 
 @router.get("/users/{uid}/lists", tags=["users"], responses=errors(*CALLER_CODES, Code.UNKNOWN_USER, Code.MALFORMED))
@@ -125,11 +145,7 @@ async def read_successions(
     return Successions(proofs=await server.db.query(lambda db: successions_after(db, uid, after, page)))
 
 
-def _user_keys(connection: Connection, which: ColumnElement[bool]) -> UserKeys:
-    columns = (account.c.id, account.c.uid, account.c.identity)
-    there = (which, account.c.status != PENDING)  # who waits for approval is not here yet
-    row = connection.execute(select(*columns).where(*there)).one_or_none()
-    if row is None:
+def _only(found: list[UserKeys]) -> UserKeys:
+    if not found:
         raise ProtocolError(Code.UNKNOWN_USER)
-    newest = newest_list(connection, row.id)
-    return UserKeys(uid=row.uid, identity=row.identity, device_list=SignedModel(body=newest.body, sig=newest.sig))
+    return found[0]

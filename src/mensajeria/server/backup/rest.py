@@ -69,8 +69,8 @@ async def drop_rows(login: Caller, server: TheServer, below: Version) -> Respons
 @router.get("/use", responses=errors(*CALLER_CODES))
 async def read_use(login: Caller, server: TheServer) -> BackupUse:
     """How many bytes the caller's backup takes."""
-    used = await server.db.query(lambda db: backup.used_bytes(db, login.account_id))
-    return BackupUse(used=used, quota=limits.BACKUP_BYTES)
+    used = await server.db.rows(backup.USE, account=login.account_id)
+    return BackupUse(used=sum(used), quota=limits.BACKUP_BYTES)
 
 
 def _models(rows: Sequence[AnyRow]) -> list[BackupRow]:

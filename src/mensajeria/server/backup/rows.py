@@ -11,6 +11,7 @@ from mensajeria.protocol import limits
 from mensajeria.protocol.devices import decode_device_list
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.db.engine import AnyRow
+from mensajeria.server.db.reads import Read
 from mensajeria.server.db.schema_content import backup_row, backup_use
 from mensajeria.server.devices.lists import newest_list
 
@@ -19,6 +20,8 @@ DROP_ROWS: Final = 1000
 """Rows removed in one transaction."""
 Row = tuple[bytes, int, bytes]
 """(row id, counter, blob)"""
+USE: Final = Read(select(backup_use.c.bytes).where(backup_use.c.account == bindparam("account")), int)
+"""How many bytes the backup of `account` takes; no row before its first upload."""
 
 
 def put_rows(connection: Connection, account_id: int, n: int, rows: Sequence[Row]) -> int:
@@ -112,12 +115,6 @@ def drop_all(connection: Connection, account_id: int) -> None:
     _lock_use(connection, account_id)
     connection.execute(delete(backup_row).where(backup_row.c.account == account_id))
     _store_use(connection, account_id, 0)
-
-
-def used_bytes(connection: Connection, account_id: int) -> int:
-    """What the account's backup takes."""
-    query = select(backup_use.c.bytes).where(backup_use.c.account == account_id)
-    return connection.execute(query).scalar_one_or_none() or 0
 
 
 def current_version(connection: Connection, account_id: int) -> int:

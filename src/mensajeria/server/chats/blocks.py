@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
-from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, or_, select
 
 from mensajeria.protocol import limits
+from mensajeria.protocol.api import BlockedUser
 from mensajeria.protocol.errors import Code, ProtocolError
-from mensajeria.server.db.engine import AnyRow
+from mensajeria.server.db.reads import Read
 from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_chats import chat_member
 from mensajeria.server.db.schema_content import block
 
-PAGE = 200
+PAGE: Final = 200
+BLOCKS: Final = Read(
+    select(account.c.uid, block.c.created_ms)
+    .select_from(block)
+    .join(account, account.c.id == block.c.blocked)
+    .where(block.c.account == bindparam("account"), account.c.uid > bindparam("after"))
+    .order_by(account.c.uid)
+    .limit(PAGE + 1),
+    lambda uid, since_ms: BlockedUser(uid=uid, since_ms=since_ms),
+)
+"""Whom `account` has blocked, by uid, one more than a page after the uid `after`."""
 
 
 def is_blocked(connection: Connection, one: int, other: int) -> bool:
@@ -59,19 +71,6 @@ def add_block(connection: Connection, own: int, other: int, now_ms: int) -> None
 def remove_block(connection: Connection, own: int, other: int) -> None:
     """Take a block back; one that is not there is no error."""
     connection.execute(delete(block).where(block.c.account == own, block.c.blocked == other))
-
-
-def blocks_after(connection: Connection, own: int, after: bytes) -> tuple[list[AnyRow], bool]:
-    """(uid, created_ms) of the blocked, by uid, and whether there are more."""
-    query = (
-        select(account.c.uid, block.c.created_ms)
-        .join(account, account.c.id == block.c.blocked)
-        .where(block.c.account == own, account.c.uid > after)
-        .order_by(account.c.uid)
-        .limit(PAGE + 1)
-    )
-    rows = list(connection.execute(query))
-    return rows[:PAGE], len(rows) > PAGE
 
 
 def _row(own: int, other: int) -> Select[tuple[int]]:

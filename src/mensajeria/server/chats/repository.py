@@ -1,109 +1,24 @@
-"""Reading and changing chats outside of the hot path: pages of heads, pages of events, direct chats, answers.
+"""Reading and changing chats outside of the hot path: pages of events, direct chats, answers.
 
 Every function takes a SQLAlchemy connection inside a transaction and runs on both databases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, insert, select, update
 
 from mensajeria.protocol import limits
-from mensajeria.protocol.frames import Event, EventKind, Head
+from mensajeria.protocol.frames import Event, EventKind
 from mensajeria.server.chats.blocks import blockers_of
 from mensajeria.server.chats.requests import check_limits
-from mensajeria.server.db.schema import account
-from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor, event
+from mensajeria.server.db.schema_chats import chat, chat_member, event
 
 KIND_DIRECT: Final = 0
 KIND_GROUP: Final = 1
 PAGE_BYTES: Final = limits.MAX_FRAME - (64 << 10)
 """Stored bytes in one answer: the rest of the frame is the headers of up to 500 events."""
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who asks: heads differ by account and by device."""
-
-    account_id: int
-    device_id: int
-
-
-def heads_page(connection: Connection, viewer: Viewer, offset: int, limit: int) -> tuple[list[Head], bool]:
-    """Heads of the account's chats, newest activity first, and whether there are more. Declined chats are left out."""
-    rows = connection.execute(
-        _heads(viewer).order_by(chat.c.last_ms.desc(), chat.c.id.desc()).offset(offset).limit(limit + 1)
-    ).all()
-    return _with_members(connection, viewer, rows[:limit]), len(rows) > limit
-
-
-def one_head(connection: Connection, viewer: Viewer, chat_id: bytes) -> Head | None:
-    """The head of one chat, or None when the account is not in it or has declined it."""
-    rows = connection.execute(_heads(viewer).where(chat.c.chat_id == chat_id)).all()
-    return _with_members(connection, viewer, rows)[0] if rows else None
-
-
-def _heads(viewer: Viewer) -> Any:
-    own_cursor = and_(device_cursor.c.chat == chat.c.id, device_cursor.c.device == viewer.device_id)
-    return (
-        select(
-            chat.c.id,
-            chat.c.chat_id,
-            chat.c.kind,
-            chat.c.last_seq,
-            chat.c.epoch,
-            chat.c.member_seq,
-            chat_member.c.accepted,
-            func.coalesce(device_cursor.c.seq, 0).label("cursor"),
-        )
-        .select_from(chat_member)
-        .join(chat, chat.c.id == chat_member.c.chat)
-        .outerjoin(device_cursor, own_cursor)
-        .where(chat_member.c.account == viewer.account_id, chat_member.c.declined.is_(False))
-        .where(chat.c.departed.is_(False))  # its id could not be checked any more: devices keep what they have
-    )
-
-
-def _with_members(connection: Connection, viewer: Viewer, rows: Sequence[Any]) -> list[Head]:
-    direct = [row.id for row in rows if row.kind == KIND_DIRECT]
-    members: dict[int, list[bytes]] = {chat_row: [] for chat_row in direct}
-    delivered: dict[int, int] = {}
-    for part in (direct[start : start + 500] for start in range(0, len(direct), 500)):
-        for member in connection.execute(_members_of(part)):
-            members[member.chat].append(member.uid)
-            if member.account != viewer.account_id and member.accepted:
-                delivered[member.chat] = member.delivered
-    return [
-        Head(
-            chat_id=row.chat_id,
-            last_seq=row.last_seq,
-            epoch=row.epoch,
-            member_seq=row.member_seq,
-            accepted=bool(row.accepted),
-            members=tuple(members.get(row.id, ())),
-            delivered=delivered.get(row.id, 0),
-            cursor=row.cursor,
-        )
-        for row in rows
-    ]
-
-
-def _members_of(chats: Sequence[int]) -> Any:
-    return (
-        select(
-            chat_member.c.chat,
-            chat_member.c.account,
-            account.c.uid,
-            chat_member.c.accepted,
-            chat_member.c.delivered,
-        )
-        .join(account, account.c.id == chat_member.c.account)
-        .where(chat_member.c.chat.in_(chats))
-        .order_by(chat_member.c.chat, account.c.uid)
-    )
 
 
 def events_after(

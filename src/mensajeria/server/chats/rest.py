@@ -16,7 +16,8 @@ from mensajeria.server.accounts.sessions import Login
 from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.chats.access import as_member
 from mensajeria.server.chats.cache import read_chat
-from mensajeria.server.chats.repository import Viewer, answer, create_direct, heads_page, one_head
+from mensajeria.server.chats.heads import Viewer, heads_page, one_head
+from mensajeria.server.chats.repository import answer, create_direct
 from mensajeria.server.db.schema import ACTIVE, account
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
@@ -29,7 +30,7 @@ PAGE: Final = 100
 async def list_chats(login: Caller, server: TheServer, offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0) -> ChatPage:
     """The caller's chats, newest activity first, 100 from `offset`."""
     viewer = _viewer(login)
-    heads, more = await server.db.query(lambda connection: heads_page(connection, viewer, offset, PAGE))
+    heads, more = await heads_page(server.db, viewer, offset, PAGE)
     return ChatPage(chats=[_state(head) for head in heads], more=more)
 
 

@@ -14,5 +14,9 @@ class ConnectionBrokenError(Exception):
     """A connection to PostgreSQL broke in the middle of an answer."""
 
 
+class LaneError(SQLAlchemyError):
+    """A statement on a lane (`postgres_lane`) was not answered. The driver's error is its cause."""
+
+
 DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, WriterClosedError, OSError, ConnectionBrokenError)
 """Everything that `Database.query` and `Database.write` raise on the database's own account."""

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL for a few statements that are asked for all the time, with nothing around them.
+"""Connections to PostgreSQL for a few statements that are asked for all the time, with nothing around them.
 
 SQLAlchemy's part of a small statement costs ten times what the driver's does. What is rare goes through `Database`.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
+
+from mensajeria.server.db.failures import LaneError
 
 TIMEOUT_S: Final = 10.0
 SETTINGS: Final = {
@@ -34,10 +37,6 @@ AWAY: Final = (
     asyncpg.CannotConnectNowError,
 )
 """The database, or the connection to it, is away."""
-
-
-class LaneError(SQLAlchemyError):
-    """The statement was not answered; one of `failures.DATABASE_ERRORS`. The driver's error is its cause."""
 
 
 class PostgresLane:
@@ -88,3 +87,26 @@ class PostgresLane:
                 self._dsn, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S, server_settings=self._settings
             )
         return self._connection
+
+
+class PostgresLanes:
+    """Several lanes of one kind. The one used last is used next: its statements are prepared, others may never open."""
+
+    def __init__(self, lanes: Sequence[PostgresLane]) -> None:
+        self._lanes = lanes
+        self._idle = list(lanes)
+        self._free = asyncio.Semaphore(len(lanes))
+
+    async def fetch(self, statement: str, *arguments: object) -> list[Any]:
+        """See `PostgresLane.fetch`."""
+        async with self._free:
+            lane = self._idle.pop()
+            try:
+                return await lane.fetch(statement, *arguments)
+            finally:
+                self._idle.append(lane)
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        for lane in self._lanes:
+            await lane.close()

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from asyncpg import InternalClientError
 from sqlalchemy import event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
@@ -15,9 +15,9 @@ from sqlalchemy.pool import Pool
 class PostgresPools:
     """`writing`: transactions. `reading`: each statement is a transaction of its own, and none may write.
 
-    Together three times `pool_size` connections at most, half of them in each. What is opened above a pool's size is
-    closed as soon as it is given back, and opening one takes longer than fifty reads: the pool that reads, for which
-    bursts are common and short, keeps more. The connection used last is used next: its statements are prepared.
+    Together two and a half times `pool_size` connections at most (and half of it for the reads that are asked for all
+    the time, see `postgres_lane`). What is opened above a pool's size is closed as soon as it is given back. The
+    connection used last is used next: its statements are prepared.
     """
 
     broken: Final = (InternalClientError,)
@@ -26,8 +26,13 @@ class PostgresPools:
     def __init__(self, url: URL, pool_size: int) -> None:
         half = max(1, pool_size // 2)
         self.writing = _engine(url, half, pool_size)
-        reading = _engine(url, pool_size, half, server_settings={"default_transaction_read_only": "on"})
+        reading = _engine(url, half, half, server_settings={"default_transaction_read_only": "on"})
         self.reading = reading.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def dialect(self) -> Dialect:
+        """What statements are compiled for."""
+        return self.reading.dialect
 
     @property
     def pools(self) -> tuple[Pool, Pool]:

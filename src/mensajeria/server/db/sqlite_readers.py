@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.pool import Pool
 
 T = TypeVar("T")
@@ -36,6 +37,23 @@ class SqliteReaders:
     def _run(self, function: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection:
             return function(connection)
+
+    async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
+        """The rows of one statement as the driver gives them."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._fetch, sql, arguments)
+
+    def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
+        connection = self._engine.raw_connection()
+        try:
+            driver = cast("sqlite3.Connection", connection.driver_connection)
+            return driver.execute(sql, arguments).fetchall()
+        finally:
+            connection.close()
+
+    @property
+    def dialect(self) -> Dialect:
+        """What statements are compiled for."""
+        return self._engine.dialect
 
     @property
     def pools(self) -> tuple[Pool]:

@@ -5,42 +5,34 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import APIRouter, Response
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from mensajeria.protocol.api import B16, DeviceInfo, DeviceInfos, DeviceRename, ListsBroughtBack
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.records import Signed
 from mensajeria.server.caller import Caller, TheServer
+from mensajeria.server.db.reads import Read
 from mensajeria.server.db.schema import device
 from mensajeria.server.devices.restored import bring_back
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
 
 router: Final = APIRouter(prefix="/v1")
+OWN: Final = Read(
+    select(*(device.c.did, device.c.name, device.c.created_ms, device.c.last_seen_ms), device.c.did == bindparam("did"))
+    .where(device.c.account_id == bindparam("account"), device.c.revoked_ms.is_(None))
+    .order_by(device.c.id),
+    lambda did, name, created_ms, last_seen_ms, current: DeviceInfo(
+        did=did, name=name, created_ms=created_ms, last_seen_ms=last_seen_ms, current=bool(current)
+    ),
+)
+"""The devices of `account`, oldest first; `did` is the one that asks."""
 
 
 @router.get("/devices", tags=["devices"], responses=errors(*CALLER_CODES))
 async def own_devices(login: Caller, server: TheServer) -> DeviceInfos:
     """The caller's devices, oldest first. Names and times are what the server believes: display only."""
-    query = (
-        select(device.c.did, device.c.name, device.c.created_ms, device.c.last_seen_ms)
-        .where(device.c.account_id == login.account_id, device.c.revoked_ms.is_(None))
-        .order_by(device.c.id)
-    )
-    async with server.db.read() as connection:
-        rows = (await connection.execute(query)).all()
-    return DeviceInfos(
-        devices=[
-            DeviceInfo(
-                did=row.did,
-                name=row.name,
-                created_ms=row.created_ms,
-                last_seen_ms=row.last_seen_ms,
-                current=row.did == login.did,
-            )
-            for row in rows
-        ]
-    )
+    return DeviceInfos(devices=await server.db.rows(OWN, account=login.account_id, did=login.did))
 
 
 @router.put(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mensajeria.protocol import limits
+from mensajeria.protocol.api import PrekeyState
 from mensajeria.protocol.auth import Prekeys
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.prekeys import (
@@ -19,7 +20,18 @@ from mensajeria.protocol.prekeys import (
     verify_pq_prekey,
 )
 from mensajeria.protocol.records import PqPrekey, Signed
+from mensajeria.server.db.reads import Read
 from mensajeria.server.db.schema import device, one_time_key
+
+STATE: Final = Read(
+    select(
+        select(func.count()).where(one_time_key.c.device_id == bindparam("device")).scalar_subquery(),
+        func.coalesce(device.c.pq_prekey_id, 0),
+        func.coalesce(device.c.fallback_ms, 0),
+    ).where(device.c.id == bindparam("device")),
+    lambda left, pq, fallback_ms: PrekeyState(one_time_left=left, pq_prekey_id=pq, fallback_created_ms=fallback_ms),
+)
+"""What there is of `device`, by its row id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from mensajeria.protocol.records import Signed
 from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.db.schema import device
 from mensajeria.server.keys.claims import claim
-from mensajeria.server.keys.prekeys import check_prekeys, count_one_time_keys, replace_prekeys
+from mensajeria.server.keys.prekeys import STATE, check_prekeys, replace_prekeys
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
 
@@ -32,7 +32,8 @@ async def claim_prekeys(body: ClaimRequest, login: Caller, server: TheServer) ->
 @router.get("/devices/me/prekeys", tags=["keys"], responses=errors(*CALLER_CODES))
 async def read_prekeys(login: Caller, server: TheServer) -> PrekeyState:
     """What the server has of the calling device."""
-    return await server.db.query(lambda connection: _state(connection, login.device_id))
+    (state,) = await server.db.rows(STATE, device=login.device_id)
+    return state
 
 
 @router.put("/devices/me/prekeys", tags=["keys"], responses=errors(*CALLER_CODES, *CHANGE_CODES, Code.STALE_PREKEY))
@@ -51,7 +52,8 @@ async def upload_prekeys(body: PrekeyUpload, login: Caller, server: TheServer) -
 
     def store(connection: Connection) -> PrekeyState:
         replace_prekeys(connection, login.device_id, checked, now_ms)
-        return _state(connection, login.device_id)
+        (state,) = STATE.within(connection, device=login.device_id)
+        return state
 
     return await server.db.write(store)
 
@@ -62,13 +64,3 @@ def _signed(model: SignedModel) -> Signed:
 
 def _signed_or_none(model: SignedModel | None) -> Signed | None:
     return None if model is None else _signed(model)
-
-
-def _state(connection: Connection, device_id: int) -> PrekeyState:
-    query = select(device.c.pq_prekey_id, device.c.fallback_ms).where(device.c.id == device_id)
-    row = connection.execute(query).one()
-    return PrekeyState(
-        one_time_left=count_one_time_keys(connection, [device_id])[device_id],
-        pq_prekey_id=row.pq_prekey_id or 0,
-        fallback_created_ms=row.fallback_ms or 0,
-    )

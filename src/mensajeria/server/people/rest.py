@@ -7,12 +7,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection, insert, select
 
-from mensajeria.protocol.api import B16, BlockedUser, BlockPage, ReportReceipt, ReportRequest, UnreadableReport
+from mensajeria.protocol.api import B16, BlockPage, ReportReceipt, ReportRequest, UnreadableReport
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.membership import direct_chat_id
 from mensajeria.server.accounts.sessions import Login
 from mensajeria.server.caller import Caller, TheServer
-from mensajeria.server.chats.blocks import add_block, blocks_after, remove_block
+from mensajeria.server.chats.blocks import BLOCKS, PAGE, add_block, remove_block
 from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_content import report
 from mensajeria.server.ratelimit.limits import Limit
@@ -25,9 +25,8 @@ router: Final = APIRouter(prefix="/v1", tags=["people"])
 @router.get("/blocks", responses=errors(*CALLER_CODES, Code.MALFORMED))
 async def list_blocks(login: Caller, server: TheServer, after: Annotated[B16 | None, Query()] = None) -> BlockPage:
     """Whom the caller has blocked, 200 after the user `after`."""
-    start = b"" if after is None else after
-    rows, more = await server.db.query(lambda connection: blocks_after(connection, login.account_id, start))
-    return BlockPage(blocks=[BlockedUser(uid=row.uid, since_ms=row.created_ms) for row in rows], more=more)
+    blocks = await server.db.rows(BLOCKS, account=login.account_id, after=after or b"")
+    return BlockPage(blocks=blocks[:PAGE], more=len(blocks) > PAGE)
 
 
 @router.put(

@@ -19,8 +19,8 @@ from mensajeria.server.chats.cache import ChatCache, ChatInfo, Unread
 from mensajeria.server.chats.committer import EventCommitter, Pending
 from mensajeria.server.chats.cursors import Step
 from mensajeria.server.chats.group_commit import GroupCommit
+from mensajeria.server.chats.heads import Viewer, heads_page
 from mensajeria.server.chats.log import NewEvent, due_ms
-from mensajeria.server.chats.repository import Viewer
 from mensajeria.server.db.engine import Database
 from mensajeria.server.mailbox.service import Mailboxes
 from mensajeria.server.ratelimit.limits import Limit
@@ -134,9 +134,7 @@ class Dispatcher:
         viewer = _viewer(connection)
 
         async def answer() -> msgspec.Struct:
-            heads, more = await self._db.query(
-                lambda db: repository.heads_page(db, viewer, frame.offset, limits.MAX_SYNC_HEADS)
-            )
+            heads, more = await heads_page(self._db, viewer, frame.offset, limits.MAX_SYNC_HEADS)
             return frames.SyncPage(frame.rid, tuple(heads), more)
 
         self._request(connection, frame, frame.rid, answer)

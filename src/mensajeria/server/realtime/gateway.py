@@ -20,14 +20,14 @@ from mensajeria.server.accounts.seen import Seen
 from mensajeria.server.accounts.sessions import Login
 from mensajeria.server.broker.broker import Broker, ChatNote, JoinNote, Listener
 from mensajeria.server.broker.memory import MemoryBroker
-from mensajeria.server.chats import cursors, repository
+from mensajeria.server.chats import cursors
 from mensajeria.server.chats.cache import ChatCache
 from mensajeria.server.chats.committer import EventCommitter
 from mensajeria.server.chats.cursors import Step
 from mensajeria.server.chats.group_commit import GroupCommit
+from mensajeria.server.chats.heads import Viewer, head_for
 from mensajeria.server.chats.log import EventLog
 from mensajeria.server.chats.log_sqlite import SqliteEventLog
-from mensajeria.server.chats.repository import Viewer
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.mailbox.service import Mailboxes
@@ -264,7 +264,7 @@ class Gateway:
         viewer = Viewer(connection.login.account_id, connection.device_id)
 
         async def answer() -> msgspec.Struct | None:
-            head = await self.server.db.query(lambda db: repository.one_head(db, viewer, chat_id))
+            head = await head_for(self.server.db, viewer, chat_id)
             return None if head is None else frames.Batch((frames.NewChat(head),))
 
         connection.request(0, answer)
