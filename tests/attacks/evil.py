@@ -41,7 +41,6 @@ from mensajeria.server.realtime.picows_front import accept, protocol_class
 from mensajeria.server.realtime.wire import Wire
 from mensajeria.server.serve import listen
 from mensajeria.server.settings import Settings
-from tests.support.routes import share
 
 Json = dict[str, Any]
 
@@ -164,7 +163,6 @@ class EvilServer:
         self._clock = clock
         self._socket = listen("127.0.0.1", port)
         self.port: int = self._socket.getsockname()[1]
-        share()
         self._app = create_app(self._settings, clock)
         self._uvicorn: uvicorn.Server | None = None
 

@@ -18,7 +18,6 @@ from mensajeria.server.main import create_app
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
 from mensajeria.server.state import Server
-from tests.support.routes import share
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow, id="postgresql"))
 """The quick tests use SQLite; that both keep one contract is shown by tests/server/storage, the quick ones included."""
@@ -83,7 +82,6 @@ async def server(settings: Settings, clock: FakeClock) -> AsyncIterator[Server]:
 @pytest.fixture
 async def http(settings: Settings, clock: FakeClock) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the whole application, in the same loop; `app_server` is its server."""
-    share()
     app = create_app(settings, clock)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 40000))

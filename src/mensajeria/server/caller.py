@@ -10,8 +10,6 @@ import hashlib
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 from sqlalchemy import Connection, update
 
 from mensajeria.protocol.api import MAC_HEADER, check_rest_mac_of_hash, rest_key
@@ -38,23 +36,6 @@ async def server_of(request: Request) -> Server:
 
 
 TheServer = Annotated[Server, Depends(server_of)]
-
-
-async def known_query(request: Request) -> None:
-    """A query parameter that the endpoint does not have is refused like an unknown field: it is a typing error.
-
-    Raises:
-        ProtocolError: MALFORMED.
-    """
-    route = request.scope.get("route")
-    given = set(request.query_params)
-    if given and isinstance(route, APIRoute) and given - _query_names(route.dependant):
-        raise ProtocolError(Code.MALFORMED, "query: unknown parameter")
-
-
-def _query_names(dependant: Dependant) -> set[str]:
-    names = {parameter.alias for parameter in dependant.query_params}
-    return names.union(*map(_query_names, dependant.dependencies))
 
 
 async def network_of(request: Request, server: TheServer) -> str | None:

@@ -12,9 +12,10 @@ from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.caller import TheServer
 from mensajeria.server.readiness import Readiness
 from mensajeria.server.reference import errors
+from mensajeria.server.routing import Endpoint
 from mensajeria.server.version import VERSION
 
-router: Final = APIRouter(tags=["health"])
+router: Final = APIRouter(tags=["health"], route_class=Endpoint)
 
 
 class Health(BaseModel):

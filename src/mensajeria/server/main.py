@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from mensajeria.kit.clock import Clock, SystemClock
@@ -18,7 +18,6 @@ from mensajeria.server.apidocs.routes import docs_router
 from mensajeria.server.backup import rest as backup_rest
 from mensajeria.server.broker.broker import Broker
 from mensajeria.server.broker.memory import MemoryBroker
-from mensajeria.server.caller import known_query
 from mensajeria.server.chats import groups_rest
 from mensajeria.server.chats import rest as chats_rest
 from mensajeria.server.devices import rest as devices_rest
@@ -36,6 +35,7 @@ from mensajeria.server.readiness import Readiness
 from mensajeria.server.realtime.figures import Figures
 from mensajeria.server.realtime.gateway import Gateway
 from mensajeria.server.reference import describe
+from mensajeria.server.routing import all_routes
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import start_server
 from mensajeria.server.tracing import Traces, traces_for
@@ -104,15 +104,12 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
-        dependencies=[Depends(known_query)],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in ROUTES:
-        app.include_router(module.router)
-    if settings.api_docs:
-        app.include_router(docs_router())
+    routers = [module.router for module in ROUTES]
+    app.router.routes += all_routes([*routers, docs_router()] if settings.api_docs else routers)
     install_problem_handlers(app)
     _add_middleware(app, settings, clock, numbers, traces)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

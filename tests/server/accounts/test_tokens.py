@@ -16,6 +16,7 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64
+from mensajeria.server.accounts import tokens as module
 from mensajeria.server.accounts.tokens import AUDIENCE, ROLLOUT_MS, AccessTokens, ChannelKeySealer
 from mensajeria.server.db.schema import SUSPENDED, account, device
 from mensajeria.server.keyfiles import FormerKey
@@ -257,6 +258,59 @@ def test_stolen_former_key_makes_no_tokens_after_its_time() -> None:
     with pytest.raises(ProtocolError) as caught:
         after.check(forged)
     assert caught.value.code is Code.TOKEN_EXPIRED
+
+
+def test_signature_of_a_kept_token_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = []
+    verify = module.verify_ed25519_bytes
+    monkeypatch.setattr(module, "verify_ed25519_bytes", lambda *given: (verified.append(1), verify(*given)))
+    tokens, token = AccessTokens(KEY, SERVER, FakeClock()), signed()
+
+    assert [tokens.check_kept(token).did for _ in range(3)] == [b"d" * 16] * 3
+    assert verified == [1]
+
+
+def test_kept_token_ends_when_it_expires() -> None:
+    clock = FakeClock()
+    tokens = AccessTokens(KEY, SERVER, clock)
+    token, expires_ms = tokens.issue(uid=b"u" * 16, did=b"d" * 16, key_id=b"k" * 32)
+    tokens.check_kept(token)
+    clock.advance((expires_ms - clock.now_ms()) / 1000)
+
+    with pytest.raises(ProtocolError) as caught:
+        tokens.check_kept(token)
+    assert caught.value.code is Code.TOKEN_EXPIRED
+
+
+def test_kept_token_of_the_former_key_ends_with_that_key_whatever_it_says() -> None:
+    clock = FakeClock()
+    before, after = rotated(clock)
+    headers = jwt.get_unverified_header(before.issue(uid=b"u" * 16, did=b"d" * 16, key_id=b"k" * 32)[0])
+    long = jwt.encode(claims(exp=clock.now_ms() // 1000 + 10**6), private(), algorithm="EdDSA", headers=headers)
+    after.check_kept(long)
+    clock.advance(ROLLOUT_MS / 1000 + limits.ACCESS_TOKEN_S)
+
+    with pytest.raises(ProtocolError):
+        after.check_kept(long)
+
+
+def test_kept_token_is_forgotten_with_its_key() -> None:
+    clock = FakeClock()
+    tokens, token = AccessTokens(KEY, SERVER, clock), signed()
+    tokens.check_kept(token)
+    tokens.use(Secret(b"n" * 32), None)
+
+    with pytest.raises(ProtocolError):
+        tokens.check_kept(token)
+
+
+def test_only_so_many_tokens_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 2)
+    tokens = AccessTokens(KEY, SERVER, FakeClock())
+    for number in range(5):
+        tokens.check_kept(signed(jti=str(number)))
+
+    assert len(tokens._kept) == 2
 
 
 def test_sealer_opens_what_the_former_key_sealed_and_seals_with_the_new_one() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from mensajeria.server.caller import known_query
 from mensajeria.server.main import ROUTES
 
 
@@ -21,7 +20,7 @@ def calls(dependant: Dependant) -> Iterator[object]:
 def test_endpoints_and_what_they_depend_on_are_coroutines() -> None:
     routes = [route for module in ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
 
-    found = {call for route in routes for call in calls(route.dependant)} | {known_query}
+    found = {call for route in routes for call in calls(route.dependant)}
 
     assert len(found) > len(routes) > 30
     assert [call for call in found if not inspect.iscoroutinefunction(call)] == []

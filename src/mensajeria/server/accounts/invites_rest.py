@@ -12,8 +12,9 @@ from mensajeria.server.accounts import member_invites
 from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1/invites", tags=["invites"])
+router: Final = APIRouter(prefix="/v1/invites", tags=["invites"], route_class=Endpoint)
 InviteId = Annotated[int, Path(ge=0, lt=1 << 53)]
 
 

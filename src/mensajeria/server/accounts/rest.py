@@ -29,9 +29,10 @@ from mensajeria.server.db.schema import PENDING, account, device_list
 from mensajeria.server.devices.lists import list_bodies
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 from mensajeria.server.version import VERSION
 
-router: Final = APIRouter(prefix="/v1")
+router: Final = APIRouter(prefix="/v1", route_class=Endpoint)
 LIST_BODIES_PAGE: Final = 64
 _HANDLE: Final = re.compile(limits.HANDLE_PATTERN)
 

@@ -65,7 +65,9 @@ class Authenticator:
         Raises:
             ProtocolError: UNAUTHORIZED, TOKEN_EXPIRED, LOGIN_REVOKED or ACCOUNT_SUSPENDED.
         """
-        claims = self._tokens.check(token)
+        return await self._login(self._tokens.check_kept(token), did)
+
+    async def _login(self, claims: AccessClaims, did: bytes | None) -> Login:
         if did is not None and did != claims.did:
             raise ProtocolError(Code.UNAUTHORIZED)
         cached = self._cache.get(claims.did)
@@ -84,7 +86,7 @@ class Authenticator:
     async def authenticate_fresh(self, token: str, did: bytes) -> Login:
         """As `authenticate`, never from the cache: for a connection, whose `gen` must be the stored one."""
         self._cache.pop(did, None)
-        return await self.authenticate(token, did)
+        return await self._login(self._tokens.check(token), did)
 
     def forget(self, did: bytes) -> None:
         """The device's login or state has changed: read it again."""

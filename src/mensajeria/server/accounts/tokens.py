@@ -9,8 +9,10 @@ read here: only our own ever come, and a reader of one shape is stricter, and fa
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -34,6 +36,9 @@ ALGORITHM: Final = "EdDSA"
 AUDIENCE: Final = "mensajeria"
 ROLLOUT_MS: Final = 5000
 """After a rotation: until every process has read the new key."""
+_FOREVER: Final = 1 << 62
+MAX_KEPT: Final = 10_000
+"""Verified tokens that are remembered, about 4 MB."""
 _NONCE: Final = 12
 _KID: Final = 8
 _KID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -86,7 +91,9 @@ class AccessClaims:
 class _SigningKey:
     """A key with the name (`kid`) that tokens give for it."""
 
-    def __init__(self, seed: Secret) -> None:
+    def __init__(self, seed: Secret, until_ms: int) -> None:
+        """What it has signed is good until then, whatever a token says itself."""
+        self.until_ms = until_ms
         self.private = Ed25519PrivateKey.from_private_bytes(seed.reveal())
         self.public = self.private.public_key().public_bytes_raw()
         self.kid = b64(H("jwt-kid", self.public)[:_KID])
@@ -135,9 +142,11 @@ class AccessTokens:
 
     def use(self, key: Secret, former: FormerKey | None) -> None:
         """These keys from now on."""
-        self._current = _SigningKey(key)
-        self._former = None if former is None else _SigningKey(former.key)
+        self._current = _SigningKey(key, _FOREVER)
         self._rotated_ms = 0 if former is None else former.at_ms
+        until_ms = self._rotated_ms + ROLLOUT_MS + limits.ACCESS_TOKEN_S * 1000
+        self._former = None if former is None else _SigningKey(former.key, until_ms)
+        self._kept: OrderedDict[bytes, tuple[AccessClaims, int]] = OrderedDict()
 
     def _signing(self) -> _SigningKey:
         if self._former is not None and self._clock.now_ms() < self._rotated_ms + ROLLOUT_MS:
@@ -147,7 +156,7 @@ class AccessTokens:
     def _verifying(self, kid: str | None) -> _SigningKey:
         """What the token says about its key chooses the key, and the key then verifies all of the token."""
         if self._former is not None and kid == self._former.kid and kid != self._current.kid:
-            if self._clock.now_ms() >= self._rotated_ms + ROLLOUT_MS + limits.ACCESS_TOKEN_S * 1000:
+            if self._clock.now_ms() >= self._former.until_ms:
                 raise ProtocolError(Code.TOKEN_EXPIRED)
             return self._former
         if kid is not None and _KID_FORM.fullmatch(kid) and kid != self._current.kid:
@@ -172,12 +181,30 @@ class AccessTokens:
         token = jwt.encode(claims, signing.private, algorithm=ALGORITHM, headers={"kid": signing.kid})
         return token, expires * 1000
 
+    def check_kept(self, token: str) -> AccessClaims:
+        """As `check`, for a token that comes with every request: its signature is verified once.
+
+        Whether its login has ended meanwhile is not asked here, nor by `check`.
+        """
+        name = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        kept = self._kept.get(name)
+        if kept is None or kept[1] <= self._clock.now_ms():
+            self._kept.pop(name, None)
+            kept = self._kept[name] = self._verified(token)
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        return kept[0]
+
     def check(self, token: str) -> AccessClaims:
         """The claims of an authentic token.
 
         Raises:
             ProtocolError: TOKEN_EXPIRED, or UNAUTHORIZED for anything else that is wrong.
         """
+        return self._verified(token)[0]
+
+    def _verified(self, token: str) -> tuple[AccessClaims, int]:
+        """The claims, and until when (ms) they hold."""
         try:
             header, payload, signature = token.split(".")
             key = self._verifying(_header.decode(unb64(header)).kid)
@@ -190,4 +217,4 @@ class AccessTokens:
             raise ProtocolError(Code.UNAUTHORIZED)
         if found.expires_ms <= self._clock.now_ms():
             raise ProtocolError(Code.TOKEN_EXPIRED)
-        return found
+        return found, min(found.expires_ms, key.until_ms)

@@ -7,6 +7,8 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
+from mensajeria.server.routing import Endpoint
+
 ASSETS: Final = Path(__file__).with_name("assets")
 REDOC: Final = "redoc-2.5.4.js.gz"
 POLICY: Final = (
@@ -20,7 +22,7 @@ _PACKED: Final = {"Content-Encoding": "gzip"}  # every browser unpacks it; it is
 
 def docs_router() -> APIRouter:
     """The page and its two programs. Reads the files once, now."""
-    router = APIRouter(prefix="/docs", include_in_schema=False)
+    router = APIRouter(prefix="/docs", include_in_schema=False, route_class=Endpoint)
     _add(router, "", (ASSETS / "index.html").read_bytes(), "text/html; charset=utf-8", {})
     _add(router, "/start.js", (ASSETS / "start.js").read_bytes(), "text/javascript; charset=utf-8", {})
     _add(router, "/redoc.js", (ASSETS / REDOC).read_bytes(), "text/javascript; charset=utf-8", _PACKED)

@@ -16,8 +16,9 @@ from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.db.engine import AnyRow
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1/backup", tags=["backup"])
+router: Final = APIRouter(prefix="/v1/backup", tags=["backup"], route_class=Endpoint)
 Version = Annotated[int, Query(ge=0, lt=1 << 53)]
 
 

@@ -29,8 +29,9 @@ from mensajeria.server.chats.erase import Wish, erase
 from mensajeria.server.chats.membership import Stored, append_event, create_group, events_of_chain, removed_at
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1/chats", tags=["chats"])
+router: Final = APIRouter(prefix="/v1/chats", tags=["chats"], route_class=Endpoint)
 _EVENT_CODES: Final = (
     Code.EVENT_INVALID,
     Code.EVENT_CONFLICT,

@@ -21,8 +21,9 @@ from mensajeria.server.chats.repository import answer, create_direct
 from mensajeria.server.db.schema import ACTIVE, account
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1/chats", tags=["chats"])
+router: Final = APIRouter(prefix="/v1/chats", tags=["chats"], route_class=Endpoint)
 PAGE: Final = 100
 
 

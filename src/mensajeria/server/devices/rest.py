@@ -16,8 +16,9 @@ from mensajeria.server.db.schema import device
 from mensajeria.server.devices.restored import bring_back
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1")
+router: Final = APIRouter(prefix="/v1", route_class=Endpoint)
 OWN: Final = Read(
     select(*(device.c.did, device.c.name, device.c.created_ms, device.c.last_seen_ms), device.c.did == bindparam("did"))
     .where(device.c.account_id == bindparam("account"), device.c.revoked_ms.is_(None))

@@ -18,8 +18,9 @@ from mensajeria.server.caller import Caller, TheServer, bearer, prove_hash
 from mensajeria.server.files.rows import FileRow
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1/files", tags=["files"])
+router: Final = APIRouter(prefix="/v1/files", tags=["files"], route_class=Endpoint)
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _BINARY: Final[dict[str, Any]] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _STEP: Final[dict[str, Any]] = {

@@ -19,8 +19,9 @@ from mensajeria.server.keys.claims import claim
 from mensajeria.server.keys.prekeys import STATE, check_prekeys, replace_prekeys
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1")
+router: Final = APIRouter(prefix="/v1", route_class=Endpoint)
 
 
 @router.post("/prekeys/claim", tags=["keys"], responses=errors(*CALLER_CODES, *CHANGE_CODES))

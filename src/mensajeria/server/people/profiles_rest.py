@@ -13,8 +13,9 @@ from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.people.profiles import Reader, profile_for, put_profile
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 
-router: Final = APIRouter(prefix="/v1", tags=["people"])
+router: Final = APIRouter(prefix="/v1", tags=["people"], route_class=Endpoint)
 
 
 @router.put("/profile", status_code=204, responses=errors(*CALLER_CODES, *CHANGE_CODES, Code.PROFILE_CONFLICT))

@@ -17,9 +17,10 @@ from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_content import report
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
+from mensajeria.server.routing import Endpoint
 from mensajeria.server.state import Server
 
-router: Final = APIRouter(prefix="/v1", tags=["people"])
+router: Final = APIRouter(prefix="/v1", tags=["people"], route_class=Endpoint)
 
 
 @router.get("/blocks", responses=errors(*CALLER_CODES, Code.MALFORMED))

@@ -12,9 +12,10 @@ from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, errors
+from mensajeria.server.routing import Endpoint
 from mensajeria.server.transparency.tree import newest_of, read_leaves
 
-router: Final = APIRouter(prefix="/v1/transparency", tags=["transparency"])
+router: Final = APIRouter(prefix="/v1/transparency", tags=["transparency"], route_class=Endpoint)
 Place = Annotated[int, Query(ge=0, lt=1 << 53)]
 
 

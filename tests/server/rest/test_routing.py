@@ -1,0 +1,68 @@
+"""What is answered without FastAPI's resolver is answered as FastAPI does it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from mensajeria.server.main import ROUTES
+from mensajeria.server.routing import Endpoint, FixedPaths, all_routes
+from mensajeria.server.state import Server
+from tests.server.enrol import Person, register
+from tests.server.fixtures import ON_SQLITE
+
+ALL = [route for module in ROUTES for route in module.router.routes]
+DIRECT = [route for route in ALL if isinstance(route, Endpoint) and route.needs is not None]
+
+
+def said(response: httpx.Response) -> tuple[object, ...]:
+    """Everything but the request's id."""
+    headers = {name: value for name, value in response.headers.items() if name != "x-request-id"}
+    body = response.text.replace(response.headers["x-request-id"], "ID")
+    return response.status_code, headers, body
+
+
+@ON_SQLITE
+@pytest.mark.quick
+async def test_both_ways_give_the_same_answers(
+    http: httpx.AsyncClient, app_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await register(app_server, "ana")
+
+    async def answers(person: Person) -> list[tuple[object, ...]]:
+        found = [said(await person.call(http, "GET", route.path)) for route in DIRECT]
+        return found + [said(await http.get(route.path)) for route in DIRECT]
+
+    direct = await answers(ana)
+    for route in DIRECT:
+        monkeypatch.setattr(route, "needs", None)
+
+    assert direct == await answers(ana)
+    assert {status for status, _, _ in direct} == {200, 401}
+    assert len(DIRECT) > 8
+
+
+@ON_SQLITE
+@pytest.mark.quick
+async def test_an_optional_parameter_is_used_when_it_is_given(http: httpx.AsyncClient, app_server: Server) -> None:
+    ana = await register(app_server, "ana")
+
+    assert (await ana.call(http, "GET", "/v1/chats?offset=0")).status_code == 200
+    assert (await ana.call(http, "GET", "/v1/chats?offset=-1")).json()["code"] == "malformed"
+    assert (await ana.call(http, "GET", "/v1/blocks?aftre=x")).json()["detail"] == "query: unknown parameter"
+
+
+def test_who_has_to_be_proven_is_proven_on_the_short_way() -> None:
+    open_to_all = {route.path for route in DIRECT if route.needs is not None and True not in route.needs.values()}
+
+    assert open_to_all == {"/healthz", "/version", "/v1/server"}
+
+
+def test_the_fixed_paths_are_those_without_parameters_and_all_others_follow() -> None:
+    fixed, *others = all_routes([module.router for module in ROUTES])
+
+    assert isinstance(fixed, FixedPaths)
+    assert others == ALL
+    paths = {route.path for route in ALL if isinstance(route, APIRoute) and not route.param_convertors}
+    assert {path for _, path in fixed._routes} == paths
