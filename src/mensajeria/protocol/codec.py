@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from mensajeria.protocol import frames, limits
 from mensajeria.protocol.encoding import H, cat, u64
@@ -27,6 +27,7 @@ _head: Final = struct.Struct(">BQI")
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoders: Final = {number: msgspec.msgpack.Decoder(kind) for number, kind in frames.FRAMES.items()}
 _NO_TAG: Final = bytes(TAG)
+_SHA256: Final = hashes.SHA256()
 
 
 class Direction(Enum):
@@ -59,9 +60,10 @@ class ChannelKeys:
     @classmethod
     def derive(cls, ck: bytes, nonce_c: bytes, nonce_s: bytes) -> ChannelKeys:
         """K = HKDF-SHA256(CK, salt = nonce_c ‖ nonce_s, info = "frame|c" or "frame|s")."""
+        extracted = HKDF.extract(_SHA256, nonce_c + nonce_s, ck)  # once for both: RFC 5869, section 2.2
 
         def key(info: bytes) -> bytes:
-            return HKDF(hashes.SHA256(), 32, salt=nonce_c + nonce_s, info=info).derive(ck)
+            return HKDFExpand(_SHA256, 32, info).derive(extracted)
 
         return cls(H("conn", nonce_c, nonce_s), key(b"frame|c"), key(b"frame|s"))
 
@@ -107,7 +109,7 @@ def _begun(keys: ChannelKeys, direction: Direction) -> HMAC:
 
     Copied for each frame, this one costs two thirds of what the standard library's does.
     """
-    mac = HMAC(keys.client if direction is Direction.CLIENT else keys.server, hashes.SHA256())
+    mac = HMAC(keys.client if direction is Direction.CLIENT else keys.server, _SHA256)
     mac.update(keys.conn + direction.value)
     return mac
 
