@@ -83,6 +83,15 @@ async def test_several_spoilt_rows_come_back_each_in_its_place(stage: Stage, how
     await bruno.has_no_place(stage.chat_id, Cause.TAMPERED, Cause.MISSING, Cause.REMOVED_BY_SERVER)
 
 
+async def test_a_row_that_fits_into_no_letter_comes_back_in_parts(stage: Stage) -> None:
+    ana, bruno = await stage.pair()
+    stage.evil.rule = Spoil(bruno, "altered")
+    text = os.urandom(30_000).hex()
+    await ana.send(stage.chat_id, text)
+    await bruno.shows(stage.chat_id, f"ana: {text}")
+    assert await bruno.read(lambda tx: tx.meta.number(RESENT)) == 1
+
+
 @pytest.mark.parametrize("dropped", [(1,), (0, 1)], ids=["one", "two in a row"])
 async def test_rows_that_were_dropped_come_back_before_what_told_of_them(
     stage: Stage, dropped: tuple[int, ...]

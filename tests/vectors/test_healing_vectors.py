@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.records import Record, Signed
-from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld, LinkCode, LinkProof, Resend, ResendRequest
+from mensajeria.protocol.records_healing import (
+    ForwardedKey,
+    KeyWithheld,
+    LinkCode,
+    LinkProof,
+    Resend,
+    ResendPart,
+    ResendRequest,
+)
 from mensajeria.protocol.records_history import HistoryBody, HistoryKeys
 
 RECORDS: dict[str, Record] = {
@@ -33,6 +41,9 @@ RECORDS: dict[str, Record] = {
         secret=b"S" * 32,
     ),
     "resend": Resend(chat_id=b"c" * 32, row=b"r" * 300),
+    "resend_part": ResendPart(
+        chat_id=b"c" * 32, session_id=b"S" * 32, idx=7, size=20_000, offset=14 << 10, data=b"r" * 300
+    ),
     "resend_request": ResendRequest(chat_id=b"c" * 32, session_id=b"S" * 32, idx=7),
     "link_proof": LinkProof(link_id=b"l" * 16, mac=b"m" * 32),
 }

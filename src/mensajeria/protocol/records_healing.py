@@ -9,11 +9,14 @@ from typing import Annotated, Final
 
 import msgspec
 
+from mensajeria.protocol import limits
 from mensajeria.protocol.ids import U32, Bytes16, Bytes32
 from mensajeria.protocol.records import Handle, Record, Signed
 
 RESEND_MAX: Final = 14 << 10
-"""What fits into one envelope; longer messages are not sent again this way."""
+"""What fits into one envelope; longer rows travel in parts."""
+RESEND_ROW_MAX: Final = limits.MAX_CIPHERTEXT + 1024
+"""The longest row: its ciphertext and what stands around it."""
 Export = Annotated[bytes, msgspec.Meta(min_length=1, max_length=512)]
 
 
@@ -49,6 +52,17 @@ class Resend(Record, frozen=True, kw_only=True):
 
     chat_id: Bytes32
     row: Annotated[bytes, msgspec.Meta(min_length=1, max_length=RESEND_MAX)]
+
+
+class ResendPart(Record, frozen=True, kw_only=True):
+    """To-device type "resend_part": of a row too long for "resend", the bytes from `offset` on; in order."""
+
+    chat_id: Bytes32
+    session_id: Bytes32
+    idx: U32
+    size: Annotated[int, msgspec.Meta(gt=RESEND_MAX, le=RESEND_ROW_MAX)]
+    offset: U32
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=RESEND_MAX)]
 
 
 class LinkProof(Record, frozen=True, kw_only=True):

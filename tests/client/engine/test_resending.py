@@ -17,7 +17,18 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.holes import FIRST_MS, MAX_GAP, Gap
 from mensajeria.client.engine.kinds.own import delete_here
 from mensajeria.client.engine.letters import Letter
-from mensajeria.client.engine.resending import DELAYS_MS, KEPT_MS, PER_HOUR, REQUEST, RESEND, RESENT, Resender
+from mensajeria.client.engine.resending import (
+    DELAYS_MS,
+    KEPT_MS,
+    MAX_GATHERED,
+    PART,
+    PER_HOUR,
+    REQUEST,
+    RESEND,
+    RESENT,
+    Gathered,
+    Resender,
+)
 from mensajeria.client.store import Tx
 from mensajeria.client.store.resends import Hole, SentRow
 from mensajeria.client.store.values import NewMessage
@@ -27,7 +38,7 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 from mensajeria.protocol.limits import CLOCK_TOLERANCE_MS
 from mensajeria.protocol.records import KeyRequest
-from mensajeria.protocol.records_healing import RESEND_MAX, Resend, ResendRequest
+from mensajeria.protocol.records_healing import RESEND_MAX, Resend, ResendPart, ResendRequest
 from tests.client.engine.stations import Station, chat_of, station
 from tests.crypto.people import NOW, Person
 
@@ -200,13 +211,6 @@ async def test_a_row_is_given_for_thirty_days(loss: Loss) -> None:
     assert len(await loss.asked(loss.request)) == 1
     loss.ana.clock.advance(0.001)
     assert await loss.asked(loss.request) == []
-
-
-@pytest.mark.parametrize(("size", "given"), [(RESEND_MAX, 1), (RESEND_MAX + 1, 0)])
-async def test_a_row_that_fits_into_no_letter_is_not_given(loss: Loss, size: int, given: int) -> None:
-    row = SentRow(Mid(os.urandom(16)), placed=False, outer=bytes(size))
-    await loss.ana.store.run(lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, row, NOW))
-    assert len(await loss.asked(loss.request_for(7))) == given
 
 
 async def test_a_deleted_message_is_not_given(loss: Loss) -> None:
@@ -404,3 +408,82 @@ async def test_of_a_long_gap_the_last_rows_are_asked_for(loss: Loss) -> None:
     session = SessionId(os.urandom(32))
     gap = await loss.bruno.store.read(lambda tx: Gap().and_then(tx, session, 0, MAX_GAP + 10))
     assert (gap.count, len(gap.last), gap.last[0]) == (MAX_GAP + 10, MAX_GAP, (session, 10))
+
+
+# --- long rows
+
+
+def part_of(loss: Loss, row: bytes, offset: int, idx: int = 1, data: bytes | None = None) -> bytes:
+    data = row[offset : offset + RESEND_MAX] if data is None else data
+    return encode(
+        ResendPart(chat_id=loss.chat, session_id=loss.session, idx=idx, size=len(row), offset=offset, data=data)
+    )
+
+
+async def test_a_long_row_is_given_in_parts(loss: Loss) -> None:
+    row = os.urandom(RESEND_MAX + 1)
+    await loss.ana.store.run(
+        lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, SentRow(Mid(row[:16]), placed=False, outer=row), NOW)
+    )
+    given = await loss.asked(loss.request_for(7))
+    assert [letter.type for letter in given] == [PART, PART]
+    assert [letter.content for letter in given] == [part_of(loss, row, offset, 7) for offset in (0, RESEND_MAX)]
+
+
+async def test_a_long_row_that_is_more_than_the_hour_allows_is_not_begun(loss: Loss) -> None:
+    long = SentRow(Mid(os.urandom(16)), placed=False, outer=bytes(RESEND_MAX + 1))
+    await loss.ana.store.run(lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, long, NOW))
+    for _ in range(PER_HOUR - 1):
+        await loss.asked(loss.request)
+    assert await loss.asked(loss.request_for(7)) == []
+
+
+async def lose_a_long_one(loss: Loss) -> bytes:
+    """Ana's fourth row is long, and altered for Bruno."""
+    text = "".join(f"{n} " for n in range(12_000))
+    (row,), _ = await loss.ana.write(loss.chat, text)
+    assert len(row) > RESEND_MAX
+    await loss.bruno.read(loss.chat, 3, [loss.rows[2], altered(row)])
+    return row
+
+
+async def test_a_long_row_comes_back_when_its_parts_are_here(loss: Loss) -> None:
+    row = await lose_a_long_one(loss)
+    for offset in range(0, len(row), RESEND_MAX):
+        assert (await loss.bruno.texts(loss.chat))[-1] == "<tampered>"
+        await hear(loss.bruno, loss.ana, PART, part_of(loss, row, offset, 3))
+    assert (await loss.bruno.texts(loss.chat))[-1].startswith("0 1 2 3")
+
+
+@pytest.mark.parametrize("lie", ["out of order", "too long", "of another device", "altered"])
+async def test_parts_that_are_no_row_change_nothing(loss: Loss, lie: str) -> None:
+    row = await lose_a_long_one(loss)
+    offsets = list(range(0, len(row), RESEND_MAX))
+    parts = [part_of(loss, row, offset, 3) for offset in offsets]
+    by, first = loss.ana, parts[0]
+    if lie == "out of order":
+        parts.reverse()
+    elif lie == "too long":
+        parts[-1] = part_of(loss, row, offsets[-1], 3, row[offsets[-1] :] + b"x")
+    elif lie == "of another device":
+        by = loss.ana_phone
+    else:
+        parts[0] = part_of(loss, row, 0, 3, first[:RESEND_MAX])
+    for part in parts:
+        await hear(loss.bruno, by, PART, part)
+    assert (await loss.bruno.texts(loss.chat))[-1] == "<tampered>"
+
+
+def test_only_so_many_long_rows_are_gathered_at_one_time() -> None:
+    gathered = Gathered()
+
+    def part(idx: int, offset: int) -> ResendPart:
+        return ResendPart(
+            chat_id=bytes(32), session_id=bytes(32), idx=idx, size=RESEND_MAX + 1, offset=offset,
+            data=bytes(1 if offset else RESEND_MAX),
+        )  # fmt: skip
+
+    for idx in range(MAX_GATHERED + 1):
+        assert gathered.add(part(idx, 0)) is None
+    assert gathered.add(part(0, RESEND_MAX)) is None, "the first one was given up"
+    assert gathered.add(part(1, RESEND_MAX)) == bytes(RESEND_MAX + 1)

@@ -7,6 +7,7 @@ the loss; what does not verify changes nothing (docs/decisions/0020-a-lost-row-c
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -23,18 +24,44 @@ from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, NewerVersionError, encode
 from mensajeria.protocol.frames import EventKind
 from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
-from mensajeria.protocol.records import ToDevice
-from mensajeria.protocol.records_healing import RESEND_MAX, Resend, ResendRequest
+from mensajeria.protocol.records import Record, ToDevice
+from mensajeria.protocol.records_healing import RESEND_MAX, Resend, ResendPart, ResendRequest
 
 _log = logging.getLogger(__name__)
 REQUEST: Final = "resend_request"
 RESEND: Final = "resend"
+PART: Final = "resend_part"
 RESENT: Final = "healed:resend"
 """Counter of the meta table: lost rows that their author's device has brought back."""
 DELAYS_MS: Final = (30_000, 300_000, 3_600_000, *([24 * 3600 * 1000] * 7))
 """Between one question and the next; after the last one the place stays as it is."""
 KEPT_MS: Final = 30 * 24 * 3600 * 1000
 PER_HOUR: Final = 100
+"""Letters to one device."""
+MAX_GATHERED: Final = 8
+"""Long rows that may be on their way at one time."""
+
+
+class Gathered:
+    """Long rows that come in parts. In memory only: what a restart forgets is asked for again."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[bytes, bytes, int], bytes] = {}
+
+    def add(self, part: ResendPart) -> bytes | None:
+        """The row, once it is whole. A part that does not follow the ones before it ends its row."""
+        key = (part.chat_id, part.session_id, part.idx)
+        before = self._rows.pop(key, b"") if part.offset else b""
+        row = before + part.data
+        if len(before) != part.offset or len(row) > part.size:
+            return None
+        if len(row) == part.size:
+            return row
+        self._rows.pop(key, None)
+        self._rows[key] = row
+        if len(self._rows) > MAX_GATHERED:
+            del self._rows[next(iter(self._rows))]
+        return None
 
 
 class Resender:
@@ -45,7 +72,9 @@ class Resender:
         self._rows = rows
         self._healer = healer
         reader.register(REQUEST, self._asked)
+        self._gathered = Gathered()
         reader.register(RESEND, self._came)
+        reader.register(PART, self._part_came)
 
     def questions(self, tx: Tx) -> list[Letter]:
         """Ask the authors' devices for what is due."""
@@ -70,30 +99,63 @@ class Resender:
         if tx.chats.get(chat_id) is None:
             return
         kept = tx.sent_rows.get(chat_id, session_id, request.idx, now - KEPT_MS)
-        if kept is None or len(kept.outer) > RESEND_MAX:
+        if kept is None:
             return
         if kept.placed and not tx.messages.is_written(chat_id, kept.mid, self._me.uid):
             return
         if not self._healer.may_have(tx, uid, did, chat_id, session_id, request.idx):
             return
-        if tx.requests.may_answer(did, now, per_hour=PER_HOUR, kind=b"resend"):
-            out.answers.append(Letter(uid, did, RESEND, encode(Resend(chat_id=chat_id, row=kept.outer))))
+        letters = [Letter(uid, did, kind, encode(record)) for kind, record in _given(request, kept.outer)]
+        if all(tx.requests.may_answer(did, now, per_hour=PER_HOUR, kind=b"resend") for _ in letters):
+            out.answers += letters
 
     def _came(self, tx: Tx, out: Mail, uid: Uid, did: Did, letter: ToDevice) -> None:
         """Only from the device that has written it, only what is missing, and only if it verifies like any row."""
         resend = decode_record(Resend, letter.c)
+        self._take(tx, out, (uid, did), ChatId(resend.chat_id), resend.row)
+
+    def _part_came(self, tx: Tx, out: Mail, uid: Uid, did: Did, letter: ToDevice) -> None:
+        part = decode_record(ResendPart, letter.c)
+        chat_id = ChatId(part.chat_id)
+        hole = tx.holes.get(chat_id, SessionId(part.session_id), part.idx)
+        if hole is None or (hole.uid, hole.did) != (uid, did):
+            _log.info("a part of a row that nobody asked for is not taken")
+            return
+        row = self._gathered.add(part)
+        if row is not None:
+            self._take(tx, out, (uid, did), chat_id, row)
+
+    def _take(self, tx: Tx, out: Mail, by: tuple[Uid, Did], chat_id: ChatId, body: bytes) -> None:
         try:
-            outer = decode_outer(resend.row)
+            outer = decode_outer(body)
         except NewerVersionError as error:
             raise MalformedError("a row of a newer version") from error
-        chat_id = ChatId(resend.chat_id)
         if outer.chat_id != chat_id or tx.chats.get(chat_id) is None:
             raise MalformedError("a row of another chat")
         hole = tx.holes.get(chat_id, SessionId(outer.session_id), outer.idx)
-        if hole is None or (hole.uid, hole.did) != (uid, did):
+        if hole is None or (hole.uid, hole.did) != by:
             _log.info("a row that nobody asked for is not taken")
             return
-        row = RawRow(chat_id, hole.seq, int(EventKind.MESSAGE), hole.server_ms, resend.row)
+        row = RawRow(chat_id, hole.seq, int(EventKind.MESSAGE), hole.server_ms, body)
         if self._rows.resent(tx, out, row, hole.order):
             tx.meta.count(RESENT)
             tx.holes.remove(hole)
+
+
+def _given(request: ResendRequest, row: bytes) -> Iterator[tuple[str, Record]]:
+    """The row in one letter, or in the parts of a long one."""
+    if len(row) <= RESEND_MAX:
+        yield RESEND, Resend(chat_id=request.chat_id, row=row)
+        return
+    for offset in range(0, len(row), RESEND_MAX):
+        yield (
+            PART,
+            ResendPart(
+                chat_id=request.chat_id,
+                session_id=request.session_id,
+                idx=request.idx,
+                size=len(row),
+                offset=offset,
+                data=row[offset : offset + RESEND_MAX],
+            ),
+        )
