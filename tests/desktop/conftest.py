@@ -43,17 +43,22 @@ def ui(session: SessionModel) -> UiContext:
 @pytest.fixture
 def window(qtbot: QtBot, ui: UiContext, session: SessionModel) -> AppWindow:
     """The window on screen, signed out."""
+    return _on_screen(qtbot, ui, session)
+
+
+@pytest.fixture
+def signed_in(qtbot: QtBot, ui: UiContext, session: SessionModel) -> AppWindow:
+    """The window on screen, signed in, without chats; it has never shown the pages for signing in."""
+    session.set_phase(Phase.READY)
+    window = _on_screen(qtbot, ui, session)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    return window
+
+
+def _on_screen(qtbot: QtBot, ui: UiContext, session: SessionModel) -> AppWindow:
     made = AppWindow(ui, session)
     qtbot.addWidget(made)
     with qtbot.waitExposed(made):
         made.show()
     return made
-
-
-@pytest.fixture
-def signed_in(qtbot: QtBot, window: AppWindow, session: SessionModel) -> AppWindow:
-    """The window on screen, signed in, without chats."""
-    session.set_phase(Phase.READY)
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow)
-    return window

@@ -7,6 +7,7 @@ import pytest
 from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtWidgets import QApplication, QMenu
 
+from mensajeria.desktop.qt import present
 from mensajeria.desktop.theme import theme
 from mensajeria.desktop.viewmodels.types import (
     ConnectionPhase,
@@ -300,6 +301,13 @@ def test_settings_apply_at_once(qtbot: QtBot, main: MainWindow, session: Session
     assert main.pane.composer.editor.font().pixelSize() == 20
     assert kept[-1] == session.preferences
     assert len(kept) == 3
+
+
+def test_the_line_between_the_columns_follows_the_theme(main: MainWindow, ui: UiContext) -> None:
+    handle = present(main._splitter.handle(1))
+    assert handle.grab().toImage().pixelColor(handle.contentsRect().center()) == theme.light()["border"]
+    ui.toggle_theme()
+    assert handle.grab().toImage().pixelColor(handle.contentsRect().center()) == theme.dark()["border"]
 
 
 def test_text_size_by_keys(qtbot: QtBot, main: MainWindow, ui: UiContext) -> None:

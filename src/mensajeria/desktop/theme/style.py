@@ -17,6 +17,7 @@ QLineEdit, QPlainTextEdit {{
 QToolTip {{
     background: {toast}; color: {on_toast}; border: none; padding: 6px 8px; font-size: 12px;
 }}
+QSplitter::handle {{ background: {border}; }}
 QScrollBar:vertical {{ background: transparent; width: 8px; margin: 0; border: none; }}
 QScrollBar::handle:vertical {{ background: {handle}; border-radius: 3px; min-height: 36px; margin: 2px 1px; }}
 QScrollBar::handle:vertical:hover {{ background: {border_strong}; }}
@@ -29,6 +30,6 @@ def sheet(theme: Theme) -> str:
     """The application's style sheet in the colours of ``theme``."""
     handle = QColor(theme["border_strong"])
     handle.setAlphaF(0.45)
-    tokens = ("text", "text2", "selection", "toast", "on_toast", "border_strong")
+    tokens = ("text", "text2", "selection", "toast", "on_toast", "border", "border_strong")
     rgba = f"rgba({handle.red()}, {handle.green()}, {handle.blue()}, {handle.alpha()})"
     return _SHEET.format(handle=rgba, **{name: theme.css(name) for name in tokens})

@@ -28,9 +28,8 @@ class AppWindow(QStackedWidget):
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__()
         self._ui, self._session = ui, session
-        self.auth = AuthWindow(ui, session)
+        self._auth: AuthWindow | None = None
         self.main = MainWindow(ui, session)
-        self.addWidget(self.auth)
         self.addWidget(self.main)
         self.setMinimumSize(*_SMALLEST)
         self.setWindowIcon(window_icon(ui.theme))
@@ -40,6 +39,15 @@ class AppWindow(QStackedWidget):
         session.chats.counts_changed.connect(self._title)
         self._title()
         self._follow(session.phase)
+
+    @property
+    def auth(self) -> AuthWindow:
+        """The pages of somebody who is not signed in; made when they are needed first."""
+        if self._auth is None:
+            self._auth = AuthWindow(self._ui, self._session)
+            self.addWidget(self._auth)
+            self._auth.follow(self._session.phase)
+        return self._auth
 
     def _follow(self, phase: Phase) -> None:
         wanted = self.main if phase is Phase.READY else self.auth

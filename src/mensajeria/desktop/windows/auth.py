@@ -63,7 +63,7 @@ class AuthWindow(QWidget):
         self.reset.other_wanted.connect(self.show_recover)
         self.login.link_wanted.connect(self.show_link)
         self.link.other_wanted.connect(self.show_login)
-        session.phase_changed.connect(self._follow)
+        session.phase_changed.connect(self.follow)
         ui.theme_changed.connect(self.update)
 
     def sizeHint(self) -> QSize:
@@ -119,7 +119,8 @@ class AuthWindow(QWidget):
         first = next((field for field in fields if not field.text), page.password)
         first.line.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _follow(self, phase: Phase) -> None:
+    def follow(self, phase: Phase) -> None:
+        """Bring the page of this phase to the front; what was typed into the others is wiped."""
         if phase is not Phase.SIGNED_OUT:
             self.login.password.wipe()
             self.register.chosen.wipe()

@@ -65,7 +65,6 @@ class MainWindow(QWidget):
         self.info.hide()
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setHandleWidth(1)
-        self._paint_handle()
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(self.sidebar)
         self._splitter.addWidget(self.pane)
@@ -88,11 +87,7 @@ class MainWindow(QWidget):
         """The usual size."""
         return QSize(1180, 760)
 
-    def _paint_handle(self) -> None:
-        self._splitter.setStyleSheet(f"QSplitter::handle {{ background: {self._ui.theme.css('border')}; }}")
-
     def _wire(self) -> None:
-        self._ui.theme_changed.connect(self._paint_handle)
         self.sidebar.new_chat_wanted.connect(self.new_chat)
         self.sidebar.menu_wanted.connect(self._show_menu)
         self.pane.empty.card.new_chat_wanted.connect(self.new_chat)
