@@ -135,6 +135,7 @@ async def test_a_profile_that_no_key_opens_is_not_shown(bruno: GroupDesk, ana: S
     out = await named(bruno, ana, log, CLUB, 1, new_profile_key())
     assert (await group_of(bruno, log.chat_id)).profile_ver == 0
     assert out.settings == []
+    assert not await bruno.do(lambda tx, out: bruno.profiles.refresh(tx, out, log.chat_id))
 
 
 async def test_a_false_key_before_the_true_one_keeps_nothing_closed(bruno: GroupDesk, ana: Somebody, log: Log) -> None:
@@ -223,6 +224,8 @@ async def test_a_new_name_is_told_at_the_event_s_place(bruno: GroupDesk, ana: So
     assert (told.sender.handle, told.outgoing, told.seq, told.sent_ms) == ("ana", False, 3, NOW)
     assert (told.kind, told.state) == (MessageKind.NOTICE, MessageState.RECEIVED)
     assert dict(told.params) == {"title": "Fiesta"}
+    sql = "SELECT server_ms FROM messages WHERE mid = ?"
+    assert await bruno.store.read(lambda tx: tx.messages._db.value(sql, told.mid)) == NOW
 
 
 async def test_the_same_name_under_another_key_is_not_told(bruno: GroupDesk, ana: Somebody, log: Log) -> None:

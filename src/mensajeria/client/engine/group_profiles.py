@@ -22,7 +22,6 @@ from mensajeria.protocol.membership_state import MembershipState
 from mensajeria.protocol.records import MemberEvent
 from mensajeria.protocol.records_groups import GroupProfile
 
-CHAT_BYTES: Final = 32
 SHARED: Final = "group-key:"
 """Before a group's id: the setting by which own devices, new ones too, have the key of its name."""
 
@@ -62,7 +61,7 @@ class GroupProfiles:
     def refresh(self, tx: Tx, out: Outcome, chat_id: ChatId) -> bool:
         """Open the profile in force if it is not shown yet and one of the keys fits; whether it was."""
         group, state = tx.groups.get(chat_id), self._memberships.of(tx, chat_id).now
-        if group is None or not state.profile or group.profile_ver >= state.profile_ver:
+        if group is None or group.profile_ver >= state.profile_ver:
             return False
         self._recall(tx, chat_id)
         found = _opened(tx, chat_id, state)
@@ -136,10 +135,9 @@ class GroupProfiles:
 def _chat_of(name: str) -> ChatId | None:
     """The group that a setting is about; None when another program has written something else there."""
     try:
-        chat_id = bytes.fromhex(name.removeprefix(SHARED))
+        return ChatId(bytes.fromhex(name.removeprefix(SHARED)))
     except ValueError:
         return None
-    return ChatId(chat_id) if len(chat_id) == CHAT_BYTES else None
 
 
 def _opened(tx: Tx, chat_id: ChatId, state: MembershipState) -> tuple[Secret, GroupProfile] | None:
