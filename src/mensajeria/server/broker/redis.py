@@ -205,7 +205,7 @@ class RedisBroker:
             except* _StrangerError as group:
                 linked = self._unlink("redis_stranger", group)
             except* Exception as group:  # noqa: BLE001 - a fault of ours costs a session, not the broker
-                _log.exception("broker_failed", exc_info=group)
+                _log.exception("broker_failed", exc_info=group.exceptions[0])
                 linked = self._unlink("redis_away", group)
             tries = 0 if linked else min(tries + 1, len(RETRY_S) - 1)
             await asyncio.sleep(RETRY_S[tries])
