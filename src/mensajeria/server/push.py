@@ -40,6 +40,10 @@ class Push(Protocol):
         """Rows that are no messages, new or changed: forget the chat; `joined` get its head, `audience` the rows."""
         ...
 
+    async def blocked(self, chat_id: bytes, one: int, other: int) -> None:
+        """An account has blocked another: forget their direct chat, and that each may see whether the other is here."""
+        ...
+
 
 class Silent:
     """Nobody is connected: for the operator's commands, which run beside or without the server."""
@@ -62,6 +66,9 @@ class Silent:
     async def chat_rows(
         self, chat_id: bytes, joined: Sequence[int], audience: Sequence[int], rows: Sequence[Event]
     ) -> None:
+        """See `Push`."""
+
+    async def blocked(self, chat_id: bytes, one: int, other: int) -> None:
         """See `Push`."""
 
 
@@ -100,3 +107,7 @@ class Relay:
     ) -> None:
         """See `Push`."""
         await self._target.chat_rows(chat_id, joined, audience, rows)
+
+    async def blocked(self, chat_id: bytes, one: int, other: int) -> None:
+        """See `Push`."""
+        await self._target.blocked(chat_id, one, other)

@@ -10,6 +10,7 @@ from mensajeria.server.broker.broker import (
     ItemNote,
     JoinNote,
     Note,
+    PartNote,
     PresenceNote,
 )
 from tests.server.broker.conftest import Process
@@ -23,6 +24,7 @@ NOTES: tuple[Note, ...] = (
     EndNote((7,), "login_revoked"),
     JoinNote(7, b"o" * 8),
     PresenceNote(1, b"u" * 16, (1, 2), True, True),
+    PartNote(1, 2),
 )
 
 

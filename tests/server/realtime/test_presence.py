@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import httpx
 from sqlalchemy import Connection, insert
 
+from mensajeria.protocol.api import MAC_HEADER, rest_key, rest_mac
 from mensajeria.protocol.frames import Presence, Sync, SyncPage
+from mensajeria.protocol.ids import b64
 from mensajeria.server.db.schema_content import block
-from tests.server.people import insert_device
+from tests.server.people import Person, insert_device
 from tests.server.process import World
 from tests.server.realtime.device import Device
 
@@ -71,6 +74,50 @@ async def test_a_block_hides_each_from_the_other(world: World) -> None:
     a, b = await Device.online(world, ana), await Device.online(world, bruno)
     for device in (a, b):
         device.send(HERE)
+    await obeyed(a, b)
+    assert (a.items, b.items) == ([], [])
+
+
+async def blocks(world: World, who: Person, whom: Person) -> None:
+    """One blocks the other, as a client does it."""
+    target = f"/v1/blocks/{b64(whom.uid)}"
+    mac = rest_mac(rest_key(who.ck.reveal()), "PUT", target, b"", 1)
+    headers = {"Authorization": f"Bearer {world.token(who)}", MAC_HEADER: mac}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{world.server.port}", trust_env=False) as http:
+        assert (await http.put(target, headers=headers)).status_code == 204
+
+
+async def test_a_block_hides_two_who_have_seen_each_other_for_good(world: World) -> None:
+    ana, bruno, _ = await world.pair()
+    second = await world.server.db(lambda db: insert_device(db, bruno.account_id, bruno.uid, world.sealer))
+    a, b, phone = [await Device.online(world, who) for who in (ana, bruno, second)]
+    for device in (a, b, phone):
+        device.send(HERE)
+        await obeyed(device)
+    await obeyed(a, b, phone)
+    for device in (a, b, phone):
+        assert {one.on for one in device.items if isinstance(one, Presence)} == {True}
+        device.items.clear()
+
+    await blocks(world, ana, bruno)
+
+    assert await shown(a) == (bruno.uid, False)
+    assert [await shown(b), await shown(phone)] == [(ana.uid, False)] * 2
+    await b.disconnect()  # the phone says that its user is still here: not to Ana
+    phone.send(HERE)
+    a.send(GONE)
+    await obeyed(phone, a)
+    assert (a.items, phone.items) == ([], [])
+
+
+async def test_who_is_blocked_and_was_shown_nothing_hears_nothing(world: World) -> None:
+    ana, bruno, _ = await world.pair()
+    a, b = await Device.online(world, ana), await Device.online(world, bruno)
+    b.send(HERE)
+    await obeyed(b)
+
+    await blocks(world, ana, bruno)
+
     await obeyed(a, b)
     assert (a.items, b.items) == ([], [])
 

@@ -70,7 +70,14 @@ class PresenceNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=7
     asks: bool = False
 
 
-Note = ItemNote | DeviceItemNote | FrameNote | ChatNote | EndNote | JoinNote | PresenceNote
+class PartNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=8):
+    """Two accounts are no contacts any more: neither shows itself to the other."""
+
+    one: int
+    other: int
+
+
+Note = ItemNote | DeviceItemNote | FrameNote | ChatNote | EndNote | JoinNote | PresenceNote | PartNote
 Deliver = Callable[[Note], None]
 
 

@@ -27,6 +27,7 @@ from mensajeria.server.broker.broker import (
     JoinNote,
     Listener,
     Note,
+    PartNote,
     PresenceNote,
 )
 from mensajeria.server.broker.link import REDIS_ERRORS, Link
@@ -175,7 +176,7 @@ class RedisBroker:
             case PresenceNote():
                 for peer, accounts in self._roster.of_accounts(note.accounts).items():
                     self._put(peer, PresenceNote(note.account, note.uid, tuple(accounts), note.on, note.asks))
-            case ChatNote() | EndNote():  # everybody may have cached the chat or the login
+            case ChatNote() | EndNote() | PartNote():  # everybody may have cached the chat, the login or the contacts
                 for peer in self._roster.peers:
                     self._put(peer, note)
 

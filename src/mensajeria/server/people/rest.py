@@ -10,7 +10,6 @@ from sqlalchemy import Connection, insert, select
 from mensajeria.protocol.api import B16, BlockPage, ReportReceipt, ReportRequest, UnreadableReport
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.membership import direct_chat_id
-from mensajeria.server.accounts.sessions import Login
 from mensajeria.server.caller import Caller, TheServer
 from mensajeria.server.chats.blocks import BLOCKS, PAGE, add_block, remove_block
 from mensajeria.server.db.schema import account
@@ -18,7 +17,6 @@ from mensajeria.server.db.schema_content import report
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.reference import CALLER_CODES, CHANGE_CODES, errors
 from mensajeria.server.routing import Endpoint
-from mensajeria.server.state import Server
 
 router: Final = APIRouter(prefix="/v1", tags=["people"], route_class=Endpoint)
 
@@ -42,14 +40,15 @@ async def block_user(uid: B16, login: Caller, server: TheServer) -> Response:
     """
     now_ms = server.clock.now_ms()
 
-    def write(connection: Connection) -> None:
+    def write(connection: Connection) -> int:
         other = _account(connection, uid)
         if other == login.account_id:
             raise ProtocolError(Code.MALFORMED, "uid is the caller's own")
         add_block(connection, login.account_id, other, now_ms)
+        return other
 
-    await server.db.write(write)
-    await _forget_direct(server, login, uid)
+    other = await server.db.write(write)
+    await server.hub.blocked(direct_chat_id(server.facts.server_id, login.uid, uid), login.account_id, other)
     return Response(status_code=204)
 
 
@@ -57,7 +56,7 @@ async def block_user(uid: B16, login: Caller, server: TheServer) -> Response:
 async def unblock_user(uid: B16, login: Caller, server: TheServer) -> Response:
     """Take a block back; none is no error."""
     await server.db.write(lambda connection: remove_block(connection, login.account_id, _account(connection, uid)))
-    await _forget_direct(server, login, uid)
+    await server.hub.chat_rows(direct_chat_id(server.facts.server_id, login.uid, uid), (), (), ())
     return Response(status_code=204)
 
 
@@ -92,11 +91,6 @@ async def report_unreadable(body: UnreadableReport, login: Caller, server: TheSe
         if count:
             server.unreadable[cause] += count
     return Response(status_code=204)
-
-
-async def _forget_direct(server: Server, login: Login, uid: bytes) -> None:
-    chat_id = direct_chat_id(server.facts.server_id, login.uid, uid)
-    await server.hub.chat_rows(chat_id, (), (), ())
 
 
 def _account(connection: Connection, uid: bytes) -> int:

@@ -230,7 +230,11 @@ class Dispatcher:
 
         async def obey() -> None:
             if frame.on:
-                contacts = await self._db.query(lambda db: contacts_to_tell(db, account))
+                contacts: tuple[int, ...] = ()
+                parted = -1
+                while parted != self._presence.parted:
+                    parted = self._presence.parted
+                    contacts = await self._db.query(lambda db: contacts_to_tell(db, account))
                 self._presence.show(connection, contacts)
             else:
                 self._presence.hide(connection)

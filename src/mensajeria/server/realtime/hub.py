@@ -19,6 +19,7 @@ from mensajeria.server.broker.broker import (
     ItemNote,
     JoinNote,
     Note,
+    PartNote,
     PresenceNote,
 )
 from mensajeria.server.realtime.connection import Connection
@@ -43,8 +44,8 @@ class Hub:
         """
         self._chat_changed = chat_changed
         self._logins_ended = logins_ended
-        self.presence: Callable[[PresenceNote], None] = lambda _note: None
-        """What gets every PresenceNote."""
+        self.presence: Callable[[PresenceNote | PartNote], None] = lambda _note: None
+        """What gets every PresenceNote and PartNote."""
         self.origin: Final = secrets.token_bytes(8)
         """Tells this process from the others in a JoinNote."""
         self.all: set[Connection] = set()
@@ -111,7 +112,7 @@ class Hub:
                 self.end(note)
             case JoinNote():
                 self._replace(note)
-            case PresenceNote():
+            case PresenceNote() | PartNote():
                 self.presence(note)
 
     def flush(self) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import and_, exists, or_, select
 
 from mensajeria.protocol import frames
 from mensajeria.server.accounts.sessions import Login
-from mensajeria.server.broker.broker import Broker, PresenceNote
+from mensajeria.server.broker.broker import Broker, PartNote, PresenceNote
 from mensajeria.server.chats.repository import KIND_DIRECT
 from mensajeria.server.db.schema_chats import chat, chat_member
 from mensajeria.server.db.schema_content import block
@@ -34,6 +34,8 @@ class Presence:
         self._broker = broker
         self._shown: dict[int, set[Connection]] = {}
         self._contacts: dict[int, tuple[int, ...]] = {}
+        self.parted = 0
+        """Counts the pairs that were parted: whoever read contacts before the count moved reads them again."""
 
     def __len__(self) -> int:
         """How many people show themselves here."""
@@ -60,8 +62,13 @@ class Presence:
             # The own account, too: another of the user's devices may be connected elsewhere, and says so.
             self._tell(login, (*self._contacts.pop(login.account_id), login.account_id), on=False)
 
-    def deliver(self, note: PresenceNote) -> None:
+    def deliver(self, note: PresenceNote | PartNote) -> None:
         """Tell those of the note's accounts that show themselves; answer for them when asked."""
+        if isinstance(note, PartNote):
+            self.parted += 1
+            self._part(note.one, note.other)
+            self._part(note.other, note.one)
+            return
         body = _encode(frames.Presence(note.uid, note.on))
         for account in note.accounts:
             shown = self._shown.get(account)
@@ -77,6 +84,15 @@ class Presence:
                 connection.send_body(_KIND, body)
             if note.asks:
                 self._tell(login, (note.account,), on=True)
+
+    def _part(self, account: int, other: int) -> None:
+        """To the other, who shows itself here is gone. Nobody hears anything of one that was not shown to them."""
+        contacts = self._contacts.get(account, ())
+        if other in contacts:
+            self._contacts[account] = tuple(one for one in contacts if one != other)
+            login = next(iter(self._shown[account])).login
+            assert login is not None
+            self._tell(login, (other,), on=False)
 
     def _tell(self, login: Login, accounts: tuple[int, ...], *, on: bool, asks: bool = False) -> None:
         self._broker.publish(PresenceNote(login.account_id, login.uid, accounts, on, asks))

@@ -8,7 +8,7 @@ import msgspec
 
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import TYPE_OF, Event, ListChanged, OtkLow
-from mensajeria.server.broker.broker import Broker, ChatNote, EndNote, FrameNote, ItemNote
+from mensajeria.server.broker.broker import Broker, ChatNote, EndNote, FrameNote, ItemNote, PartNote
 from mensajeria.server.chats.cache import ChatCache
 from mensajeria.server.realtime.items import encode_item
 
@@ -59,4 +59,11 @@ class BrokerPush:
         self._broker.publish(ChatNote(chat_id, tuple(joined)))
         for row in rows:
             self._broker.publish(ItemNote(tuple(audience), encode_item(row)))
+        self._broker.flush()
+
+    async def blocked(self, chat_id: bytes, one: int, other: int) -> None:
+        """See `Push`."""
+        self._cache.forget(chat_id)
+        self._broker.publish(ChatNote(chat_id, ()))
+        self._broker.publish(PartNote(one, other))
         self._broker.flush()
