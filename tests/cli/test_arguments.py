@@ -69,8 +69,19 @@ def test_every_command_has_help_in_both_languages(
     assert main([*command, "--help"]) == Exit.OK
     out = capsys.readouterr().out
     assert out.startswith("uso: mensajeria" if language == "es" else "usage: mensajeria")
+    assert "None" not in out
     if language == "es":
         assert not re.search(r"\b(options|usage|positional|show this help)\b", out)
+
+
+@pytest.mark.parametrize("columns", [50, 100])
+def test_the_help_is_as_wide_as_the_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["send", "--help"]) == Exit.OK
+    widest = max(len(line) for line in capsys.readouterr().out.splitlines())
+    assert columns - 20 < widest < columns
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from mensajeria.client.i18n import Translator
 
+# argparse would look for translations of its own words on disk, at each of 200 calls. All that a person reads is ours,
+# and the complaints below are recognised by their English form.
+argparse._ = lambda words: words  # type: ignore[attr-defined]
 # argparse words its complaints in English; these are the forms it has, each with a sentence of the catalogue.
 _COMPLAINTS: Final = (
     ("required", re.compile(r"the following arguments are required: (?P<what>.+)")),
@@ -38,6 +42,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser in the person's language."""
 
     translator: Translator  # set on the class by `build`: argparse makes the sub-parsers by itself
+    width: int = 78  # of the help, likewise: argparse would ask the terminal again for each argument
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, add_help=False, allow_abbrev=False, **options)
@@ -63,6 +68,9 @@ class Parser(argparse.ArgumentParser):
 class _Formatter(argparse.HelpFormatter):
     """The usage line begins in the person's language, and sub-commands stand without the braces' list above them."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=Parser.width)
+
     def add_usage(
         self,
         usage: str | None,
@@ -78,7 +86,7 @@ class Builder:
 
     def __init__(self, translator: Translator) -> None:
         self._translator = translator
-        Parser.translator = translator
+        Parser.translator, Parser.width = translator, shutil.get_terminal_size().columns - 2
         self.parser = Parser(prog="mensajeria", description=self._help("program"))
         self.parser.add_argument("--version", action="store_true", help=self._help("version"))
         self.parser.add_argument("--debug", action="store_true", help=self._help("debug"))
