@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{print int(($$1 * 3 + 1) / 2)}')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench mutation locks format python
+.PHONY: help run test check check-style check-types check-tests bench mutation locks format python
 
 help: ## show this list
 	@echo 'MensajeriaApp'
@@ -24,10 +24,18 @@ test: python ## every test
 
 check: python ## style, types, import rules and the quick tests
 	@$(PYTHON) tools/bootstrap.py --qt require
+	@$(MAKE) --no-print-directory -j check-style check-types check-tests
+
+# Side by side: the tests wait for servers and timers while mypy works.
+check-style:
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
+	$(VENV)/bin/lint-imports --no-logo
+
+check-types:
 	$(RUN) -m mypy
-	$(VENV)/bin/lint-imports
+
+check-tests:
 	$(RUN) -m pytest -q -n $(or $(WORKERS),auto) --dist worksteal -m 'not slow'
 
 bench: python ## measurements, beside the bare limits of this machine

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,18 @@ class Admin:
         return status, json.loads(self._capsys.readouterr().err)
 
 
+@pytest.fixture(scope="module")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a server that has been made, for every test to copy."""
+    folder = tmp_path_factory.mktemp("made") / "data"
+    assert main(["admin", "init", "--data-dir", str(folder)]) == Exit.OK
+    return folder
+
+
 @pytest.fixture
-def admin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Admin:
-    made = Admin(tmp_path / "data", capsys)
-    made("init")
-    return made
+def admin(initialised: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Admin:
+    shutil.copytree(initialised, tmp_path / "data")
+    return Admin(tmp_path / "data", capsys)
 
 
 def test_init_makes_a_server_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,6 +199,7 @@ def test_a_token_is_no_option_on_a_command_line(monkeypatch: pytest.MonkeyPatch)
     assert new_token() == b"\xfc" + bytes(15)
 
 
+@pytest.mark.slow
 async def test_invites(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> None:
     folder = tmp_path_factory.mktemp("invites")
     server = await start_server(Settings.model_validate({"data_dir": folder, "registration": "invite"}), clock)
@@ -241,6 +242,7 @@ async def _check_invites(server: Server, clock: FakeClock) -> None:
     assert await refusal(talk(server), revoked) is Code.INVITE_INVALID
 
 
+@pytest.mark.slow
 async def test_closed_registration(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> None:
     folder = tmp_path_factory.mktemp("closed")
     server = await start_server(Settings.model_validate({"data_dir": folder, "registration": "closed"}), clock)

@@ -118,6 +118,7 @@ def script(revision: str) -> str:
     return next(folder.glob(f"{revision}_*.py")).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_postgres_is_refused_unless_migrated_or_told_to(postgres_url: str, tmp_path: Path) -> None:
     def start(*, allowed: bool) -> None:
         async def inner() -> None:

@@ -49,6 +49,7 @@ def started(settings: Settings, first_started: Path) -> Settings:
     return settings
 
 
+@pytest.mark.slow
 def test_first_start_makes_everything_and_the_second_finds_it(settings: Settings) -> None:
     first = start(settings)
     second = start(settings)
@@ -82,6 +83,7 @@ def test_database_without_its_secrets_does_not_start(started: Settings) -> None:
     assert not started.secrets_dir.exists()
 
 
+@pytest.mark.slow
 def test_secrets_of_another_database_are_noticed(started: Settings, tmp_path: Path) -> None:
     other = Settings.model_validate({"data_dir": tmp_path / "other"})
     start(other)
@@ -106,6 +108,7 @@ def test_damaged_secret_is_named(started: Settings, name: str, damage: str) -> N
         start(started)
 
 
+@pytest.mark.slow
 def test_secrets_made_before_a_kill_are_taken_over(settings: Settings) -> None:
     """The order is: secrets, then facts. Here the process died between the two."""
     settings.data_dir.mkdir(parents=True)
@@ -114,6 +117,7 @@ def test_secrets_made_before_a_kill_are_taken_over(settings: Settings) -> None:
     assert start(settings).keys.channel == made.channel
 
 
+@pytest.mark.slow
 def test_half_made_secrets_are_made_again(settings: Settings) -> None:
     draft = settings.data_dir / "secrets.new"
     draft.mkdir(parents=True)
@@ -132,6 +136,7 @@ def test_secrets_do_not_show(started: Settings) -> None:
     assert "decoy" not in repr(prepared.facts)
 
 
+@pytest.mark.slow
 def test_first_start_of_a_server_for_others_gives_one_invite(tmp_path: Path) -> None:
     public = Settings.model_validate({"data_dir": tmp_path / "data", "host": "0.0.0.0"})
 
