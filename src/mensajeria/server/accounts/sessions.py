@@ -65,9 +65,7 @@ class Authenticator:
         Raises:
             ProtocolError: UNAUTHORIZED, TOKEN_EXPIRED, LOGIN_REVOKED or ACCOUNT_SUSPENDED.
         """
-        return await self._login(self._tokens.check_kept(token), did)
-
-    async def _login(self, claims: AccessClaims, did: bytes | None) -> Login:
+        claims = self._tokens.check(token)
         if did is not None and did != claims.did:
             raise ProtocolError(Code.UNAUTHORIZED)
         cached = self._cache.get(claims.did)
@@ -86,7 +84,7 @@ class Authenticator:
     async def authenticate_fresh(self, token: str, did: bytes) -> Login:
         """As `authenticate`, never from the cache: for a connection, whose `gen` must be the stored one."""
         self._cache.pop(did, None)
-        return await self._login(self._tokens.check(token), did)
+        return await self.authenticate(token, did)
 
     def forget(self, did: bytes) -> None:
         """The device's login or state has changed: read it again."""

@@ -181,11 +181,15 @@ class AccessTokens:
         token = jwt.encode(claims, signing.private, algorithm=ALGORITHM, headers={"kid": signing.kid})
         return token, expires * 1000
 
-    def check_kept(self, token: str) -> AccessClaims:
-        """As `check`, for a token that comes with every request: its signature is verified once.
+    def check(self, token: str) -> AccessClaims:
+        """The claims of an authentic token, whose signature is verified at its first use.
 
-        Whether its login has ended meanwhile is not asked here, nor by `check`.
+        Whether its login has ended meanwhile is not asked here.
+
+        Raises:
+            ProtocolError: TOKEN_EXPIRED, or UNAUTHORIZED for anything else that is wrong.
         """
+        # What cannot be encoded becomes "?", which stands in no token: no other one has the name of a good one.
         name = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         kept = self._kept.get(name)
         if kept is None or kept[1] <= self._clock.now_ms():
@@ -194,14 +198,6 @@ class AccessTokens:
             if len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
         return kept[0]
-
-    def check(self, token: str) -> AccessClaims:
-        """The claims of an authentic token.
-
-        Raises:
-            ProtocolError: TOKEN_EXPIRED, or UNAUTHORIZED for anything else that is wrong.
-        """
-        return self._verified(token)[0]
 
     def _verified(self, token: str) -> tuple[AccessClaims, int]:
         """The claims, and until when (ms) they hold."""
