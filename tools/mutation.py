@@ -132,7 +132,10 @@ AREAS = {
             "tests/client/core/test_chatlog.py",
         ),
     ),
-    "people": Area(("client/engine/people.py",), ("tests/client/engine/test_people.py",)),
+    "people": Area(
+        ("client/engine/people.py",),
+        ("tests/client/engine/test_people.py", "tests/client/engine/test_identity_moves.py"),
+    ),
     "healing": Area(
         ("client/engine/healing.py", "client/engine/giving.py", "client/engine/withheld.py"),
         (

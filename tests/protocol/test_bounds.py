@@ -89,6 +89,8 @@ def test_what_an_approval_covers_is_what_the_document_says() -> None:
     assert approval.deletion_digest() == hash_of("account-delete")
     assert approval.password_digest(b"t", b"u", b"w") == hash_of("password-change", b"t", b"u", b"w")
     assert approval.removal_digest(Signed(b"body", b"s" * 64)) == hash_of("device-remove", b"body", b"s" * 64)
+    renewed = approval.renewal_digest(b"t", b"u", (b"p", b"r"), Signed(b"body", b"s" * 64))
+    assert renewed == hash_of("identity-renew", b"t", b"u", b"p", b"r", b"body", b"s" * 64)
 
 
 # --- device lists
