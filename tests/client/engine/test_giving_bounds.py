@@ -192,10 +192,11 @@ async def test_after_a_restart_whoever_asks_gets_what_was_chosen(group: Circle) 
     assert await group.ana.at.do(answer) == ([letter], 0)
 
 
-async def test_a_session_that_is_gone_keeps_no_other_one_back(group: Circle) -> None:
+@pytest.mark.parametrize("gone", [2, 3])
+async def test_a_session_that_is_gone_keeps_no_other_one_back(group: Circle, gone: int) -> None:
     await sessions(group, 2)
     await group.ana.at.store.run(
-        lambda tx: tx.inbound._db.execute("DELETE FROM megolm_inbound WHERE session_id = ?", session_at(group, 2))
+        lambda tx: tx.inbound._db.execute("DELETE FROM megolm_inbound WHERE session_id = ?", session_at(group, gone))
     )
     assert counted(await group.owed()) == [1]
 
