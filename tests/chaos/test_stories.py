@@ -11,7 +11,7 @@ import pytest
 from mensajeria.client.errors import StateError
 from mensajeria.protocol.frames import Event, EventKind
 from tests.attacks.evil import Rule
-from tests.chaos.world import CANARY, CLUB, PATIENCE_S, World
+from tests.chaos.world import CANARY, CLUB, DAY_S, PATIENCE_S, World
 
 
 class _HidesEvents(Rule):
@@ -71,6 +71,32 @@ async def test_a_copy_that_nothing_shows_to_be_one_uses_no_pairwise_session_agai
                 await world.connected(ana)
             await world.level(ana)
         monkeypatch.undo()
+        await world.heal()
+        await world.check()
+    finally:
+        await world.end()
+
+
+@pytest.mark.slow
+async def test_a_copy_whose_login_has_ended_comes_back_as_a_new_device(people: Path, tmp_path: Path) -> None:
+    world = await World.begin(people, tmp_path / "world")
+    try:
+        ana = world.device("ana", "laptop")
+        await world.start(ana)
+        await world.connected(ana)
+        await world.keep_copy(ana)
+        world.clock.offset_s += DAY_S
+        world.evil.drop_connections()
+        await world.write(ana, "carla", 1)
+        await world.sent(ana)
+        did = ana.client._context.me.did
+        await world.roll_back(ana)
+        world.clock.offset_s += DAY_S
+        await world.start(ana)
+        with pytest.raises(StateError, match="login_"):
+            await world.connected(ana)
+        await world.level(ana)
+        assert ana.client._context.me.did != did
         await world.heal()
         await world.check()
     finally:

@@ -69,6 +69,7 @@ from mensajeria.client.errors import (
     InputError,
     MessageFailedError,
     ProfileError,
+    RefusedError,
     SecurityError,
     SendBlockedError,
     StateError,
@@ -83,6 +84,7 @@ from mensajeria.client.profiles import (
     forget_sessions,
     info_of,
     keep_account,
+    mark_rolled_back,
     me_of,
     new_profile,
     open_profile,
@@ -850,10 +852,19 @@ class Client:
 
         Raises RefusedError, NetworkError, SecurityError, StateError (device_removed).
         """
-        info, me = self._opened.profile.info, self._context.me
         fresh = self._engine.code == Code.ROLLED_BACK or await self._opened.store.read(
             lambda tx: tx.meta.get(ROLLED_BACK) is not None
         )
+        try:
+            await self._log_in(password, fresh=fresh)
+        except RefusedError as error:
+            if error.code != Code.ROLLED_BACK:
+                raise
+            await self._opened.store.run(mark_rolled_back)  # the login had ended before anybody could tell
+            await self._log_in(password, fresh=True)
+
+    async def _log_in(self, password: Password, *, fresh: bool) -> None:
+        info, me = self._opened.profile.info, self._context.me
         known = await self._opened.store.read(lambda tx: tx.own.known())
         who = Credentials(info.handle, _secret(password), known.reveal() if known is not None else b"")
         async with await AuthChannel.open(self._reach.address, self._reach.tls) as channel:

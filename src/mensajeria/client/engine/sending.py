@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any, Final, TypeVar
 
 from mensajeria.client.api import IdentityChanged
 from mensajeria.client.core import outbox as core
@@ -79,8 +79,16 @@ class Sending:
         event = self._wakes.get(chat_id)
         if event is None:
             event = self._wakes[chat_id] = asyncio.Event()
-            self._group.create_task(self._run(chat_id, event))
+            self._begin(self._run(chat_id, event))
         event.set()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Beside the connection. While that is ending nothing begins: what waits goes out over the next one."""
+        assert self._group is not None
+        try:
+            self._group.create_task(work)
+        except RuntimeError:
+            work.close()
 
     async def enqueue(self, chat_id: ChatId, add: Callable[[Tx, Outcome], T]) -> T:
         """Queue a message by `add`; when all is ready it is sealed in the same transaction and sent at once."""
@@ -127,9 +135,9 @@ class Sending:
                 if chat_id not in self._all_on_wire:
                     self.wake(chat_id)
             elif isinstance(effect, core.Pause) and self._group is not None:
-                self._group.create_task(self._pause(chat_id, effect.seconds))
+                self._begin(self._pause(chat_id, effect.seconds))
             elif isinstance(effect, core.Refresh) and self._group is not None:
-                self._group.create_task(self._refresh(chat_id, effect.seconds))
+                self._begin(self._refresh(chat_id, effect.seconds))
 
     async def _pause(self, chat_id: ChatId, seconds: float) -> None:
         await asyncio.sleep(seconds)
