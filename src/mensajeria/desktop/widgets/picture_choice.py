@@ -38,13 +38,14 @@ class PictureChoice(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(12)
-        row.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         ways = QVBoxLayout()
         ways.setSpacing(6)
         for part in (self.choose, self.remove, self.name):
             ways.addWidget(part)
         self.name.hide()
-        row.addLayout(ways, 1)
+        row.addLayout(ways)
+        row.addStretch(1)
         self.choose.clicked.connect(self._ask)
         self.remove.clicked.connect(lambda: self.take(None, removed=True))
 
