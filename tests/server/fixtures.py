@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -23,16 +24,6 @@ DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow, id="po
 """The quick tests use SQLite; that both keep one contract is shown by tests/server/storage, the quick ones included."""
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For tests in which the database has no part: once is enough."""
-_MAKE = """
-import asyncio, sys
-from pathlib import Path
-from mensajeria.server.settings import Settings
-from mensajeria.server.startup import start_server
-async def make():
-    values = {"data_dir": Path(sys.argv[1]), "database_url": sys.argv[2], "migrate": True}
-    await (await start_server(Settings.model_validate(values))).close()
-asyncio.run(make())
-"""
 
 
 @pytest.fixture
@@ -59,7 +50,9 @@ def migrate_in_a_process(url: str) -> None:
 
 def make_in_a_process(folder: Path, url: str) -> None:
     """Make a server: a migrated database, with its facts, and the secret files that belong to it."""
-    _in_a_process(_MAKE, str(folder), url)
+    command = [sys.executable, "-m", "mensajeria.cli", "admin", "init", "--data-dir", str(folder), "--json"]
+    environment = {**os.environ, "MENSAJERIA_DATABASE_URL": url}
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True, timeout=60)
 
 
 def _in_a_process(program: str, *arguments: str) -> None:
