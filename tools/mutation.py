@@ -97,6 +97,8 @@ AREAS = {
         (
             "tests/crypto/test_account.py",
             "tests/crypto/test_account_bounds.py",
+            "tests/crypto/test_identity.py",
+            "tests/crypto/test_device_bounds.py",
             "tests/crypto/test_linking.py",
             "tests/crypto/test_rotation.py",
             "tests/crypto/test_copied_state.py",

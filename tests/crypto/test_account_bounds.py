@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.identity import TooManyDevicesError
-from mensajeria.crypto.root import AccountRoot
+from mensajeria.crypto.recovery import RecoveryCode, RecoveryCodeError
+from mensajeria.crypto.root import AccountRoot, WrapError
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.decoding import decode_record
@@ -136,3 +137,48 @@ def test_a_root_is_wrapped_under_the_keys_of_the_document_and_keeps_its_version(
         assert unseal(keys[method], "account-wrap", fields["salt"] + fields["ct"], *ids) == following._secret.reveal()
     assert AccountRoot.unwrap_password(wraps["opaque"], uid=ana.uid, export_key=Secret(export_key)).root_ver == 2
     assert AccountRoot.unwrap_recovery(wraps["recovery"], uid=ana.uid, code=ana.code).root_ver == 2
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_a_root_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(WrapError):
+        AccountRoot(Secret(bytes(size)), 1)
+
+
+def test_a_new_root_has_the_version_that_was_asked_for() -> None:
+    one, two = AccountRoot.generate(), AccountRoot.generate(7)
+    assert (one.root_ver, two.root_ver) == (1, 7)
+    assert one.backup_key(1) != two.backup_key(1)
+
+
+@pytest.mark.parametrize("size", [0, 19, 21])
+def test_a_recovery_code_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(RecoveryCodeError):
+        RecoveryCode(Secret(bytes(size)))
+
+
+def test_a_recovery_code_is_read_among_spaces_up_to_the_limit() -> None:
+    text = RecoveryCode.generate().text
+    assert RecoveryCode.parse(text.ljust(256)).text == text
+    with pytest.raises(RecoveryCodeError):
+        RecoveryCode.parse(text.ljust(257))
+
+
+def test_a_recovery_code_s_text_is_the_documents() -> None:
+    """Crockford's base 32, and the number modulo 37 as his check character."""
+    value = bytes(range(100, 120))
+    number, alphabet = int.from_bytes(value, "big"), "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    chars = "".join(alphabet[int(f"{number:0160b}"[at : at + 5], 2)] for at in range(0, 160, 5))
+    groups = [chars[at : at + 4] for at in range(0, 32, 4)]
+    expected = "-".join([*groups, f"{alphabet}*~$=U"[number % 37]])
+    assert RecoveryCode(Secret(value)).text == expected
+    assert RecoveryCode.parse(expected).wrap_key() == RecoveryCode(Secret(value)).wrap_key()
+
+
+def test_a_recovery_code_s_keys_are_the_documents() -> None:
+    value = os.urandom(20)
+    code = RecoveryCode(Secret(value))
+    signer = Ed25519PrivateKey.from_private_bytes(hkdf(value, b"recovery-authority"))
+    assert code.public == signer.public_key().public_bytes_raw()
+    assert code.wrap_key().reveal() == hkdf(value, b"recovery-wrap")
+    verify_ed25519(code.public, Ctx.RECOVERY_LOGIN, b"x", code.sign(Ctx.RECOVERY_LOGIN, b"x"))

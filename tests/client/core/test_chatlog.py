@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mensajeria.client.core.chatlog import MAX_HELD, Apply, ChatLog, Effect, Fetch, Violation
+from mensajeria.client.core.chatlog import MAX_HELD, MAX_USELESS_FETCHES, Apply, ChatLog, Effect, Fetch, Violation
 from mensajeria.protocol.frames import Event, EventKind
 
 CHAT = b"c" * 32
@@ -160,3 +160,36 @@ def test_a_log_that_ends_where_this_device_stands_is_level() -> None:
     log = ChatLog(CHAT, position=4, last_seq=4)
     assert log.head(4) == []
     assert log.level
+
+
+def useless(log: ChatLog) -> int:
+    """How often it asks again although nothing comes."""
+    asked = 1
+    while log.fetched((), log.last_seq) != [Violation(CHAT, "log_gap")]:
+        asked += 1
+    return asked
+
+
+def test_a_good_page_begins_the_count_of_useless_ones_anew() -> None:
+    log = ChatLog(CHAT)
+    log.head(9)
+    assert log.fetched((), 9) == [Violation(CHAT, "log_gap"), Fetch(CHAT, 0)]
+    log.fetched(rows(1, 1), 9)
+    assert useless(log) == MAX_USELESS_FETCHES
+
+
+def test_a_new_connection_begins_the_count_of_useless_ones_anew() -> None:
+    log = ChatLog(CHAT)
+    log.head(9)
+    assert useless(log) == MAX_USELESS_FETCHES
+    log.disconnected()
+    log.head(9)
+    assert useless(log) == MAX_USELESS_FETCHES
+
+
+def test_of_own_rows_that_were_passed_nothing_is_kept() -> None:
+    log = ChatLog(CHAT, position=2, last_seq=2)
+    log.own_acked(3)
+    log.own_acked(3)
+    log.own_acked(2)
+    assert log._own == set()

@@ -102,17 +102,17 @@ def judge_head(known: TreeHead | None, head: TreeHead) -> Verdict:
     """A head of the log's key beside the last one that was verified. Raises LogViolationError."""
     if known is None:
         return Verdict.GROWN
-    if head.restore_epoch != known.restore_epoch:
-        if head.restore_epoch < known.restore_epoch:
-            raise LogViolationError(ROLLED_BACK, "an earlier epoch")
+    if head.restore_epoch > known.restore_epoch:
         return Verdict.RESTORED
+    if head.restore_epoch < known.restore_epoch:
+        raise LogViolationError(ROLLED_BACK, "an earlier epoch")
+    if head.size > known.size:
+        return Verdict.GROWN
     if head.size < known.size:
         raise LogViolationError(ROLLED_BACK, "smaller than before")
-    if head.size == known.size:
-        if head.root != known.root:
-            raise LogViolationError(FORKED, "two roots of one size")
-        return Verdict.SAME
-    return Verdict.GROWN
+    if head.root != known.root:
+        raise LogViolationError(FORKED, "two roots of one size")
+    return Verdict.SAME
 
 
 def check_after_restore(leaf: TransparencyLeaf, known: TreeHead) -> None:
