@@ -87,6 +87,20 @@ def test_logging_out_everywhere(server: RunningServer, tmp_path: Path) -> None:
     lines(mensajeria("login", "--profile", str(tmp_path / "one"), "--json"))
 
 
+def test_logging_out_can_erase_this_computer(server: RunningServer, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    register(server, "olga", one)
+    done = mensajeria("logout", "--erase", "--profile", str(one), "--json")
+    assert lines(done) == [{"type": "profile_erased"}]
+    assert {path.name for path in one.iterdir()} == {"lock"}
+    missing = failure(mensajeria("devices", "--profile", str(one), "--json"))
+    assert missing == (Exit.PROFILE, "profile_missing")
+    login = ("login", "--server", server.url, "--username", "olga", "--profile", str(one), "--json")
+    lines(mensajeria(*login))
+    lines(mensajeria("logout", "--profile", str(one), "--json"))
+    assert lines(mensajeria("logout", "--erase", "--profile", str(one), "--json")) == [{"type": "profile_erased"}]
+
+
 def test_invites_by_members(tmp_path: Path) -> None:
     ana = ("--profile", str(tmp_path / "ana"), "--json")
     settings = {"MENSAJERIA_REGISTRATION": "invite", "MENSAJERIA_MEMBER_INVITES": "true"}

@@ -8,6 +8,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QAbstractItemModelTester
 
 from mensajeria.desktop.viewmodels.chat_list import ChatListModel
+from mensajeria.desktop.viewmodels.profiles import ProfileRow, ProfilesModel
 from mensajeria.desktop.viewmodels.types import MessageState
 from tests.desktop.material import chat
 
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def model(qapp: object, wording: Wording) -> ChatListModel:
-    made = ChatListModel(wording)
+def profiles(qapp: object) -> ProfilesModel:
+    return ProfilesModel()
+
+
+@pytest.fixture
+def model(profiles: ProfilesModel, wording: Wording) -> ChatListModel:
+    made = ChatListModel(wording, profiles)
     QAbstractItemModelTester(made, QAbstractItemModelTester.FailureReportingMode.Fatal, made)
     return made
 
@@ -42,7 +48,7 @@ def test_a_chat_moves_up_with_its_message(model: ChatListModel) -> None:
 def test_big_batches_end_in_the_same_order(model: ChatListModel) -> None:
     rows = [chat(str(place), f"Chat {place}", (place * 37) % 101) for place in range(50)]
     model.put(rows)
-    stepwise = ChatListModel(model._wording)
+    stepwise = ChatListModel(model._wording, model._profiles)
     for row in rows:
         stepwise.put([row])
     assert titles(model) == titles(stepwise)
@@ -85,3 +91,16 @@ def test_screen_readers_hear_the_whole_row(model: ChatListModel) -> None:
 def test_counts_follow(model: ChatListModel) -> None:
     model.put([chat("1", "Ana", unread=1), chat("2", "Bruno")])
     assert (model.total, model.unread_chats) == (2, 1)
+
+
+def test_a_person_is_found_by_the_name_of_their_profile(model: ChatListModel, profiles: ProfilesModel) -> None:
+    model.put(
+        [chat("1", "lola88", 10, peer="u1"), chat("2", "Bruno", 30, peer="u2"), chat("3", "Ruta", 20, group=True)]
+    )
+    model.set_filter("Ibañ", unread_only=False)
+    assert titles(model) == []
+    profiles.put([ProfileRow("u1", "Dolores Ibáñez")])
+    assert titles(model) == ["lola88"]
+    assert [row.title for row in model.matching("dolores")] == ["lola88"]
+    profiles.put([ProfileRow("u1", "")])
+    assert titles(model) == []

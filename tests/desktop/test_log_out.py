@@ -8,12 +8,14 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QMenu
 
+from mensajeria.desktop.bridge.updates import Erased, apply
 from mensajeria.desktop.viewmodels.asking import BackupInfo, LoadBackup, LogOut, Request
+from mensajeria.desktop.viewmodels.profiles import ProfileRow
 from mensajeria.desktop.viewmodels.types import ConnectionPhase, ConnectionState, ErrorNotice, Phase
 from mensajeria.desktop.windows.log_out import LogOutDialog
 from mensajeria.desktop.windows.settings import SettingsDialog
 from tests.desktop.hands import press
-from tests.desktop.material import ANA
+from tests.desktop.material import ANA, chat
 
 if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.session import SessionModel
@@ -45,7 +47,7 @@ def test_logging_out_leads_to_a_login_page_that_knows_who_was_here(
 ) -> None:
     dialog.go.click()
     request = asked[-1]
-    assert request == LogOut(everywhere=False)
+    assert request == LogOut(everywhere=False, erase=False)
     phases: list[Phase] = []
     session.phase_changed.connect(phases.append)
     assert session.phase is Phase.READY, "not before the server has done it"
@@ -100,3 +102,45 @@ def test_the_menu_leads_there(signed_in: AppWindow, asked: list[Request]) -> Non
     next(action for action in menu.actions() if action.text() == "Cerrar sesión…").trigger()
     menu.close()
     assert isinstance(main.dialog, LogOutDialog)
+
+
+def test_what_is_here_goes_when_that_is_ticked_and_is_said_before(
+    dialog: LogOutDialog, signed_in: AppWindow, session: SessionModel, asked: list[Request]
+) -> None:
+    session.put_chats([chat("c1", "Bruno", peer="b2")])
+    session.profiles.put([ProfileRow("b2", "Bruno Paz")])
+    session.open_chat("c1")
+    dialog.erase.click()
+    assert (dialog.kept.isVisible(), dialog.erased.isVisible()) == (False, True)
+    assert dialog.go.text() == "Cerrar sesión y borrar"
+    dialog.go.click()
+    assert asked[-1] == LogOut(everywhere=False, erase=True)
+    apply(Erased(), session)
+    session.asks.finish(asked[-1])
+    assert session.phase is Phase.SIGNED_OUT
+    assert (session.chats.total, session.current, session.account) == (0, "", None)
+    assert session.profiles.find("b2") is None
+    login = signed_in.auth.login
+    assert login.handle.text == ""
+    assert not login.erase.isVisible()
+
+
+def test_who_is_signed_out_can_still_take_away_what_is_here(
+    dialog: LogOutDialog, signed_in: AppWindow, session: SessionModel, asked: list[Request]
+) -> None:
+    erased: list[bool] = []
+    session.erase_requested.connect(lambda: erased.append(True))
+    dialog.go.click()
+    session.asks.finish(asked[-1])
+    auth = signed_in.auth
+    assert auth.login.erase.isVisible()
+    auth.login.erase.click()
+    assert auth.dialog is not None
+    assert auth.dialog.cancel.hasFocus()
+    auth.dialog.cancel.click()
+    assert erased == []
+    auth.login.erase.click()
+    auth.dialog.go.click()
+    assert erased == [True]
+    apply(Erased(), session)
+    assert not auth.login.erase.isVisible()

@@ -126,6 +126,7 @@ def _leaving(builder: Builder) -> None:
     logout = builder.command("logout", "ownership")
     builder.profile(logout)
     builder.option(logout, "--everywhere", action="store_true")
+    builder.option(logout, "--erase", action="store_true")
     builder.waiting(logout)
     builder.json(logout)
     deletion = builder.command("delete-account", "ownership")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -923,14 +923,34 @@ class Client:
         """Delete the account on the server, for good; the profile stays readable. Raises as `change_password`."""
         await self._management.delete_account(_secret(password), recovery_code)
 
-    async def log_out(self, *, everywhere: bool = False) -> None:
-        """End the login on the server, or those of all devices; the profile stays readable.
+    async def log_out(self, *, everywhere: bool = False, erase: bool = False) -> None:
+        """End the login on the server, or those of all devices; the profile stays readable, unless `erase`.
 
-        Raises NetworkError, RefusedError.
+        Raises NetworkError (nothing was erased then), RefusedError. As `erase`, if it was asked for: also a login that
+        has ended before is no error then.
         """
-        await self._context.rest.log_out(everywhere=everywhere)
+        try:
+            await self._context.rest.log_out(everywhere=everywhere)
+        except (RefusedError, StateError):
+            if not erase:
+                raise
+        if erase:
+            await self.erase()
+            return
         await self._opened.store.run(lambda tx: tx.own.clear_tokens())
         self._engine.retry_now()
+
+    async def erase(self) -> None:
+        """Take everything of the profile away from this computer, its key too, and close. Needs no network.
+
+        What only this device has is gone: keys that are in no backup, what waits to be sent. The account does not
+        change; the device stays in its list until another one removes it. Raises ProfileError (store_failed),
+        StateError (closed).
+        """
+        if self._closing is not None:
+            raise StateError("closed")
+        self._closing = asyncio.create_task(self._close(self._opened.erase))
+        await asyncio.shield(self._closing)
 
     @property
     def folder(self) -> Path:
@@ -948,16 +968,16 @@ class Client:
         Who is cancelled meanwhile leaves it to end by itself: a folder that is closed by half would stay locked.
         """
         if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
+            self._closing = asyncio.create_task(self._close(self._opened.close))
         await asyncio.shield(self._closing)
 
-    async def _close(self) -> None:
+    async def _close(self, put_away: Callable[[], Awaitable[None]]) -> None:
         await self._control.close()
         await self._engine.stop()
         await self._expiry.stop()
         await self._http.close()
         self._emitter.end()
-        await self._opened.close()
+        await put_away()
 
     async def __aenter__(self) -> Self:
         return self

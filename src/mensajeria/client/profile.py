@@ -16,6 +16,7 @@ from platformdirs import user_data_path
 
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.files import read_small, write_private
+from mensajeria.client.removal import finish_erasing
 from mensajeria.protocol import limits
 
 if sys.platform == "win32":
@@ -65,6 +66,11 @@ class Profile:
         except OSError as error:
             raise ProfileError("store_failed", str(error)) from error
         lock = _acquire(folder / "lock")
+        try:
+            finish_erasing(folder)
+        except ProfileError:
+            lock.close()
+            raise
         if (folder / "profile.json").exists():
             lock.close()
             raise ProfileError("profile_exists", "this folder holds a profile")
@@ -80,6 +86,7 @@ class Profile:
             raise ProfileError("profile_missing", "this folder holds no profile")
         lock = _acquire(folder / "lock")
         try:
+            finish_erasing(folder)
             profile = cls(folder, lock, load_info(folder))
             profile.finish()  # whoever made it may have been killed just then
         except ProfileError:

@@ -20,6 +20,7 @@ from mensajeria.client.engine.people import new_contact, updated_contact, verifi
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.files import write_private
 from mensajeria.client.profile import UNFINISHED, Profile, ProfileInfo
+from mensajeria.client.removal import erase_profile
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.store.connection import Fill
 from mensajeria.client.store.values import Tokens
@@ -46,6 +47,14 @@ class Opened:
         """Close the store and let go of the folder."""
         await self.store.close()
         await asyncio.to_thread(self.profile.close)
+
+    async def erase(self) -> None:
+        """Close the store and take everything away. Raises ProfileError."""
+        await self.store.close()
+        try:
+            await asyncio.to_thread(erase_profile, self.profile.folder)
+        finally:
+            await asyncio.to_thread(self.profile.close)
 
 
 async def open_profile(folder: Path, passphrase: Secret | None) -> Opened:

@@ -46,6 +46,9 @@ class MemoryKeyring(KeyringBackend):
             raise RuntimeError("the service is gone")
         self.entries[service, username] = password
 
+    def delete_password(self, service: str, username: str) -> None:
+        del self.entries[service, username]
+
 
 @pytest.fixture
 def backend() -> Iterator[MemoryKeyring]:

@@ -49,8 +49,8 @@ async def _renew_identity(args: argparse.Namespace, console: Console) -> None:
 
 
 async def _logout(args: argparse.Namespace, console: Console) -> None:
-    await _with_client(args, console, lambda client: client.log_out(everywhere=args.everywhere))
-    kind = "logged_out_everywhere" if args.everywhere else "logged_out"
+    await _with_client(args, console, lambda client: client.log_out(everywhere=args.everywhere, erase=args.erase))
+    kind = "profile_erased" if args.erase else "logged_out_everywhere" if args.everywhere else "logged_out"
     _say(console, kind, f"ownership.{kind}")
 
 

@@ -58,3 +58,11 @@ class KeyringEntry:
             raise ProfileError("keyring_failed", type(error).__name__) from error
         if kept != text:
             raise ProfileError("keyring_failed", "the keyring did not keep the key")
+
+    def forget(self) -> None:
+        """Take the entry away; none is no error. Raises ProfileError keyring_failed."""
+        try:
+            if self._backend.get_password(SERVICE, self._account) is not None:
+                self._backend.delete_password(SERVICE, self._account)
+        except Exception as error:
+            raise ProfileError("keyring_failed", type(error).__name__) from error

@@ -6,6 +6,7 @@ name of the keyring's entry and no secret.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from functools import partial
@@ -27,6 +28,7 @@ KEYRING: Final = "key.keyring"
 OPTIONS: Final = (
     "no usable keyring: set MENSAJERIA_PASSPHRASE, give --passphrase-file, or (unprotected) MENSAJERIA_KEY_FILE=plain"
 )
+_log = logging.getLogger(__name__)
 _ACCOUNT: Final = re.compile(rb"[0-9a-f]{32}\Z")
 
 
@@ -59,6 +61,22 @@ async def add_passphrase(folder: Path, vault: Vault, passphrase: Secret) -> Vaul
         return Vault(content, (place, *_keyring_places(folder)))
 
     return await in_vault_thread(seal)
+
+
+def forget_key(folder: Path) -> None:
+    """Take the key out of the keyring; its files go with the folder's others. Blocks.
+
+    A keyring that does not answer keeps an entry that opens nothing any more: that holds up nobody.
+    """
+    if not (folder / KEYRING).exists():
+        return
+    backend = usable_keyring()
+    try:
+        if backend is None:
+            raise ProfileError("keyring_failed", "there is no usable keyring now")  # noqa: TRY301 - one way out below
+        KeyringEntry(_account(folder), backend).forget()
+    except ProfileError as error:
+        _log.warning("the profile's key stays in the keyring: %s", error)
 
 
 def _create(folder: Path, passphrase: Secret | None, insecure_key_file: bool) -> Vault:  # noqa: FBT001 - internal

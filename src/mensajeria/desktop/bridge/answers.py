@@ -12,7 +12,7 @@ from mensajeria.client import ClientError, qr_modules
 from mensajeria.client.api import ChatKind, GroupRole, HistoryChoice, Verification
 from mensajeria.desktop.bridge import told
 from mensajeria.desktop.bridge.mapping import person
-from mensajeria.desktop.bridge.updates import Answered, Finished
+from mensajeria.desktop.bridge.updates import Answered, Erased, Finished
 from mensajeria.desktop.viewmodels import asking
 from mensajeria.desktop.viewmodels.finding import FOUND_MAX
 from mensajeria.desktop.viewmodels.types import ErrorNotice
@@ -179,7 +179,9 @@ class Answerer:
 
     # ---- the account -------------------------------------------------------------------------------------------------
 
-    async def _account(self, request: asking.AccountRequest) -> None:  # noqa: C901, PLR0912 - one line for each kind
+    async def _account(  # noqa: C901, PLR0912, PLR0915 - one line for each kind
+        self, request: asking.AccountRequest
+    ) -> None:
         client = self._client
         match request:
             case asking.LoadDevices():
@@ -200,8 +202,10 @@ class Answerer:
                 await client.change_password(old, new, recovery_code=code)
             case asking.RenewIdentity(old, new, code):
                 await client.renew_identity(old, new, code)
-            case asking.LogOut(everywhere):
-                await client.log_out(everywhere=everywhere)
+            case asking.LogOut(everywhere, erase):
+                await client.log_out(everywhere=everywhere, erase=erase)
+                if erase:
+                    self._batcher.put(Erased())
             case asking.LoadStorage():
                 size = await asyncio.to_thread(size_of, client.folder)
                 self.tell(asking.StorageIs(str(client.folder.absolute()), size))

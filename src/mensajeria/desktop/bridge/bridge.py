@@ -84,6 +84,7 @@ class Bridge(QObject):
             lambda word, name: on_desk(lambda desk: desk.check_password(word, name))
         )
         session.recovery_saved.connect(lambda: on_desk(lambda desk: desk.recovery_saved()))
+        session.erase_requested.connect(lambda: on_desk(lambda desk: desk.erase()))
         session.sign_in_again_requested.connect(lambda: session.set_phase(Phase.SIGNED_OUT))
         session.preferences_changed.connect(self._rename_own_chat)
         session.open_requested.connect(lambda chat: on_client(lambda client: client.open_chat(chat)))

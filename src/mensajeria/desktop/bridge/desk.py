@@ -12,6 +12,7 @@ from mensajeria.desktop.bridge.batch import Batcher
 from mensajeria.desktop.bridge.suggestions import suggestions
 from mensajeria.desktop.bridge.updates import (
     AuthFailed,
+    Erased,
     LinkChecked,
     NameChecked,
     OpeningFailed,
@@ -143,6 +144,16 @@ class Desk:
         """The recovery code is on paper: show the chats."""
         self._follow()
 
+    async def erase(self) -> None:
+        """Nobody is signed in: take what is stored away from this computer."""
+        try:
+            if self._client is not None and not self._client.is_closed:
+                await self._client.erase()
+        except ClientError as error:
+            self._batcher.put(AuthFailed(notice_of(error)))
+        else:
+            self._batcher.put(Erased())
+
     # ---- inside ------------------------------------------------------------------------------------------------------
 
     async def _open_stored(self) -> None:
@@ -167,7 +178,7 @@ class Desk:
         return OpeningFailed(notice_of(error))
 
     async def _try_to_sign_in(self, request: SignIn) -> None:
-        if self._client is not None:
+        if self._client is not None and not self._client.is_closed:
             await self._sign_in_again(self._client, request)
             self._batcher.put(PhaseIs(Phase.READY))
             return
@@ -224,7 +235,13 @@ class Desk:
     def _follow(self) -> None:
         assert self._client is not None
         self.signed_in = SignedIn(self._client, self._batcher, self._own_title)
-        self._following = asyncio.create_task(self.signed_in.run())
+        self._following = asyncio.create_task(self._serve(self.signed_in))
+
+    async def _serve(self, signed_in: SignedIn) -> None:
+        """Until the client is closed; then nobody asks it for anything."""
+        await signed_in.run()
+        if self.signed_in is signed_in:
+            self.signed_in = None
 
     async def _close(self) -> None:
         if self._client is not None:

@@ -216,6 +216,11 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """Nothing of the account is on this computer any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The client's thread has ended: nothing follows."""
 
@@ -246,6 +251,7 @@ Update = (
     | Arrived
     | Answered
     | Finished
+    | Erased
     | Stopped
 )
 
@@ -299,6 +305,8 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.asks.put(answer)
         case Finished(request, failure):
             session.asks.finish(request, failure)
+        case Erased():
+            session.forget()
         case PassphraseNeeded() | OpeningFailed() | Stopped():
             pass  # for the program, which listens to the bridge itself
         case _:

@@ -11,6 +11,7 @@ from mensajeria.desktop.viewmodels.finding import fold
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mensajeria.desktop.viewmodels.profiles import ProfilesModel
     from mensajeria.desktop.viewmodels.types import ChatRow
     from mensajeria.desktop.viewmodels.wording import Wording
 
@@ -24,9 +25,10 @@ class ChatListModel(QAbstractListModel):
 
     counts_changed = pyqtSignal()
 
-    def __init__(self, wording: Wording, parent: QObject | None = None) -> None:
+    def __init__(self, wording: Wording, profiles: ProfilesModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._wording = wording
+        self._wording, self._profiles = wording, profiles
+        profiles.changed.connect(self._told)
         self._all: dict[str, ChatRow] = {}
         self._needle = ""
         self._unread_only = False
@@ -78,9 +80,9 @@ class ChatListModel(QAbstractListModel):
         return next((place for place, row in enumerate(self.visible) if row.chat_id == chat_id), -1)
 
     def matching(self, text: str) -> list[ChatRow]:
-        """All chats whose title or handle holds ``text``, newest first, whatever the filter in force."""
+        """All chats whose title, handle or profile's name holds ``text``, newest first, whatever the filter."""
         needle = fold(text.strip())
-        return self._sorted([row for row in self._all.values() if _matches(row, needle)])
+        return self._sorted([row for row in self._all.values() if self._matches(row, needle)])
 
     def set_filter(self, text: str, *, unread_only: bool, groups_only: bool = False, keep: str = "") -> None:
         """Narrow the list.
@@ -153,15 +155,22 @@ class ChatListModel(QAbstractListModel):
             return False
         if self._groups_only and not row.group:
             return False
-        return _matches(row, self._needle)
+        return self._matches(row, self._needle)
+
+    def _matches(self, row: ChatRow, needle: str) -> bool:
+        if not needle or needle in fold(row.title) or needle.removeprefix("@") in row.handle:
+            return True
+        told = self._profiles.find(row.peer) if row.peer else None
+        return told is not None and needle in fold(told.name)
+
+    def _told(self, who: str) -> None:
+        """Somebody has another name: a search may find their chat now, or not any more."""
+        if self._needle and any(row.peer == who for row in self._all.values()):
+            self._reset()
 
     @staticmethod
     def _sorted(rows: list[ChatRow]) -> list[ChatRow]:
         return sorted(rows, key=_order)
-
-
-def _matches(row: ChatRow, needle: str) -> bool:
-    return not needle or needle in fold(row.title) or needle.removeprefix("@") in row.handle
 
 
 def _order(row: ChatRow) -> tuple[int, str, str]:

@@ -32,6 +32,12 @@ class ProfilesModel(QObject):
         super().__init__(parent)
         self._rows: dict[str, ProfileRow] = {}
 
+    def clear(self) -> None:
+        """Nobody tells anything."""
+        gone, self._rows = self._rows, {}
+        for who in gone:
+            self.changed.emit(who)
+
     def put(self, rows: Iterable[ProfileRow]) -> None:
         """Insert or replace; equal rows change nothing."""
         for row in rows:

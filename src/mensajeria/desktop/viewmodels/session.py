@@ -107,6 +107,7 @@ class SessionModel(QObject):
     direct_chat_requested = pyqtSignal(str)
     reconnect_requested = pyqtSignal()
     sign_in_again_requested = pyqtSignal()
+    erase_requested = pyqtSignal()
     preferences_requested = pyqtSignal(Preferences)
     """The person changed a setting: keep it."""
     quit_requested = pyqtSignal()
@@ -115,6 +116,7 @@ class SessionModel(QObject):
     phase_changed = pyqtSignal(Phase)
     busy_changed = pyqtSignal(bool)
     auth_failed = pyqtSignal(ErrorNotice)
+    erased = pyqtSignal()
     server_checked = pyqtSignal(ServerCheck)
     name_checked = pyqtSignal(NameCheck)
     link_checked = pyqtSignal(LinkCheck)
@@ -134,10 +136,10 @@ class SessionModel(QObject):
     def __init__(self, wording: Wording, preferences: Preferences | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.wording = wording
-        self.chats = ChatListModel(wording, self)
+        self.profiles = ProfilesModel(self)
+        self.chats = ChatListModel(wording, self.profiles, self)
         self.timeline = TimelineModel(wording, self)
         self.asks = AskModel(self)
-        self.profiles = ProfilesModel(self)
         self.messages = MessageActions(lambda: self._current, self)
         self._phase = Phase.SIGNED_OUT
         self._busy = False
@@ -335,6 +337,10 @@ class SessionModel(QObject):
         """Connect now instead of waiting for the next try."""
         self.reconnect_requested.emit()
 
+    def erase(self) -> None:
+        """Take everything of the account away from this computer; it is signed out."""
+        self.erase_requested.emit()
+
     def sign_in_again(self) -> None:
         """The login has expired: go back to the login window."""
         self.sign_in_again_requested.emit()
@@ -400,6 +406,17 @@ class SessionModel(QObject):
         if account != self._account:
             self._account = account
             self.account_changed.emit(account)
+
+    def forget(self) -> None:
+        """Nothing of the account is on this computer any more: show nothing of it, and the entrance."""
+        self.leave_chat()
+        self.chats.put((), [row.chat_id for row in self.chats.matching("")])
+        self.profiles.clear()
+        self._read.clear()
+        self._account = None
+        self._connection = ConnectionState(ConnectionPhase.CONNECTING)
+        self.erased.emit()
+        self.set_phase(Phase.SIGNED_OUT)
 
     def set_connection(self, state: ConnectionState) -> None:
         """State of the link to the server."""

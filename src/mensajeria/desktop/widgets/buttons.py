@@ -107,6 +107,11 @@ class Button(PaintedButton):
         if wide:
             self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
+    def set_kind(self, kind: Kind) -> None:
+        """How much it asks to be pressed may change."""
+        self._kind = kind
+        self.update()
+
     def sizeHint(self) -> QSize:
         """Text, icon and 18 px on either side."""
         width = fonts.metrics(fonts.LABEL).horizontalAdvance(self.text())

@@ -12,6 +12,7 @@ from mensajeria.desktop.viewmodels.types import Phase
 from mensajeria.desktop.widgets.brand import BrandPanel
 from mensajeria.desktop.widgets.toast import Toast
 from mensajeria.desktop.windows.forms import CornerBar
+from mensajeria.desktop.windows.group_dialogs import ConfirmDialog
 from mensajeria.desktop.windows.link import LinkPage
 from mensajeria.desktop.windows.login import LoginPage
 from mensajeria.desktop.windows.recover import ByCodePage, RecoverPage
@@ -54,8 +55,11 @@ class AuthWindow(QWidget):
         whole.addWidget(self.brand)
         whole.addLayout(right, 1)
         self.toast = Toast(ui, self, 24)
+        self.dialog: ConfirmDialog | None = None
         self.recovery.told.connect(lambda text, good: self.toast.tell(text, good=good))
         self.login.other_wanted.connect(self.show_register)
+        self.login.erase_wanted.connect(self._ask_to_erase)
+        session.erased.connect(self._erased)
         self.login.recover_wanted.connect(self.show_recover)
         self.register.other_wanted.connect(self.show_login)
         self.recover.other_wanted.connect(self.show_login)
@@ -119,6 +123,22 @@ class AuthWindow(QWidget):
         first = next((field for field in fields if not field.text), page.password)
         first.line.setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def _ask_to_erase(self) -> None:
+        account = self._session.account
+        if account is not None and self.dialog is None:
+            self.dialog = ConfirmDialog(self._ui, self, "erase", name=account.handle)
+            self.dialog.confirmed.connect(self._session.erase)
+            self.dialog.closed.connect(self._forget_dialog)
+            self.dialog.present(self.dialog.cancel)
+
+    def _forget_dialog(self) -> None:
+        self.dialog = None
+
+    def _erased(self) -> None:
+        self.login.set_kept(kept=False)
+        for field in (self.login.handle, self.login.password):
+            field.line.clear()
+
     def follow(self, phase: Phase) -> None:
         """Bring the page of this phase to the front; what was typed into the others is wiped."""
         if phase is not Phase.SIGNED_OUT:
@@ -133,6 +153,7 @@ class AuthWindow(QWidget):
             self.recovery.copy.setFocus(Qt.FocusReason.OtherFocusReason)
         elif phase is Phase.SIGNED_OUT:
             self.show_login()
+            self.login.set_kept(kept=self._session.account is not None)
             if (account := self._session.account) is not None:  # who was here may come back with a password only
                 self._carry(account.handle, self._session.connection.server, self.login)
                 self._begin(self.login)

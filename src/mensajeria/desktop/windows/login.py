@@ -29,6 +29,8 @@ class LoginPage(Page):
     other_wanted = pyqtSignal()
     recover_wanted = pyqtSignal()
     link_wanted = pyqtSignal()
+    erase_wanted = pyqtSignal()
+    """What this computer keeps of an account that is signed out is to go."""
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__(ui, "login.title", "login.subtitle")
@@ -53,12 +55,20 @@ class LoginPage(Page):
         self.column.addLayout(ways)
         self.column.addWidget(self.submit)
         self.column.addLayout(other_way(ui, "login.no_account", "login.create", self.other_wanted.emit))
+        self.erase = LinkButton(ui, "log_out.erase_open", icon="trash", ink="danger")
+        self.erase.clicked.connect(self.erase_wanted)
+        self.erase.hide()
+        self.column.addWidget(self.erase, 0, Qt.AlignmentFlag.AlignHCenter)
         self.submit.clicked.connect(self.send)
         for field in (self.server, self.handle, self.password):
             field.submitted.connect(self.send)
             field.edited.connect(self.problem.hide)
         session.busy_changed.connect(self._show_busy)
         session.auth_failed.connect(self._failed)
+
+    def set_kept(self, *, kept: bool) -> None:
+        """Whether this computer keeps something of an account."""
+        self.erase.setVisible(kept)
 
     def send(self) -> None:
         """Sign in, or put the focus on the first field that is empty."""

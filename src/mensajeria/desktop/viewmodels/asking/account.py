@@ -65,9 +65,10 @@ class RenewIdentity:
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """End this login, or (`everywhere`) those of all devices. What is stored here stays."""
+    """End this login, or (`everywhere`) those of all devices. What is stored here stays, unless `erase`."""
 
     everywhere: bool = False
+    erase: bool = False
 
 
 @dataclass(frozen=True, slots=True)

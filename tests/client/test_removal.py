@@ -1,0 +1,108 @@
+"""A profile that is taken away: nothing of it is left, and whoever is killed meanwhile has no half of one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mensajeria.client.errors import ProfileError
+from mensajeria.client.profile import Profile, ProfileInfo
+from mensajeria.client.profiles import Opened, new_profile, open_profile
+from mensajeria.client.removal import NOTE, erase_profile
+from tests.client.vault.test_vault import MemoryKeyring, backend
+
+__all__ = ["backend"]
+INFO = ProfileInfo(server_url="https://a.example", server_id="0" * 32, uid="1" * 32, did="2" * 32, handle="ana")
+KEPT = {"lock", "preferences.json"}
+
+
+async def made(folder: Path, *, plain: bool = True) -> Opened:
+    """A profile with everything that one has, open."""
+    async with new_profile(folder, None, insecure_key_file=plain) as opened:
+        opened.profile.save(INFO)
+    for name in ("outgoing", "incoming"):
+        (folder / name).mkdir()
+        (folder / name / "part").write_bytes(b"ciphertext")
+    (folder / "preferences.json").write_text("{}")
+    return opened
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+async def test_nothing_of_a_profile_is_left(tmp_path: Path) -> None:
+    folder = tmp_path / "ana"
+    opened = await made(folder)
+    assert {"store.db", "key.plain", "profile.json"} <= names(folder)
+    await opened.erase()
+    assert names(folder) == KEPT
+    with pytest.raises(ProfileError, match="profile_missing"):
+        await open_profile(folder, None)
+    await (await made_again(folder)).close()
+
+
+async def made_again(folder: Path) -> Opened:
+    """Another account may begin in the same folder."""
+    async with new_profile(folder, None, insecure_key_file=True) as opened:
+        opened.profile.save(INFO)
+    return opened
+
+
+async def test_the_key_leaves_the_keyring(tmp_path: Path, backend: MemoryKeyring) -> None:
+    opened = await made(tmp_path / "ana", plain=False)
+    assert len(backend.entries) == 1
+    await opened.erase()
+    assert backend.entries == {}
+
+
+async def test_a_keyring_that_does_not_answer_holds_up_nothing(tmp_path: Path, backend: MemoryKeyring) -> None:
+    opened = await made(tmp_path / "ana", plain=False)
+    backend.broken = True
+    await opened.erase()
+    assert names(tmp_path / "ana") == KEPT
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("survives", range(8))
+async def test_who_is_killed_meanwhile_has_no_profile_and_the_next_one_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survives: int
+) -> None:
+    folder = tmp_path / "ana"
+    opened = await made(folder)
+    await opened.close()
+    unlink, done = Path.unlink, 0
+
+    def counted(path: Path, missing_ok: bool = False) -> None:
+        nonlocal done
+        if done == survives:
+            raise Killed
+        done += 1
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", counted)
+        try:
+            await asyncio.to_thread(erase_profile, folder)
+        except Killed:
+            assert (folder / NOTE).exists()
+    with pytest.raises(ProfileError, match="profile_missing"):
+        await open_profile(folder, None)
+    await (await made_again(folder)).close()
+    assert NOTE not in names(folder)
+    assert not (folder / "outgoing").exists()
+
+
+def test_a_profile_in_use_is_not_taken_away_by_another(tmp_path: Path) -> None:
+    folder = tmp_path / "ana"
+    with Profile.reserve(folder) as profile:
+        profile.save(INFO)
+        (folder / NOTE).write_bytes(b"")
+        with pytest.raises(ProfileError, match="profile_in_use"):
+            Profile.open(folder)
+        assert (folder / "profile.json").exists()
