@@ -37,11 +37,13 @@ from mensajeria.desktop.viewmodels.asking import (
     MakeBackup,
     MakeInvite,
     MakeLink,
+    NewChatsTimerIs,
     PrivacyIs,
     RemoveDevice,
     RenameDevice,
     Request,
     RevokeInvite,
+    SetNewChatsTimer,
     SetPrivacy,
     StorageIs,
 )
@@ -422,3 +424,31 @@ def test_the_data_page_leads_to_the_backup(settings: SettingsDialog) -> None:
     assert isinstance(page, DataPage)
     page.backup.click()
     assert settings.page is settings.pages["backup"]
+
+
+def test_the_timer_of_new_chats_is_shown_and_changed(
+    settings: SettingsDialog, session: SessionModel, asked: list[Request]
+) -> None:
+    settings.choose("privacy")
+    page = settings.page
+    assert isinstance(page, PrivacyPage)
+    assert not page.timers.isEnabled(), "not before it is known"
+    session.asks.put(NewChatsTimerIs(0))
+    assert page.timers.chips[0].isChecked()
+    page.timers.chips[86_400].click()
+    assert asked[-1] == SetNewChatsTimer(86_400)
+    session.asks.put(NewChatsTimerIs(12))
+    assert page.timers.chips[12].isChecked(), "one that was chosen elsewhere"
+    assert page.timers.chips[12].accessibleName() == "12 segundos"
+
+
+def test_a_timer_that_was_not_taken_goes_back(
+    settings: SettingsDialog, session: SessionModel, asked: list[Request]
+) -> None:
+    settings.choose("privacy")
+    page = settings.page
+    assert isinstance(page, PrivacyPage)
+    session.asks.put(NewChatsTimerIs(3600))
+    page.timers.chips[0].click()
+    session.asks.finish(asked[-1], ErrorNotice("store_failed"))
+    assert page.timers.chips[3600].isChecked()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mensajeria.cli.argument_types import count, number, path_from
+from mensajeria.cli.argument_types import count, number, path_from, timer
 
 if TYPE_CHECKING:
     from mensajeria.cli.parser import Builder, Parser
@@ -94,6 +94,7 @@ def _privacy(builder: Builder) -> None:
     privacy = builder.command("privacy", "privacy", key="privacy_command")
     for option in ("--read-receipts", "--typing", "--presence"):
         builder.option(privacy, option, choices=("on", "off"), key=f"privacy_{option[2:].replace('-', '_')}")
+    builder.option(privacy, "--new-chats-timer", type=timer, metavar="SECONDS")
     builder.profile(privacy)
     builder.json(privacy)
 

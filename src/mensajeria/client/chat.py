@@ -29,6 +29,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.hiding import shown, shown_page, shown_view
 from mensajeria.client.engine.kinds import own
+from mensajeria.client.engine.new_chats import carry_timer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.timers import timer_of
@@ -437,6 +438,7 @@ class Chat:
 
     def _add(self, tx: Tx, out: Outcome, mid: Mid, text: str, body: bytes, reply_to: Mid | None) -> Message:
         self._writable(tx, out)
+        carry_timer(self._context, tx, out, self.chat_id)
         now, me = self._context.me.clock.now_ms(), self._context.me.uid
         timer_s = timer_of(tx, self.chat_id, self._membership(tx))
         reply = None if reply_to is None else self._about(tx, reply_to)

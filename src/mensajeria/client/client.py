@@ -49,7 +49,7 @@ from mensajeria.client.api import (
 )
 from mensajeria.client.chat import Chat
 from mensajeria.client.control import ControlServer, DownloadRequest, Request, SendFileRequest
-from mensajeria.client.engine import new_devices
+from mensajeria.client.engine import new_chats, new_devices
 from mensajeria.client.engine.backup import backup_status
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import own_devices
@@ -550,6 +550,8 @@ class Client:
             now = self._clock.now_ms()
             made = tx.chats.ensure_direct(chat_id, peer, accepted=True, note_to_self=peer == me.uid, now_ms=now)
             contact = tx.contacts.get(peer)
+            if made and peer != me.uid and (seconds := new_chats.timer_for_new(tx)):
+                tx.timers.wish(chat_id, seconds)
             if made and contact is not None and contact.trust is Trust.CHANGED:
                 show_changed(tx, out, contact, now)
             out.touched.add(chat_id)
@@ -623,6 +625,18 @@ class Client:
     ) -> PrivacySettings:
         """Change what is not None, for all devices of the account; what is in force then."""
         return await self._engine.privacy.change(read_receipts=read_receipts, typing=typing, presence=presence)
+
+    async def timer_for_new_chats(self) -> int:
+        """After how many seconds what is written disappears in chats that this account begins; 0 = never."""
+        return await self._context.store.read(new_chats.timer_for_new)
+
+    async def set_timer_for_new_chats(self, seconds: int) -> None:
+        """Change it, on all devices of the account; chats that are there keep theirs.
+
+        A group has it from its beginning; a direct chat with the first message, which a message of the timer precedes.
+        Raises InputError (timer_invalid).
+        """
+        await self._context.commit(lambda tx, out: new_chats.set_timer_for_new(self._context, tx, out, seconds))
 
     # --- profiles ---
 

@@ -13,6 +13,7 @@ from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.identity_moves import is_known_in
 from mensajeria.client.engine.membership import verify_chain
+from mensajeria.client.engine.new_chats import timer_for_new
 from mensajeria.client.engine.notices import note_event
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
@@ -82,12 +83,13 @@ class GroupKeeper:
         profile = _profile(name, description)
         others = await self._people(handles)
         members: dict[Uid, tuple[bytes, Role]] = {one.uid: (one.idfp, Role.MEMBER) for one in others}
-        return await self._create(profile, members, supersedes)
+        timer_s = await self._context.store.read(timer_for_new)
+        return await self._create(profile, members, supersedes, timer_s)
 
     async def recreate(self, former: ChatId) -> ChatId:
         """The way out of a forked group: the same people and name in a new one, owned by oneself."""
 
-        def read(tx: Tx) -> tuple[GroupProfile, dict[Uid, tuple[bytes, Role]]]:
+        def read(tx: Tx) -> tuple[GroupProfile, dict[Uid, tuple[bytes, Role]], int]:
             group = tx.groups.get(former)
             if group is None:
                 raise InputError("not_a_group")
@@ -97,10 +99,11 @@ class GroupKeeper:
             rows = [row for row in state.members.values() if row.uid != self._context.me.uid]
             kept = {Uid(row.uid): (row.idfp, Role.MEMBER if row.role is Role.MEMBER else Role.ADMIN) for row in rows}
             name = group.name or former.hex()[:8]
-            return GroupProfile(name=name, description=group.description, picture=tx.groups.picture(former)), kept
+            profile = GroupProfile(name=name, description=group.description, picture=tx.groups.picture(former))
+            return profile, kept, state.timer_s
 
-        profile, members = await self._context.store.read(read)
-        made = await self._create(profile, members, former)
+        profile, members, timer_s = await self._context.store.read(read)
+        made = await self._create(profile, members, former, timer_s)
         try:
             await self._propose(former, lambda _tx, _state: {"type": "supersede", "supersedes": made})
         except ClientError as error:  # only its owner can close the former one for everybody
@@ -351,7 +354,7 @@ class GroupKeeper:
     # --- events ---
 
     async def _create(
-        self, profile: GroupProfile, members: dict[Uid, tuple[bytes, Role]], supersedes: ChatId | None
+        self, profile: GroupProfile, members: dict[Uid, tuple[bytes, Role]], supersedes: ChatId | None, timer_s: int
     ) -> ChatId:
         me = self._context.me
         if len(members) + 1 > limits.MAX_EVENT_MEMBERS:
@@ -368,6 +371,7 @@ class GroupKeeper:
                 type="create",
                 members=tuple(sorted(named, key=lambda member: member.uid)),
                 nonce=random16(),
+                timer_s=timer_s,
                 supersedes=supersedes or b"",
             )
             return me.device(tx).member_event(event)

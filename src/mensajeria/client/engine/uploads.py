@@ -19,6 +19,7 @@ from mensajeria.client.api import Direction, Message, MessageKind, MessageState,
 from mensajeria.client.core.backoff import Backoff
 from mensajeria.client.engine.blocking import require_not_blocked
 from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.new_chats import carry_timer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.timers import timer_of
@@ -108,6 +109,7 @@ class Uploads:
     ) -> Message:
         if not self._check(tx, chat_id).accepted:
             self._context.marks.answered(tx, out, chat_id, accepted=True)
+        carry_timer(self._context, tx, out, chat_id)
         me, now = self._context.me, self._context.me.clock.now_ms()
         timer_s = timer_of(tx, chat_id, self._context.memberships.of(tx, chat_id).now)
         queued = MessageState.QUEUED

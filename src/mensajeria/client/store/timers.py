@@ -50,9 +50,21 @@ class Timers:
         """Row `seq` of the log sets the timer; whether it is the newest to do so."""
         sql = (
             "INSERT INTO timers(chat, seconds, seq) VALUES(?, ?, ?) ON CONFLICT(chat) DO UPDATE "
-            "SET seconds = excluded.seconds, seq = excluded.seq WHERE excluded.seq > seq"
+            "SET seconds = excluded.seconds, seq = excluded.seq, "
+            "queued_s = CASE WHEN queued_mid IS NULL THEN NULL ELSE queued_s END WHERE excluded.seq > seq"
         )
         return self._db.changed(sql, chat_key(self._db, chat_id), seconds, seq) > 0
+
+    def wish(self, chat_id: ChatId, seconds: int) -> None:
+        """A chat that was just begun shall have this timer; it counts already, and nobody is told yet."""
+        sql = "INSERT INTO timers(chat, queued_s) VALUES(?, ?) ON CONFLICT(chat) DO NOTHING"
+        self._db.execute(sql, chat_key(self._db, chat_id), seconds)
+
+    def wished(self, chat_id: ChatId) -> int | None:
+        """The wish that nobody was told of."""
+        sql = "SELECT queued_s FROM timers WHERE chat = ? AND queued_s IS NOT NULL AND queued_mid IS NULL"
+        found: int | None = self._db.value(sql, chat_key(self._db, chat_id))
+        return found
 
     def queue(self, chat_id: ChatId, seconds: int, mid: Mid) -> None:
         """An own timer message is queued."""

@@ -228,6 +228,10 @@ class Answerer:
                 await self._set_profile(request)
             case asking.LoadPrivacy():
                 self.tell(told.privacy(await client.privacy()))
+                self.tell(asking.NewChatsTimerIs(await client.timer_for_new_chats()))
+            case asking.SetNewChatsTimer(seconds):
+                await client.set_timer_for_new_chats(seconds)
+                self.tell(asking.NewChatsTimerIs(seconds))
             case asking.SetPrivacy(name, on):
                 self.tell(told.privacy(await client.set_privacy(**{name: on})))
             case asking.LoadHealth():

@@ -224,9 +224,9 @@ class Desk:
     async def _sign_in_again(client: Client, request: SignIn) -> None:
         """A profile whose login ended stays its account's."""
         if isinstance(request, RegisterRequest | LinkRequest | ResetRequest):
-            raise ProfileError("profile_exists")
+            raise ProfileError("account_kept", params={"handle": client.me.handle})
         if request.handle != client.me.handle:
-            raise ProfileError("other_account")
+            raise ProfileError("account_kept", params={"handle": client.me.handle})
         if isinstance(request, RecoverRequest):
             await client.reset_password(request.code, request.password)
         else:

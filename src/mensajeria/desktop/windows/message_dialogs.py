@@ -12,6 +12,7 @@ from mensajeria.desktop.viewmodels.message_actions import TIMERS
 from mensajeria.desktop.widgets.buttons import Button, Chip, Kind
 from mensajeria.desktop.widgets.dialog import Dialog
 from mensajeria.desktop.widgets.labels import Label
+from mensajeria.desktop.widgets.timer_chips import TimerChip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,19 +168,3 @@ class TimerDialog(Dialog):
     def _choose(self, seconds: int) -> None:
         self.dismiss()
         self.chosen.emit(seconds)
-
-
-class TimerChip(Chip):
-    """A length of time as a chip."""
-
-    def __init__(self, ui: UiContext, seconds: int) -> None:
-        self.seconds = seconds
-        super().__init__(ui, "disappearing.off")
-
-    def translate(self) -> None:
-        """The length in words, or "off"."""
-        super().translate()
-        if self.seconds:
-            self.setText(self.ui.translator.span(self.seconds))
-            self.setAccessibleName(self.text())
-            self.updateGeometry()

@@ -14,13 +14,16 @@ from mensajeria.desktop.viewmodels.asking import (
     BlockMoved,
     LoadBlocked,
     LoadPrivacy,
+    NewChatsTimerIs,
     PrivacyIs,
     SetBlocked,
+    SetNewChatsTimer,
     SetPrivacy,
 )
 from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, Kind
 from mensajeria.desktop.widgets.people import PersonRow
+from mensajeria.desktop.widgets.timer_chips import TimerChips
 from mensajeria.desktop.windows.settings_page import AskingPage
 
 if TYPE_CHECKING:
@@ -46,6 +49,11 @@ class PrivacyPage(AskingPage):
             switch.clicked.connect(lambda on, wanted=name: self.ask(SetPrivacy(wanted, on)))
             self.switches[name] = switch
         self.column.addWidget(self.outcome)
+        self.heading("privacy.new_chats")
+        self.text("privacy.new_chats_text")
+        self.timers = TimerChips(ui)
+        self.timers.chosen.connect(lambda seconds: self.ask(SetNewChatsTimer(seconds)))
+        self.column.addWidget(self.timers)
         self.heading("privacy.requests")
         self.column.addWidget(InfoCard(ui, "privacy.requests_text", icon="shield-check"))
         self.heading("privacy.blocked")
@@ -56,6 +64,7 @@ class PrivacyPage(AskingPage):
         self.rows: list[PersonRow] = []
         self.column.addStretch(1)
         self._known = PrivacyIs()
+        self._timer_s = 0
 
     def shown(self) -> None:
         """Ask what is in force."""
@@ -67,6 +76,9 @@ class PrivacyPage(AskingPage):
         if isinstance(answer, PrivacyIs):
             self._known = answer
             self._show()
+        elif isinstance(answer, NewChatsTimerIs):
+            self._timer_s = answer.seconds
+            self.timers.show_length(answer.seconds)
         elif isinstance(answer, Blocked):
             self._show_blocked(answer)
         elif isinstance(answer, BlockMoved) and self.isVisible():
@@ -76,6 +88,8 @@ class PrivacyPage(AskingPage):
         """The switch goes back to what is in force."""
         super().failed(request, error)
         self._show()
+        if isinstance(request, SetNewChatsTimer):
+            self.timers.show_length(self._timer_s)
 
     def _show_blocked(self, answer: Blocked) -> None:
         for row in self.rows:

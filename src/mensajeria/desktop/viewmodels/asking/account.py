@@ -126,7 +126,7 @@ class SetProfile:
 
 @dataclass(frozen=True, slots=True)
 class LoadPrivacy:
-    """Answered by `PrivacyIs`."""
+    """Answered by `PrivacyIs` and `NewChatsTimerIs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,13 @@ class SetPrivacy:
 
     name: str
     on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetNewChatsTimer:
+    """After how many seconds what is written in chats to come disappears, 0 = never; answered by `NewChatsTimerIs`."""
+
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,7 @@ AccountRequest = (
     | SetProfile
     | LoadPrivacy
     | SetPrivacy
+    | SetNewChatsTimer
     | LoadHealth
 )
 
@@ -273,6 +281,13 @@ class PrivacyIs:
 
 
 @dataclass(frozen=True, slots=True)
+class NewChatsTimerIs:
+    """The timer of chats to come, seconds; 0 = none."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class HealthInfo:
     """Numbers of this device: each has a sentence `health.<key>`; only those that are not zero."""
 
@@ -291,5 +306,6 @@ AccountAnswer = (
     | InviteMade
     | ProfileIs
     | PrivacyIs
+    | NewChatsTimerIs
     | HealthInfo
 )
