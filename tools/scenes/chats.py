@@ -27,6 +27,7 @@ from mensajeria.desktop.viewmodels.types import (
     Unreadable,
 )
 from mensajeria.desktop.windows.dialogs import NewChatDialog
+from mensajeria.desktop.windows.log_out import LogOutDialog
 from mensajeria.desktop.windows.report import ReportDialog
 from scenes.people import contact_info
 from scenes.stage import CARMEN, LUCIA, NOW, PABLO, Scene, at, landscape, type_into, wait
@@ -209,3 +210,12 @@ def profiles(scene: Scene) -> None:
     status = {"es": "Hoy, en bici", "en": "On my bike today"}[scene.ui.translator.language]
     shown = [ProfileRow(PABLO.uid, "Pablo Ferrer", status, landscape(256, 256)), ProfileRow(LUCIA.uid, "Lucía")]
     scene.session.profiles.put(shown)
+
+
+def log_out_erase(scene: Scene) -> None:
+    """Logging out for good."""
+    main_direct(scene)
+    scene.window.main.log_out()
+    dialog = scene.window.main.dialog
+    assert isinstance(dialog, LogOutDialog)
+    dialog.erase.setChecked(True)

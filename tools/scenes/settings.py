@@ -12,6 +12,7 @@ from mensajeria.desktop.viewmodels.asking import (
     InviteMade,
     Invites,
     LinkMade,
+    NewChatsTimerIs,
     PrivacyIs,
     ProfileIs,
     RenewIdentity,
@@ -55,6 +56,7 @@ def settings_privacy(scene: Scene) -> None:
     main_direct(scene)
     scene.window.main.settings("privacy")
     scene.session.asks.put(PrivacyIs())
+    scene.session.asks.put(NewChatsTimerIs(86_400))
 
 
 def settings_account(scene: Scene) -> None:

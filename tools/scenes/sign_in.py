@@ -108,3 +108,10 @@ def began_anew(scene: Scene) -> None:
     scene.session.set_phase(Phase.READY)
     scene.window.resize(1180, 760)
     scene.window.main.tell_anew()
+
+
+def login_kept(scene: Scene) -> None:
+    """Signed out on a computer that keeps the account's messages."""
+    login(scene)
+    scene.session.set_account(CARMEN)
+    scene.window.auth.login.set_kept(kept=True)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,20 +19,13 @@ from mensajeria.client.account import (
 from mensajeria.client.account_changes import ChangeFlow, parse_code, parse_reset_code
 from mensajeria.client.api import (
     BackupStatus,
-    ChangeFailed,
-    ChangeSent,
     ChatView,
-    ConnectionChanged,
     ConnectionPhase,
     DeviceView,
     Health,
-    IdentityChanged,
     InviteView,
     LinkView,
     Message,
-    MessageReceived,
-    MessageState,
-    MessageStateChanged,
     NewInvite,
     NewLink,
     Person,
@@ -47,6 +37,7 @@ from mensajeria.client.api import (
     Trust,
     UserProfile,
 )
+from mensajeria.client.awaiting import wait_sent
 from mensajeria.client.chat import Chat
 from mensajeria.client.control import ControlServer, DownloadRequest, Request, SendFileRequest
 from mensajeria.client.engine import new_chats, new_devices
@@ -65,13 +56,23 @@ from mensajeria.client.engine.reporting import draft
 from mensajeria.client.engine.shared_settings import Settings
 from mensajeria.client.engine.timers import Expiry
 from mensajeria.client.engine.trust import show_changed
+from mensajeria.client.entering import (
+    DEFAULT_DEVICE,
+    NewDevice,
+    Password,
+    Reach,
+    Talk,
+    as_secret,
+    device_label,
+    has_profile,
+    key_file_allowed,
+    optional_secret,
+)
 from mensajeria.client.errors import (
     InputError,
-    MessageFailedError,
     ProfileError,
     RefusedError,
     SecurityError,
-    SendBlockedError,
     StateError,
 )
 from mensajeria.client.finding import find_chat
@@ -86,17 +87,14 @@ from mensajeria.client.profiles import (
     keep_account,
     mark_rolled_back,
     me_of,
-    new_profile,
     open_profile,
 )
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
 from mensajeria.client.store.profiles import ProfileWish
 from mensajeria.client.transfer.pictures import portrait
-from mensajeria.client.transport.address import ServerAddress, parse_address
 from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.client.transport.rest import RestApi, RestClient, describe
-from mensajeria.client.transport.tls import client_context
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.linking import code_text
 from mensajeria.crypto.recovery import RecoveryCode
@@ -107,24 +105,7 @@ from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Mid, Uid
 from mensajeria.protocol.membership import direct_chat_id
 
-DEFAULT_DEVICE: Final = "mensajeria"
-KEY_FILE: Final = "MENSAJERIA_KEY_FILE"
 _CHAT_ID: Final = re.compile(r"[0-9a-fA-F]{64}")
-Password = Secret | str
-
-
-@dataclass(frozen=True, slots=True)
-class _Reach:
-    """How a server is reached."""
-
-    address: ServerAddress
-    tls: ssl.SSLContext | None
-
-    @classmethod
-    async def of(cls, server: str, ca_file: Path | None, *, insecure_http: bool) -> _Reach:
-        address = parse_address(server, insecure_http=insecure_http)
-        tls = await asyncio.to_thread(client_context, ca_file) if address.secure else None
-        return cls(address, tls)
 
 
 class Client:
@@ -133,7 +114,7 @@ class Client:
     Everything runs in the event loop it was made in. Methods raise `ClientError`s only.
     """
 
-    def __init__(self, opened: Opened, reach: _Reach, clock: Clock, recovery_code: Secret | None = None) -> None:
+    def __init__(self, opened: Opened, reach: Reach, clock: Clock, recovery_code: Secret | None = None) -> None:
         """For the class methods."""
         self._opened = opened
         self._reach = reach
@@ -159,10 +140,7 @@ class Client:
         self._engine = Engine(self._context, keeper, self._reach.address, self._reach.tls)
         self.security = Security(self._context, self._engine)
         """Making sure of people."""
-        self._management = Management(self._opened, self._context, self._engine, self._open_channel)
-
-    async def _open_channel(self) -> AuthChannel:
-        return await AuthChannel.open(self._reach.address, self._reach.tls)
+        self._management = Management(self._opened, self._context, self._engine, self._reach.channel)
 
     # --- getting one ---
 
@@ -188,23 +166,19 @@ class Client:
             InputError, ProfileError, NetworkError, SecurityError, RefusedError (handle_taken, invite_required, ...).
             On any of them no profile is left behind.
         """
-        handle, secret = check_handle_form(username), _secret(password)
+        handle, secret = check_handle_form(username), as_secret(password)
         invitation, now = Invitation.parse(invite), clock or SystemClock()
         await require_strong(secret, handle)
-        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
         await _check_invitation(invitation, reach)
-        async with new_profile(
-            Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
-        ) as opened:
-            async with await AuthChannel.open(reach.address, reach.tls) as channel:
-                invitation.check_server(channel.info.server_id)
-                who = Credentials(handle, secret)
-                account = await AuthFlow(channel, now).register(who, invitation.token, _device(device_name))
-            await opened.store.run(invitation.keep)
-            await _keep(opened, account, reach, now)
-        client = await cls._started(opened, reach, now, account.recovery_code)
-        client.awaits_approval = account.logged_in is None
-        return client
+
+        async def talk(channel: AuthChannel) -> Account:
+            invitation.check_server(channel.info.server_id)
+            who = Credentials(handle, secret)
+            return await AuthFlow(channel, now).register(who, invitation.token, device_label(device_name))
+
+        device = NewDevice(Path(profile), reach, now, optional_secret(passphrase), insecure_key_file)
+        return await cls._entered(device, talk, invitation.keep)
 
     @classmethod
     async def recover(
@@ -227,21 +201,20 @@ class Client:
         A folder without a profile becomes a new device, one with a profile the same again. Raises as `login`;
         InputError recovery_code_invalid, RefusedError recovery_invalid (unknown name or another account's code).
         """
-        handle, secret, recovery = check_handle_form(username), _secret(new_password), parse_code(code)
+        handle, secret, recovery = check_handle_form(username), as_secret(new_password), parse_code(code)
         assert recovery is not None
         folder, now = Path(profile), clock or SystemClock()
         await require_strong(secret, handle)
-        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
-        if not await asyncio.to_thread((folder / "profile.json").exists):
-            async with new_profile(
-                folder, _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
-            ) as opened:
-                async with await AuthChannel.open(reach.address, reach.tls) as channel:
-                    flow = ChangeFlow(channel, now)
-                    await flow.reset_password(handle, recovery, secret)
-                    account = await flow.log_in(Credentials(handle, secret), _device(device_name))
-                await _keep(opened, account, reach, now)
-            return await cls._started(opened, reach, now, None)
+        reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
+        if not await has_profile(folder):
+
+            async def talk(channel: AuthChannel) -> Account:
+                flow = ChangeFlow(channel, now)
+                await flow.reset_password(handle, recovery, secret)
+                return await flow.log_in(Credentials(handle, secret), device_label(device_name))
+
+            device = NewDevice(folder, reach, now, optional_secret(passphrase), insecure_key_file)
+            return await cls._entered(device, talk)
         client = await cls.open(folder, passphrase=passphrase, ca_file=ca_file, offline=True, clock=now)
         try:
             client._check_is(handle, reach.address.url)  # noqa: SLF001 - of this class
@@ -273,22 +246,21 @@ class Client:
         `recovery_code`, no history. All former devices are cut off; everybody is shown the change, and groups must
         remove and add one again. Raises as `register`; InputError reset_code_invalid, RefusedError reset_invalid.
         """
-        handle, secret, token = check_handle_form(username), _secret(new_password), parse_reset_code(reset_code)
+        handle, secret, token = check_handle_form(username), as_secret(new_password), parse_reset_code(reset_code)
         now = clock or SystemClock()
         await require_strong(secret, handle)
-        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
-        async with new_profile(
-            Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
-        ) as opened:
-            async with await AuthChannel.open(reach.address, reach.tls) as channel:
-                who = Credentials(handle, secret)
-                account = await ChangeFlow(channel, now).reset_identity(who, token, _device(device_name))
-            await _keep(opened, account, reach, now)
-        return await cls._started(opened, reach, now, account.recovery_code)
+        reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
+
+        async def talk(channel: AuthChannel) -> Account:
+            who = Credentials(handle, secret)
+            return await ChangeFlow(channel, now).reset_identity(who, token, device_label(device_name))
+
+        device = NewDevice(Path(profile), reach, now, optional_secret(passphrase), insecure_key_file)
+        return await cls._entered(device, talk)
 
     async def reset_password(self, code: Password, new_password: Password) -> None:
         """`recover` for an open client whose login ended: a new password by the code, then a login. Raises alike."""
-        secret, recovery = _secret(new_password), parse_code(code)
+        secret, recovery = as_secret(new_password), parse_code(code)
         assert recovery is not None
         await require_strong(secret, self.me.handle)
         await self._reset_password(recovery, secret)
@@ -296,7 +268,7 @@ class Client:
     async def _reset_password(self, code: RecoveryCode, new_password: Secret) -> None:
         me = self._context.me
         known = await self._opened.store.read(me.contact)
-        async with await AuthChannel.open(self._reach.address, self._reach.tls) as channel:
+        async with await self._reach.channel() as channel:
             if channel.info.server_id != me.server_id:
                 raise SecurityError("server_changed")
             await ChangeFlow(channel, self._clock).reset_password(me.handle, code, new_password, known)
@@ -321,10 +293,10 @@ class Client:
 
         Raises as `register`; ProfileError other_account when the profile belongs to somebody else.
         """
-        folder, handle, secret = Path(profile), check_handle_form(username), _secret(password)
+        folder, handle, secret = Path(profile), check_handle_form(username), as_secret(password)
         now = clock or SystemClock()
-        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
-        if await asyncio.to_thread((folder / "profile.json").exists):
+        reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
+        if await has_profile(folder):
             client = await cls.open(folder, passphrase=passphrase, ca_file=ca_file, offline=True, clock=now)
             try:
                 client._check_is(handle, reach.address.url)  # noqa: SLF001 - of this class
@@ -333,13 +305,12 @@ class Client:
                 await client.close()
                 raise
             return client
-        async with new_profile(
-            folder, _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
-        ) as opened:
-            async with await AuthChannel.open(reach.address, reach.tls) as channel:
-                account = await AuthFlow(channel, now).log_in(Credentials(handle, secret), _device(device_name))
-            await _keep(opened, account, reach, now)
-        return await cls._started(opened, reach, now, None)
+
+        async def talk(channel: AuthChannel) -> Account:
+            return await AuthFlow(channel, now).log_in(Credentials(handle, secret), device_label(device_name))
+
+        device = NewDevice(folder, reach, now, optional_secret(passphrase), insecure_key_file)
+        return await cls._entered(device, talk)
 
     @classmethod
     async def link(
@@ -359,19 +330,17 @@ class Client:
 
         Server and identity must be the ones of the code. Raises as `register`; InputError link_code_invalid.
         """
-        link, secret, now = parse_link(code), _secret(password), clock or SystemClock()
-        reach = await _Reach.of(link.url, ca_file, insecure_http=insecure_http)
-        async with new_profile(
-            Path(profile), _optional(passphrase), insecure_key_file=insecure_key_file or _key_file_allowed()
-        ) as opened:
-            async with await AuthChannel.open(reach.address, reach.tls) as channel:
-                if channel.info.server_id != link.server_id:
-                    raise SecurityError("server_changed")
-                who = Credentials(link.handle, secret)
-                account = await AuthFlow(channel, now).log_in(who, _device(device_name), (link.uid, link.idfp))
-            await opened.store.run(lambda tx: owe_proof(tx, link))
-            await _keep(opened, account, reach, now)
-        return await cls._started(opened, reach, now, None)
+        link, secret, now = parse_link(code), as_secret(password), clock or SystemClock()
+        reach = await Reach.of(link.url, ca_file, insecure_http=insecure_http)
+
+        async def talk(channel: AuthChannel) -> Account:
+            if channel.info.server_id != link.server_id:
+                raise SecurityError("server_changed")
+            who = Credentials(link.handle, secret)
+            return await AuthFlow(channel, now).log_in(who, device_label(device_name), (link.uid, link.idfp))
+
+        device = NewDevice(Path(profile), reach, now, optional_secret(passphrase), insecure_key_file)
+        return await cls._entered(device, talk, lambda tx: owe_proof(tx, link))
 
     @classmethod
     async def open(
@@ -387,18 +356,25 @@ class Client:
 
         Raises ProfileError.
         """
-        opened = await open_profile(Path(profile), _optional(passphrase))
+        opened = await open_profile(Path(profile), optional_secret(passphrase))
         try:
             # An address that was accepted once is the person's decision.
-            reach = await _Reach.of(opened.profile.info.server_url, ca_file, insecure_http=True)
+            reach = await Reach.of(opened.profile.info.server_url, ca_file, insecure_http=True)
         except BaseException:
             await opened.close()
             raise
         return await cls._started(opened, reach, clock or SystemClock(), None, offline=offline)
 
     @classmethod
+    async def _entered(cls, device: NewDevice, talk: Talk, also: Callable[[Tx], None] | None = None) -> Self:
+        opened, account = await device.enter(talk, also)
+        client = await cls._started(opened, device.reach, device.clock, account.recovery_code)
+        client.awaits_approval = account.logged_in is None
+        return client
+
+    @classmethod
     async def _started(
-        cls, opened: Opened, reach: _Reach, clock: Clock, code: Secret | None, *, offline: bool = False
+        cls, opened: Opened, reach: Reach, clock: Clock, code: Secret | None, *, offline: bool = False
     ) -> Self:
         client = cls(opened, reach, clock, code)
         try:
@@ -421,7 +397,7 @@ class Client:
     @staticmethod
     async def check_server(server: str, *, ca_file: Path | None = None, insecure_http: bool = False) -> ServerView:
         """What a server says of itself. Raises InputError, NetworkError."""
-        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
+        reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
         http = RestClient(reach.address, reach.tls)
         try:
             said = await describe(http)
@@ -440,8 +416,8 @@ class Client:
     ) -> bool:
         """Whether a user name is free. Raises InputError, NetworkError, RefusedError (invite_required, ...)."""
         handle, token = check_handle_form(username), Invitation.parse(invite).token
-        reach = await _Reach.of(server, ca_file, insecure_http=insecure_http)
-        async with await AuthChannel.open(reach.address, reach.tls) as channel:
+        reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
+        async with await reach.channel() as channel:
             return (await channel.ask(auth.CheckHandle(handle, token), auth.HandleState)).free
 
     # --- who and where ---
@@ -480,11 +456,11 @@ class Client:
         Raises RefusedError (unknown_device, approval_needed, last_device, bad_credentials), NetworkError,
         SecurityError, InputError.
         """
-        await self._management.revoke_device(did, _secret(password), recovery_code)
+        await self._management.revoke_device(did, as_secret(password), recovery_code)
 
     async def deny_device(self, did: bytes, password: Password, *, recovery_code: Password | None = None) -> None:
         """A new device is not this person's: cut it off. As `revoke_device`; then think about the password too."""
-        await self._management.revoke_device(did, _secret(password), recovery_code)
+        await self._management.revoke_device(did, as_secret(password), recovery_code)
 
     async def link_code(self) -> NewLink:
         """A code for a new device of this account: `Client.link` there. Valid once, for ten minutes."""
@@ -750,7 +726,7 @@ class Client:
 
         Raises InputError (backup_exists, weak_password, recovery_code_invalid), ProfileError (store_failed).
         """
-        key = await backup_files.own_key(self._opened, _optional(passphrase), _optional(recovery_code))
+        key = await backup_files.own_key(self._opened, optional_secret(passphrase), optional_secret(recovery_code))
         return await backup_files.create(self._opened, Path(file), key, self._clock.now_ms())
 
     @staticmethod
@@ -761,7 +737,7 @@ class Client:
 
         Raises ProfileError: backup_missing, backup_wrong_key, backup_damaged, backup_newer. InputError.
         """
-        key = backup_files.given_key(_optional(passphrase), _optional(recovery_code))
+        key = backup_files.given_key(optional_secret(passphrase), optional_secret(recovery_code))
         return await backup_files.verify(Path(file), key)
 
     @staticmethod
@@ -779,9 +755,11 @@ class Client:
         `passphrase` is that of the new profile. Raises as `verify_backup`, and ProfileError (profile_exists, ...); on
         any error no profile is left behind.
         """
-        key = backup_files.given_key(_optional(backup_passphrase), _optional(recovery_code))
-        insecure = insecure_key_file or _key_file_allowed()
-        return await backup_files.restore(Path(file), Path(profile), key, _optional(passphrase), insecure=insecure)
+        key = backup_files.given_key(optional_secret(backup_passphrase), optional_secret(recovery_code))
+        insecure = insecure_key_file or key_file_allowed()
+        return await backup_files.restore(
+            Path(file), Path(profile), key, optional_secret(passphrase), insecure=insecure
+        )
 
     # --- events and connection ---
 
@@ -814,50 +792,9 @@ class Client:
         """
         stream = self.events()
         try:
-            if not await self._is_sent(mid):
-                await self._await_sent(stream, mid)
+            await wait_sent(self._context, self._engine, stream, mid)
         finally:
             stream.close()
-
-    async def _is_sent(self, mid: Mid) -> bool:
-        def read(tx: Tx) -> str | bool:
-            for chat in tx.chats.all():
-                item = tx.outbox.get(chat.chat_id, mid) or tx.uploads.get(chat.chat_id, mid)
-                if item is not None:
-                    return item.failed or False
-            return True
-
-        found = await self._context.store.read(read)
-        if isinstance(found, str):
-            raise MessageFailedError(found)
-        return found
-
-    async def _await_sent(self, stream: EventStream, mid: Mid) -> None:
-        self._raise_if_over(self._engine.phase, self._engine.code)
-        async for event in stream:
-            match event:
-                case MessageStateChanged(message) if message.mid == mid:
-                    if message.state is MessageState.FAILED:
-                        raise MessageFailedError(str(message.error or Code.INTERNAL))
-                    if message.state is not MessageState.QUEUED:
-                        return
-                case ChangeSent() | MessageReceived() if _tells_sent(event, mid):
-                    return
-                case ChangeFailed(_, failed, code) if failed == mid:
-                    raise MessageFailedError(code)
-                case IdentityChanged(blocked=True):
-                    if not await self._is_sent(mid):
-                        raise SendBlockedError(event.person.handle)
-                case ConnectionChanged(phase):
-                    self._raise_if_over(phase, event.code)
-                case _:
-                    pass
-        raise StateError("closed")
-
-    @staticmethod
-    def _raise_if_over(phase: ConnectionPhase, code: str | None) -> None:
-        if phase in {ConnectionPhase.LOGIN_ENDED, ConnectionPhase.STOPPED}:
-            raise StateError(code or "login_ended")
 
     # --- login and end ---
 
@@ -880,8 +817,8 @@ class Client:
     async def _log_in(self, password: Password, *, fresh: bool) -> None:
         info, me = self._opened.profile.info, self._context.me
         known = await self._opened.store.read(lambda tx: tx.own.known())
-        who = Credentials(info.handle, _secret(password), known.reveal() if known is not None else b"")
-        async with await AuthChannel.open(self._reach.address, self._reach.tls) as channel:
+        who = Credentials(info.handle, as_secret(password), known.reveal() if known is not None else b"")
+        async with await self._reach.channel() as channel:
             if channel.info.server_id != me.server_id:
                 raise SecurityError("server_changed")
             flow = AuthFlow(channel, self._clock)
@@ -922,7 +859,7 @@ class Client:
 
         Raises InputError (weak_password), RefusedError (bad_credentials, approval_needed), NetworkError, SecurityError.
         """
-        await self._management.change_password(_secret(old), _secret(new), recovery_code)
+        await self._management.change_password(as_secret(old), as_secret(new), recovery_code)
 
     async def renew_identity(self, old: Password, new: Password, recovery_code: Password) -> None:
         """Move the account to a new identity under a new password: for who fears that somebody else knows the password.
@@ -931,11 +868,11 @@ class Client:
         stays, all others are cut off at once; the recovery code stays the same. Raises as `change_password`, and
         RefusedError recovery_invalid.
         """
-        await self._management.renew_identity(_secret(old), _secret(new), recovery_code)
+        await self._management.renew_identity(as_secret(old), as_secret(new), recovery_code)
 
     async def delete_account(self, password: Password, *, recovery_code: Password | None = None) -> None:
         """Delete the account on the server, for good; the profile stays readable. Raises as `change_password`."""
-        await self._management.delete_account(_secret(password), recovery_code)
+        await self._management.delete_account(as_secret(password), recovery_code)
 
     async def log_out(self, *, everywhere: bool = False, erase: bool = False) -> None:
         """End the login on the server, or those of all devices; the profile stays readable, unless `erase`.
@@ -1021,39 +958,9 @@ class Client:
         return await self.direct_chat(name) if view is None else self.chat(view.chat_id)
 
 
-async def _check_invitation(invitation: Invitation, reach: _Reach) -> None:
+async def _check_invitation(invitation: Invitation, reach: Reach) -> None:
     http = RestClient(reach.address, reach.tls)
     try:
         await invitation.check(http)
     finally:
         await http.close()
-
-
-async def _keep(opened: Opened, account: Account, reach: _Reach, clock: Clock) -> None:
-    await opened.store.run(lambda tx: keep_account(tx, account, clock.now_ms()))
-    await asyncio.to_thread(opened.profile.save, info_of(account, reach.address))
-
-
-def _secret(value: Password) -> Secret:
-    return value if isinstance(value, Secret) else Secret.from_text(value)
-
-
-def _optional(value: Password | None) -> Secret | None:
-    return None if value is None else _secret(value)
-
-
-def _device(name: str) -> str:
-    """A device name that the protocol takes."""
-    return name.strip()[:64] or DEFAULT_DEVICE
-
-
-def _key_file_allowed() -> bool:
-    """Whether the environment allows to keep the store's key in a plain file, for machines without a keyring."""
-    return os.environ.get(KEY_FILE) == "plain"
-
-
-def _tells_sent(event: ChangeSent | MessageReceived, mid: Mid) -> bool:
-    """A change was acked; or an own message came in the log, because a copy of this profile had sent it."""
-    if isinstance(event, ChangeSent):
-        return event.mid == mid
-    return event.message.outgoing and event.message.mid == mid

@@ -250,7 +250,7 @@ def test_ana_makes_a_group_and_both_verify_each_other(
 
 
 def test_the_pages_of_the_account_show_what_the_server_and_the_store_have(
-    qtbot: QtBot, server: RunningServer, people: tuple[Person, Person]
+    qtbot: QtBot, server: RunningServer, people: tuple[Person, Person], tmp_path: Path
 ) -> None:
     ana, _ = people
     ana.register(server.url, "ana")
@@ -277,6 +277,29 @@ def test_the_pages_of_the_account_show_what_the_server_and_the_store_have(
     assert window.auth.login.handle.text == "ana"
     ana.log_in(server.url, "ana")
     ana.until(lambda: session.connection.phase is ConnectionPhase.ONLINE)
+
+    # For good: nothing is left in the folder, and the same window takes whoever comes next.
+    window.main.log_out()
+    assert isinstance(window.main.dialog, LogOutDialog)
+    window.main.dialog.erase.click()
+    window.main.dialog.go.click()
+    ana.until(lambda: session.phase is Phase.SIGNED_OUT)
+    assert session.account is None
+    assert {path.name for path in (tmp_path / "ana").iterdir()} <= {"lock", "preferences.json"}
+    ana.log_in(server.url, "ana")
+    ana.until(lambda: session.connection.phase is ConnectionPhase.ONLINE)
+
+    # Signed out, what is kept keeps others away; it can be taken away without the server.
+    window.main.log_out()
+    assert isinstance(window.main.dialog, LogOutDialog)
+    window.main.dialog.go.click()
+    ana.until(lambda: session.phase is Phase.SIGNED_OUT)
+    server.kill()
+    window.auth.login.erase.click()
+    assert window.auth.dialog is not None
+    window.auth.dialog.go.click()
+    ana.until(lambda: session.account is None)
+    assert not (tmp_path / "ana" / "store.db").exists()
 
 
 def test_a_failed_registration_says_why_and_can_be_mended(
