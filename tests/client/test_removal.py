@@ -19,36 +19,38 @@ KEPT = {"lock", "preferences.json"}
 
 
 async def made(folder: Path, *, plain: bool = True) -> Opened:
-    """A profile with everything that one has, open."""
+    """A profile, open."""
     async with new_profile(folder, None, insecure_key_file=plain) as opened:
-        opened.profile.save(INFO)
+        await asyncio.to_thread(opened.profile.save, INFO)
+    return opened
+
+
+def furnish(folder: Path) -> None:
+    """What else lies in a folder in use."""
     for name in ("outgoing", "incoming"):
         (folder / name).mkdir()
         (folder / name / "part").write_bytes(b"ciphertext")
     (folder / "preferences.json").write_text("{}")
-    return opened
 
 
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+async def names(folder: Path) -> set[str]:
+    return await asyncio.to_thread(lambda: {path.name for path in folder.iterdir()})
 
 
-async def test_nothing_of_a_profile_is_left(tmp_path: Path) -> None:
-    folder = tmp_path / "ana"
-    opened = await made(folder)
-    assert {"store.db", "key.plain", "profile.json"} <= names(folder)
-    await opened.erase()
-    assert names(folder) == KEPT
+async def is_missing(folder: Path) -> None:
     with pytest.raises(ProfileError, match="profile_missing"):
         await open_profile(folder, None)
-    await (await made_again(folder)).close()
 
 
-async def made_again(folder: Path) -> Opened:
-    """Another account may begin in the same folder."""
-    async with new_profile(folder, None, insecure_key_file=True) as opened:
-        opened.profile.save(INFO)
-    return opened
+async def test_nothing_of_a_profile_is_left_and_another_may_begin_there(tmp_path: Path) -> None:
+    folder = tmp_path / "ana"
+    opened = await made(folder)
+    await asyncio.to_thread(furnish, folder)
+    assert {"store.db", "key.plain", "profile.json"} <= await names(folder)
+    await opened.erase()
+    assert await names(folder) == KEPT
+    await is_missing(folder)
+    await (await made(folder)).close()
 
 
 async def test_the_key_leaves_the_keyring(tmp_path: Path, backend: MemoryKeyring) -> None:
@@ -62,20 +64,15 @@ async def test_a_keyring_that_does_not_answer_holds_up_nothing(tmp_path: Path, b
     opened = await made(tmp_path / "ana", plain=False)
     backend.broken = True
     await opened.erase()
-    assert names(tmp_path / "ana") == KEPT
+    assert await names(tmp_path / "ana") == {"lock"}
 
 
 class Killed(BaseException):
     """The process is gone."""
 
 
-@pytest.mark.parametrize("survives", range(8))
-async def test_who_is_killed_meanwhile_has_no_profile_and_the_next_one_ends_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survives: int
-) -> None:
-    folder = tmp_path / "ana"
-    opened = await made(folder)
-    await opened.close()
+def erase_until(folder: Path, survives: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Erase, and be killed instead of taking away the file after so many; whether there were so many."""
     unlink, done = Path.unlink, 0
 
     def counted(path: Path, missing_ok: bool = False) -> None:
@@ -88,14 +85,29 @@ async def test_who_is_killed_meanwhile_has_no_profile_and_the_next_one_ends_it(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", counted)
         try:
-            await asyncio.to_thread(erase_profile, folder)
+            erase_profile(folder)
         except Killed:
-            assert (folder / NOTE).exists()
-    with pytest.raises(ProfileError, match="profile_missing"):
-        await open_profile(folder, None)
-    await (await made_again(folder)).close()
-    assert NOTE not in names(folder)
-    assert not (folder / "outgoing").exists()
+            return True
+    return False
+
+
+async def test_who_is_killed_meanwhile_has_no_profile_and_the_next_one_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every file that goes."""
+    killed = 0
+    for survives in range(20):
+        folder = tmp_path / str(survives)
+        await (await made(folder)).close()
+        await asyncio.to_thread(furnish, folder)
+        if not await asyncio.to_thread(erase_until, folder, survives, monkeypatch):
+            break
+        killed += 1
+        assert NOTE in await names(folder)
+        await is_missing(folder)
+        await (await made(folder)).close()
+        assert await names(folder) & {NOTE, "outgoing", "incoming"} == set()
+    assert 3 <= killed < 20
 
 
 def test_a_profile_in_use_is_not_taken_away_by_another(tmp_path: Path) -> None:

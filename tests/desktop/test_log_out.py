@@ -119,7 +119,7 @@ def test_what_is_here_goes_when_that_is_ticked_and_is_said_before(
     session.asks.finish(asked[-1])
     assert session.phase is Phase.SIGNED_OUT
     assert (session.chats.total, session.current, session.account) == (0, "", None)
-    assert session.profiles.find("b2") is None
+    assert session.profiles.find("b2").name == ""
     login = signed_in.auth.login
     assert login.handle.text == ""
     assert not login.erase.isVisible()

@@ -16,8 +16,8 @@ DAY = 86_400
 
 
 async def test_what_one_begins_carries_the_timer_and_nothing_else_does(register: Register) -> None:
-    ana, bruno, carla = await register("ana"), await register("bruno"), await register("carla")
-    before = await ana.direct_chat("carla")
+    ana, bruno, eva = await register("ana"), await register("bruno"), await register("eva")
+    before = await ana.direct_chat("eva")
     with pytest.raises(InputError):
         await ana.set_timer_for_new_chats(-1)
     await ana.set_timer_for_new_chats(DAY)
@@ -43,11 +43,11 @@ async def test_what_one_begins_carries_the_timer_and_nothing_else_does(register:
     await ana.wait_sent(sent.mid)
     assert await chat.timer() == 0
 
-    group = await ana.create_group("Tres", ["bruno", "carla"])
+    group = await ana.create_group("Tres", ["bruno", "eva"])
     assert await group.timer() == DAY
     note = await ana.direct_chat("ana")
     assert await note.timer() == 0
-    theirs = await carla.direct_chat("bruno")
+    theirs = await eva.direct_chat("bruno")
     assert await theirs.timer() == 0
 
 

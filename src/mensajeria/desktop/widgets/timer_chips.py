@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtCore import QSize, pyqtSignal
 from PyQt6.QtWidgets import QButtonGroup, QGridLayout, QWidget
 
 from mensajeria.desktop.viewmodels.message_actions import TIMERS
@@ -61,6 +61,11 @@ class TimerChips(QWidget):
             self._place()
         self.chips[seconds].setChecked(True)
         self.setEnabled(True)
+
+    def minimumSizeHint(self) -> QSize:
+        """Two beside each other."""
+        widest = max(chip.sizeHint().width() for chip in self.chips.values())
+        return QSize(2 * widest + _GAP, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Four in a row, or two where there is little room."""
