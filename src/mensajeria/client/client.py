@@ -524,11 +524,13 @@ class Client:
 
         def step(tx: Tx, out: Outcome) -> None:
             now = self._clock.now_ms()
-            made = tx.chats.ensure_direct(chat_id, peer, accepted=True, note_to_self=peer == me.uid, now_ms=now)
-            contact = tx.contacts.get(peer)
-            if made and peer != me.uid and (seconds := new_chats.timer_for_new(tx)):
+            tx.chats.ensure_direct(chat_id, peer, accepted=True, note_to_self=peer == me.uid, now_ms=now)
+            chat, contact = tx.chats.get(chat_id), tx.contacts.get(peer)
+            # The server's word of the new chat may have overtaken its answer: then it is there already, and empty.
+            begun = chat is not None and chat.last_seq == 0
+            if begun and peer != me.uid and (seconds := new_chats.timer_for_new(tx)):
                 tx.timers.wish(chat_id, seconds)
-            if made and contact is not None and contact.trust is Trust.CHANGED:
+            if begun and contact is not None and contact.trust is Trust.CHANGED:
                 show_changed(tx, out, contact, now)
             out.touched.add(chat_id)
 
