@@ -169,7 +169,7 @@ def test_a_private_half_goes_when_it_was_superseded_thirty_days_ago(device: Devi
     device.rotate(NOW + 37 * DAY - 1)
     assert device.private_prekey(1).public != device.private_prekey(2).public
     device.rotate(NOW + 37 * DAY)
-    with pytest.raises(UnknownPrekeyError):
+    with pytest.raises(UnknownPrekeyError, match=r"^1$"):
         device.private_prekey(1)
     device.private_prekey(2)
 

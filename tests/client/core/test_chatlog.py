@@ -36,6 +36,7 @@ def test_a_row_that_came_before_is_dropped() -> None:
     assert log.pushed(row(4)) == []
     log.pushed(row(5))
     assert log.pushed(row(5)) == []
+    assert log._held == {}
 
 
 def test_a_gap_starts_one_fetch_and_what_was_pushed_is_kept() -> None:

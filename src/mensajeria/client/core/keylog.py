@@ -29,7 +29,7 @@ BLOCK: Final = 1 << BLOCK_LEVEL
 class LogViolationError(Exception):
     """The log did what it must not. `code` keys the sentence `error.<code>`."""
 
-    def __init__(self, code: str, detail: str = "") -> None:
+    def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
 
