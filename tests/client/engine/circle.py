@@ -91,7 +91,7 @@ async def seated(who: Somebody, known: list[Somebody], log: Log, folder: Path) -
     memberships = Memberships(me)
     async with await blank_store(folder / f"{who.handle}.db") as store:
         rows, profiles = RowReader(me, memberships), GroupProfiles(me, memberships, SettingsBook(me))
-        rows.applied = profiles.applied
+        rows.members.applied = profiles.applied
         made = GroupDesk(
             who, store, clock, me, rows, Sealer(me, memberships, lambda _: 1_000_000), memberships=memberships,
             profiles=profiles,

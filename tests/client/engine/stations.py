@@ -138,7 +138,7 @@ async def station(person: Person, device: DeviceKeys, others: Sequence[Person], 
     memberships = Memberships(me)
     rows = RowReader(me, memberships)
     reader = EnvelopeReader(me, rows)
-    healer = Healer(me, memberships, reader, rows)
+    healer = Healer(me, memberships, reader)
     sealer = Sealer(me, memberships, lambda _: 1_000_000)
     async with await blank_store(folder / f"{device.did.hex()}.db") as store:
         made = Station(person, device, store, clock, me, memberships, rows, reader, healer, sealer)

@@ -180,7 +180,7 @@ async def test_a_message_under_a_head_that_is_not_known_waits_and_the_events_are
     assert out.wanted_chains == {log.chat_id}
 
     def learn(tx: Tx, out: Outcome) -> None:
-        bruno.rows.learn(tx, out, log.chat_id, signed_in(renamed), renamed.seq)
+        bruno.rows.members.learn(tx, out, log.chat_id, signed_in(renamed), renamed.seq)
         bruno.rows.reopen_held(tx, out, log.chat_id)
 
     await bruno.do(learn)

@@ -16,6 +16,7 @@ from mensajeria.client.core.ladder import LOST_AFTER_MS
 from mensajeria.client.engine.envelopes import HEALED, Mail
 from mensajeria.client.engine.healing import ANSWERS_PER_HOUR, FORWARDED, WITHHELD
 from mensajeria.client.engine.letters import KEY_REQUEST, ROOM_KEY, Letter
+from mensajeria.client.engine.waiting_rows import give_up
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import KeyRequestRow, RowOutcome, Share, ShareOutcome
 from mensajeria.crypto.inbound import InboundSession
@@ -217,7 +218,7 @@ async def test_what_was_given_up_opens_when_the_key_comes_after_all(scene: Scene
     rows, keys = await written(scene, "tarde")
     phone = scene.bruno_phone
     await phone.read(scene.chat, 1, rows)
-    await phone.do(lambda tx, out: phone.rows.give_up(tx, out, scene.chat, session_of(rows[0])))
+    await phone.do(lambda tx, out: give_up(tx, out, scene.chat, session_of(rows[0])))
     assert await phone.texts(scene.chat) == ["<lost>"]
     assert await phone.store.read(lambda tx: tx.health.rows()) == {RowOutcome.LOST: 1}
     await phone.take(scene.ana, keys[phone.me.did])
@@ -241,12 +242,12 @@ async def test_what_was_given_up_says_what_was_tried(scene: Scene, answers: tupl
         withheld = KeyWithheld(chat_id=scene.chat, session_id=session_of(rows[0]), reason=reason)
         await phone.take(one, as_letter(phone, WITHHELD, withheld))
 
-    def give_up(tx: Tx, out: Mail) -> None:
+    def lose(tx: Tx, out: Mail) -> None:
         (request,) = tx.requests.all()
         found = phone.healer.why_lost(tx, request)
-        phone.rows.give_up(tx, out, scene.chat, session_of(rows[0]), found)
+        give_up(tx, out, scene.chat, session_of(rows[0]), found)
 
-    await phone.do(give_up)
+    await phone.do(lose)
     (message,) = (await phone.store.read(lambda tx: tx.messages.page(scene.chat))).messages
     assert (message.cause, message.params["why"]) == (Cause.LOST, why.value)
 

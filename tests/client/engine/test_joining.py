@@ -41,7 +41,7 @@ async def test_a_member_whose_list_is_not_known_is_not_asked(tmp_path: Path) -> 
     ana, bruno, dora = (Somebody.make(name) for name in ("ana", "bruno", "dora"))
     log = Log.create(ana, bruno, dora)
     async with seated(ana, [bruno], log, tmp_path) as desk:
-        healer = Healer(desk.me, desk.memberships, EnvelopeReader(desk.me, desk.rows), desk.rows)
+        healer = Healer(desk.me, desk.memberships, EnvelopeReader(desk.me, desk.rows))
         _, others = await desk.store.read(lambda tx: healer._everybody(tx, log.chat_id))
         assert others == [(bruno.uid, bruno.device.did)]
 

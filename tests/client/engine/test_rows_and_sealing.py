@@ -14,6 +14,7 @@ from mensajeria.client.engine.letters import ROOM_KEY
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import verified_list
 from mensajeria.client.engine.sealing import Plan
+from mensajeria.client.engine.waiting_rows import give_up
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Inbound, InboundKey, NewMessage, OutboxItem, Share, ShareOutcome
 from mensajeria.crypto.inbound import InboundSession
@@ -135,7 +136,7 @@ async def test_a_key_that_never_comes_is_called_lost(ana: Desk, bruno: Desk) -> 
     await read(bruno, chat_id, 1, bodies(items))
     sealed = items[0].sealed
     assert sealed is not None
-    await bruno.do(lambda tx, out: bruno.rows.give_up(tx, out, chat_id, sealed.session_id))
+    await bruno.do(lambda tx, out: give_up(tx, out, chat_id, sealed.session_id))
     assert await shown(bruno, chat_id) == ["<lost>"]
 
 

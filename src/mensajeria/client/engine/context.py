@@ -104,7 +104,7 @@ class Context:
         self.memberships = Memberships(self.me)
         self.rows = RowReader(self.me, self.memberships)
         self.envelopes = EnvelopeReader(self.me, self.rows)
-        self.healer = Healer(self.me, self.memberships, self.envelopes, self.rows)
+        self.healer = Healer(self.me, self.memberships, self.envelopes)
         self.resender = Resender(self.me, self.envelopes, self.rows, self.healer)
         self.giver = Giver(self.me, self.memberships)
         self.given_keys = GivenKeys(self.me, self.envelopes)
@@ -112,7 +112,7 @@ class Context:
         self.marks = Marks(self.me, self.settings)
         self.presence = Presence(self.store, self.emitter)
         self.profiles = GroupProfiles(self.me, self.memberships, self.settings)
-        self.rows.applied = self.profiles.applied
+        self.rows.members.applied = self.profiles.applied
         self.envelopes.profile_key = self.profiles.take_key
         self.post = PostOffice(self.me, self._allowance)
         self.sealer = Sealer(self.me, self.memberships, self._allowance)

@@ -478,7 +478,7 @@ class GroupKeeper:
 
         def step(tx: Tx, out: Outcome) -> None:
             for one in events:
-                self._context.rows.learn(tx, out, chat_id, one.signed, one.row)
+                self._context.rows.members.learn(tx, out, chat_id, one.signed, one.row)
             self._context.rows.reopen_held(tx, out, chat_id)
             self._context.profiles.refresh(tx, out, chat_id)
             out.touched.add(chat_id)

@@ -22,8 +22,8 @@ from mensajeria.client.engine.letters import KEY_REQUEST, ROOM_KEY, Letter, devi
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.people import list_of
-from mensajeria.client.engine.rows import ANY_DEVICE, RowReader
 from mensajeria.client.engine.sealing import room_key_name
+from mensajeria.client.engine.waiting_rows import ANY_DEVICE, not_given
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Inbound, KeyRequestRow
 from mensajeria.crypto.inbound import InboundSession
@@ -60,11 +60,10 @@ class KeyBackup(Protocol):
 class Healer:
     """Runs in the store's thread, inside transactions."""
 
-    def __init__(self, me: Me, memberships: Memberships, reader: EnvelopeReader, rows: RowReader) -> None:
+    def __init__(self, me: Me, memberships: Memberships, reader: EnvelopeReader) -> None:
         self._me = me
         self._memberships = memberships
         self._reader = reader
-        self._rows = rows
         self._giver = Giver(me, memberships)
         reader.register(FORWARDED, self._forwarded)
         reader.register(WITHHELD, self._withheld)
@@ -240,7 +239,7 @@ class Healer:
         asked = tx.requests.open(chat_id, session_id)
         if asked and asked[0].key.did == did and withheld.reason == REFUSED:
             opened = tx.windows.by(chat_id, (uid, did))
-            self._rows.not_given(tx, out, chat_id, session_id, 0 if opened is None else opened.upto)
+            not_given(tx, out, chat_id, session_id, 0 if opened is None else opened.upto)
         elif asked:
             tx.sources.answered(chat_id, session_id, did, withheld.reason, self._me.clock.now_ms())
 

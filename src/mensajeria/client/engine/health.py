@@ -8,7 +8,9 @@ from typing import Final
 from mensajeria.client.api import Health
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.envelopes import HEALED, UNWEDGED
-from mensajeria.client.engine.rows import LOST_ROWS, MISSING_ROWS, TAMPERED_ROWS
+from mensajeria.client.engine.missing_rows import MISSING_ROWS
+from mensajeria.client.engine.row_display import TAMPERED_ROWS
+from mensajeria.client.engine.waiting_rows import LOST_ROWS
 from mensajeria.client.profiles import ROLLED_BACK
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import EnvelopeOutcome, RowOutcome

@@ -21,6 +21,7 @@ from mensajeria.client.engine.mailer import Mailer
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.read_receipts import receipts
 from mensajeria.client.engine.session import Session
+from mensajeria.client.engine.waiting_rows import give_up
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import KeyRequestRow
@@ -186,7 +187,7 @@ class Upkeep:
         match climb(request.step, request.first_ms, request.next_ms, now, all_answered=answered):
             case GiveUp():
                 why = self._context.healer.why_lost(tx, request)
-                self._context.rows.give_up(tx, out, request.key.chat_id, request.key.session_id, why)
+                give_up(tx, out, request.key.chat_id, request.key.session_id, why)
             case Ask(step, next_ms):
                 tx.requests.put(KeyRequestRow(request.key, request.idx, step, request.first_ms, next_ms))
                 letters.extend(self._context.healer.questions(tx, request))
