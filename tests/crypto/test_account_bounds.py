@@ -18,6 +18,7 @@ from mensajeria.crypto.root import AccountRoot, WrapError
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.decoding import decode_record
+from mensajeria.protocol.devices import decode_identity
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.membership import decode_member_event
 from mensajeria.protocol.prekeys import PrekeyError, verify_device_login, verify_fallback_key, verify_pq_prekey
@@ -115,7 +116,7 @@ def test_a_device_s_first_hybrid_prekey_may_have_any_number(ana: Person) -> None
 
 def test_what_follows_from_a_root_is_the_documents(ana: Person) -> None:
     secret = ana.root._secret.reveal()
-    record = ana.list.record
+    record = decode_identity(ana.root.identity(ana.uid, ana.code.public).record)
     signing = Ed25519PrivateKey.from_private_bytes(hkdf(secret, b"identity-ed25519"))
     quantum = MLDSA65PrivateKey.from_seed_bytes(hkdf(secret, b"identity-mldsa"))
     assert record.ed25519 == signing.public_key().public_bytes_raw()

@@ -103,6 +103,10 @@ class DeviceKeys:
         return self._account
 
     @property
+    def _with_fallback(self) -> _WithFallback:
+        return cast("_WithFallback", self._account)
+
+    @property
     def pq_prekey_id(self) -> int:
         """Id of the newest hybrid prekey, 0 = none yet."""
         return self._prekeys[-1].prekey_id if self._prekeys else 0
@@ -175,7 +179,7 @@ class DeviceKeys:
         raise UnknownPrekeyError(str(prekey_id))
 
     def _new_fallback(self, now_ms: int) -> None:
-        cast("_WithFallback", self._account).generate_fallback_key()
+        self._with_fallback.generate_fallback_key()
         self._fallback_created = now_ms
 
     def _new_pq(self, now_ms: int) -> None:
@@ -183,8 +187,8 @@ class DeviceKeys:
         self._prekeys = (*older, _Prekey(self.pq_prekey_id + 1, HybridPrivateKey.generate(), now_ms))
 
     def _signed_fallback(self) -> Signed | None:
-        keys = cast("_WithFallback", self._account).fallback_key
-        return next((self._signed_key(Ctx.FALLBACK, key) for key in keys.values()), None)
+        keys = self._with_fallback.fallback_key.values()
+        return next((self._signed_key(Ctx.FALLBACK, key) for key in keys), None)
 
     def _signed_key(self, ctx: Ctx, key: vodozemac.Curve25519PublicKey) -> Signed:
         return self.sign(ctx, encode(OneTimeKey(uid=self.uid, did=self.did, key=key.to_bytes())))
