@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from mensajeria.protocol import approval, frames, limits, transparency
 from mensajeria.protocol.codec import (
     HEADER,
+    BadMacError,
     ChannelKeys,
     Direction,
     FrameReader,
@@ -32,7 +33,7 @@ from mensajeria.protocol.devices import (
     device_list_hash,
     verify_device_list,
 )
-from mensajeria.protocol.encoding import MalformedError, NewerVersionError, encode
+from mensajeria.protocol.encoding import MalformedError, NewerVersionError, decode_versioned, encode, u32, u64
 from mensajeria.protocol.errors import Close
 from mensajeria.protocol.ids import b64
 from mensajeria.protocol.links import (
@@ -73,6 +74,10 @@ def hash_of(label: str, *parts: bytes) -> bytes:
 
 
 # --- hashes that others compute too
+
+
+def test_numbers_are_big_endian_and_of_one_size() -> None:
+    assert (u32(0x01020304), u64(0x01020304)) == (b"\x01\x02\x03\x04", b"\x00\x00\x00\x00\x01\x02\x03\x04")
 
 
 def test_what_the_log_hashes_is_what_the_document_says() -> None:
@@ -246,8 +251,9 @@ def test_the_channels_keys_are_those_of_the_document() -> None:
     def key(info: bytes) -> bytes:
         return HKDF(hashes.SHA256(), 32, salt=b"n" * 32 + b"m" * 32, info=info).derive(b"k" * 32)
 
-    assert ChannelKeys(hash_of("conn", b"n" * 32, b"m" * 32), key(b"frame|c"), key(b"frame|s")) == KEYS
-    assert repr(KEYS) == "ChannelKeys(…)"
+    derived = ChannelKeys.derive(b"k" * 32, b"n" * 32, b"m" * 32)
+    assert derived == ChannelKeys(hash_of("conn", b"n" * 32, b"m" * 32), key(b"frame|c"), key(b"frame|s"))
+    assert repr(derived) == "ChannelKeys(…)"
 
 
 def test_the_welcomes_proof_is_that_of_the_document() -> None:
@@ -293,6 +299,14 @@ def test_a_frame_may_be_exactly_as_large_as_the_limit(monkeypatch: pytest.Monkey
     monkeypatch.setattr(limits, "MAX_FRAME", len(frame) - 1)
     with pytest.raises(MalformedFrameError, match="size"):
         FrameReader(KEYS, Direction.CLIENT).open(frame)
+
+
+def test_a_header_without_its_tag_is_forged_and_less_is_no_frame() -> None:
+    reader = FrameReader(KEYS, Direction.CLIENT)
+    with pytest.raises(BadMacError):
+        reader.open(bytes(HEADER))
+    with pytest.raises(MalformedFrameError, match="size"):
+        reader.open(bytes(HEADER - 1))
 
 
 def test_a_frame_before_the_handshake_closes_the_connection() -> None:
@@ -410,6 +424,19 @@ def test_a_record_may_be_exactly_as_large_as_the_limit(ana: Person) -> None:
         decode_array(Numbered, array, max_size=len(array) - 1)
     with pytest.raises(MalformedError, match="large"):
         decode_record(DeviceList, body, max_size=len(body) - 1)
+
+
+def test_an_array_without_a_version_is_none_of_a_newer_program() -> None:
+    signed = Signed(b"body", b"s" * 64)
+    assert decode_array(Signed, encode(signed), max_size=128) == signed
+
+
+def test_a_versioned_record_may_have_a_larger_limit_than_others() -> None:
+    large = {"v": 1, "rest": bytes(limits.MAX_SIGNED_BODY)}
+    data, decoder = encode(large), msgspec.msgpack.Decoder(dict[str, Any])
+    assert decode_versioned(data, decoder, max_size=len(data)) == large
+    with pytest.raises(MalformedError, match="large"):
+        decode_versioned(data, decoder)
 
 
 def test_an_array_of_an_unknown_suite_is_newer() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,6 +179,21 @@ def test_a_frame_may_not_be_larger_than_allowed() -> None:
     with pytest.raises(ConnectionClosedError) as closed:
         theirs.receive(bytes(limits.MAX_FRAME + 1))
     assert closed.value.close is Close.TOO_BIG
+
+
+def test_an_authentic_frame_that_is_not_allowed_is_malformed_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = opened()
+    data = ours.send(frames.OtkLow(2))
+    monkeypatch.setattr(limits, "MAX_FRAME", len(data))
+    with pytest.raises(ConnectionClosedError) as closed:
+        theirs.receive(data)
+    assert closed.value.close is Close.MALFORMED
+
+
+def test_an_encoded_body_is_sent_as_it_is() -> None:
+    ours, theirs = opened()
+    body = msgspec.msgpack.encode(frames.OtkLow(2))
+    assert ours.receive(theirs.send_body(frames.TYPE_OF[frames.OtkLow], body)) == frames.OtkLow(2)
 
 
 @settings(max_examples=200, deadline=None)

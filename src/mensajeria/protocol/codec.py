@@ -11,7 +11,7 @@ import hmac
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives import hashes
@@ -28,6 +28,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoders: Final = {number: msgspec.msgpack.Decoder(kind) for number, kind in frames.FRAMES.items()}
 _NO_TAG: Final = bytes(TAG)
 _SHA256: Final = hashes.SHA256()
+F = TypeVar("F", frames.Hello, frames.Welcome)
 
 
 class Direction(Enum):
@@ -83,7 +84,7 @@ def encode_plain(frame: msgspec.Struct) -> bytes:
     return _NO_TAG + _head.pack(frames.TYPE_OF[type(frame)], 0, len(body)) + body
 
 
-def decode_plain(data: bytes | bytearray | memoryview, expected: type[frames.Hello | frames.Welcome]) -> msgspec.Struct:
+def decode_plain(data: bytes | bytearray | memoryview, expected: type[F]) -> F:
     """The first frame of a side.
 
     Raises:
@@ -94,7 +95,9 @@ def decode_plain(data: bytes | bytearray | memoryview, expected: type[frames.Hel
     kind, seq, length = _head.unpack_from(data, TAG)
     if frames.FRAMES.get(kind) is not expected or seq != 0 or length != len(data) - HEADER:
         raise MalformedFrameError("not a first frame")
-    return _decode_body(kind, data[HEADER:])
+    frame = _decode_body(kind, data[HEADER:])
+    assert isinstance(frame, expected)
+    return frame
 
 
 def _decode_body(kind: int, body: bytes | bytearray | memoryview) -> msgspec.Struct:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -139,9 +139,9 @@ class _Connection:
         self._reader = FrameReader(keys, peer)
 
     def _open(self, data: bytes) -> Any:
-        is_open = self._phase is _OPEN
-        if self._reader is None or not (is_open or (self._phase, Step.RECEIVE_FRAME) in self._table):
+        if self._phase is not _OPEN and (self._phase, Step.RECEIVE_FRAME) not in self._table:
             raise self._refuse(Close.MALFORMED, "a frame is not allowed yet")
+        assert self._reader is not None
         try:
             frame = self._reader.open(data)
         except BadMacError as error:
@@ -150,7 +150,7 @@ class _Connection:
             raise self._refuse(
                 Close.TOO_BIG if len(data) > limits.MAX_FRAME else Close.MALFORMED, str(error)
             ) from error
-        if not is_open:
+        if self._phase is not _OPEN:
             self._advance(Step.RECEIVE_FRAME)
         return frame
 
@@ -193,7 +193,7 @@ class ClientConnection(_Connection):
 
     def _receive_welcome(self, data: bytes) -> Welcomed:
         try:
-            welcome = cast("frames.Welcome", decode_plain(data, frames.Welcome))
+            welcome = decode_plain(data, frames.Welcome)
         except MalformedFrameError as error:
             raise self._refuse(Close.MALFORMED, str(error)) from error
         keys = ChannelKeys.derive(self._ck.reveal(), self._hello.nonce, welcome.nonce)
@@ -245,7 +245,7 @@ class ServerConnection(_Connection):
 
     def _receive_hello(self, data: bytes) -> frames.Hello:
         try:
-            hello = cast("frames.Hello", decode_plain(data, frames.Hello))
+            hello = decode_plain(data, frames.Hello)
         except MalformedFrameError as error:
             raise self._refuse(Close.MALFORMED, str(error)) from error
         if hello.v != limits.PROTOCOL_VERSION:
