@@ -113,10 +113,10 @@ def test_every_kind_of_frame_with_any_body_under_a_right_mac(fuzz: Fuzz) -> None
 
     async def attack(kind: int, body: bytes) -> None:
         socket, channel = await _device(fuzz.stage, ana)
-        socket.send(channel.send_body(kind, body))
+        socket.send(channel.send_body(kind, await _not_ahead(ana, kind, body)))
         socket.send(channel.send(frames.Ping(7)))
         answer = await _until_pong_or_end(socket, channel)
-        assert answer in {None, Close.MALFORMED, Close.TOO_BIG, Close.RATE_LIMITED}
+        assert answer in {None, Close.MALFORMED, Close.TOO_BIG, Close.RATE_LIMITED, Close.ROLLED_BACK}
         socket.close()
 
     any_frame = st.one_of([st.tuples(st.just(kind), bodies_of(frame, known)) for kind, frame in frames.FRAMES.items()])
@@ -132,6 +132,18 @@ def test_every_kind_of_frame_with_any_body_under_a_right_mac(fuzz: Fuzz) -> None
     fuzz.run(bruno.shows(fuzz.stage.chat_id, "ana: y sigue"))
     texts = fuzz.run(bruno.texts(fuzz.stage.chat_id))
     assert texts == ["ana: hola", "bruno: qué tal", "ana: y sigue"]
+
+
+async def _not_ahead(actor: Actor, kind: int, body: bytes) -> bytes:
+    """The body; a count of encryptions that is ahead of the device's own would end the device itself."""
+    if frames.FRAMES.get(kind) is not frames.PutDevice:
+        return body
+    try:
+        put = msgspec.msgpack.decode(body, type=frames.PutDevice)
+    except msgspec.DecodeError:
+        return body
+    gen = await actor.read(lambda tx: tx.own.gen())
+    return msgspec.msgpack.encode(msgspec.structs.replace(put, gen=min(put.gen, gen)))
 
 
 async def _device(stage: Stage, actor: Actor) -> tuple[WebSocket, ClientConnection]:
