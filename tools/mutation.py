@@ -85,6 +85,7 @@ AREAS = {
             "tests/crypto/test_message.py",
             "tests/crypto/test_message_bounds.py",
             "tests/crypto/test_body.py",
+            "tests/crypto/test_seals.py",
             "tests/crypto/test_account.py",
         ),
     ),

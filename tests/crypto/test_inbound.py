@@ -7,8 +7,8 @@ import os
 import pytest
 import vodozemac
 
-from mensajeria.crypto.inbound import InboundSession, MegolmError, UnknownIndexError
-from mensajeria.crypto.sender import OutboundSession
+from mensajeria.crypto.inbound import InboundSession, MegolmError, UnknownIndexError, state_of_export
+from mensajeria.crypto.sender import OutboundSession, decode_room_key
 from tests.crypto.people import DirectChat, Person
 
 BEYOND = 1 << 32
@@ -35,6 +35,12 @@ def export(chat: DirectChat, index: int, *, forged: bool = False) -> InboundSess
 
 def row(chat: DirectChat) -> vodozemac.MegolmMessage:
     return vodozemac.MegolmMessage.from_bytes(chat.outbound.encrypt(b"hola"))
+
+
+def message_at(chat: DirectChat, index: int) -> vodozemac.MegolmMessage:
+    while chat.outbound.index < index:
+        row(chat)
+    return row(chat)
 
 
 def damaged(chat: DirectChat) -> vodozemac.MegolmMessage:
@@ -68,6 +74,25 @@ def test_a_signed_key_stays_signed_in_the_store(chat: DirectChat) -> None:
     assert again(kept).signed_binding == chat.inbound.signed_binding
 
 
+def test_an_export_comes_back_from_the_store_unproven(chat: DirectChat) -> None:
+    kept = again(export(chat, 0))
+    assert (kept.first_index, kept.proven, kept.proven_from, kept.export_at(0)) == (0, False, BEYOND, None)
+    assert (kept.binding, kept.signed_binding) == (chat.outbound.binding, chat.outbound.signed_binding)
+    assert proved(kept, row(chat)).proven_from == 0
+
+
+def test_a_single_export_is_stored_as_it_came(chat: DirectChat) -> None:
+    data = chat.inbound.export_at(2)
+    assert data is not None
+    assert export(chat, 2).dump() == state_of_export(data, chat.outbound.signed_binding)
+
+
+def test_exports_that_stand_side_by_side_do_so_in_the_store(chat: DirectChat) -> None:
+    both = export(chat, 0, forged=True).merge(export(chat, 1))
+    assert [ratchet.first_index for ratchet in again(both)._ratchets] == [0, 1]
+    assert again(both).decrypt(message_at(chat, 1)).plaintext == b"hola"
+
+
 def test_an_export_is_proven_by_nothing_but_what_it_opens(chat: DirectChat) -> None:
     unproven = export(chat, 0)
     assert (unproven.proven, unproven.proven_from, unproven.export_at(5)) == (False, BEYOND, None)
@@ -78,6 +103,11 @@ def test_an_export_is_proven_by_nothing_but_what_it_opens(chat: DirectChat) -> N
     second = session.decrypt(message)
     assert second.session is session
     assert second.changed is False
+
+
+def test_what_is_proven_nowhere_is_not_exported_from_there(chat: DirectChat) -> None:
+    unproven = export(chat, 0)
+    assert unproven.export_at(unproven.proven_from) is None
 
 
 def test_an_earlier_row_proves_more(chat: DirectChat) -> None:
@@ -116,12 +146,39 @@ def test_a_row_before_the_first_index_is_unknown(chat: DirectChat) -> None:
         chat.share().decrypt(message)
 
 
-def test_an_export_that_reaches_further_back_replaces_a_connected_one_and_keeps_its_proof(chat: DirectChat) -> None:
+@pytest.mark.parametrize("order", ["longer first", "longer last"])
+def test_of_two_connected_exports_the_longer_stays_with_the_proof_of_both(chat: DirectChat, order: str) -> None:
     rows = [row(chat) for _ in range(4)]
-    late = proved(export(chat, 2), rows[3])
-    merged = late.merge(export(chat, 1))
+    pair = [export(chat, 1), proved(export(chat, 2), rows[3])]
+    first, second = pair if order == "longer first" else reversed(pair)
+    merged = first.merge(second)
     assert [(r.first_index, r.proven_from) for r in merged._ratchets] == [(1, 3)]
-    assert [(r.first_index, r.proven_from) for r in export(chat, 1).merge(late)._ratchets] == [(1, None)]
+    further = proved(export(chat, 1), rows[2])
+    for both in (merged.merge(further), further.merge(merged)):
+        assert [(r.first_index, r.proven_from) for r in both._ratchets] == [(1, 2)]
+
+
+def crossing(chat: DirectChat, index: int) -> InboundSession:
+    """What somebody who holds the key may make of it: wrong from `index` on, right from the next 256th row on."""
+    data = chat.inbound.export_at(index)
+    assert data is not None
+    data = data[:101] + os.urandom(32) + data[133:]  # the part of the ratchet that the 256th row replaces
+    return InboundSession.from_export(data, chat.outbound.binding, chat.outbound.signed_binding)
+
+
+def test_a_key_that_is_right_from_some_row_on_stands_behind_the_whole_one(chat: DirectChat) -> None:
+    early, late = message_at(chat, 252), message_at(chat, 256)
+    invented, whole = proved(crossing(chat, 250), late), proved(export(chat, 0), early)
+    for both in (invented.merge(whole), whole.merge(invented)):
+        assert [(r.first_index, r.proven_from) for r in both._ratchets] == [(0, 252), (250, 256)]
+
+
+def test_of_proven_exports_four_are_kept(chat: DirectChat) -> None:
+    late = message_at(chat, 256)
+    session = proved(export(chat, 0), late)
+    for index in range(250, 255):
+        session = session.merge(proved(crossing(chat, index), late))
+    assert [r.first_index for r in session._ratchets] == [0, 250, 251, 252]
 
 
 def test_a_merge_keeps_what_stands_beside(chat: DirectChat) -> None:
@@ -166,3 +223,7 @@ def test_a_sender_session_comes_back_whole(chat: DirectChat) -> None:
         chat.outbound.timer_s,
         1,
     )
+
+
+def test_a_key_names_no_group_profile_of_itself(chat: DirectChat) -> None:
+    assert decode_room_key(chat.outbound.room_key()).gpk == b""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 import pytest
 
@@ -146,3 +148,9 @@ def test_a_blob_may_be_exactly_as_long_as_the_limit(people: tuple[Person, Person
 def test_a_sealed_envelope_names_its_device(people: tuple[Person, Person]) -> None:
     ana, bruno = people
     assert envelope(ana, bruno, key=11).did == bruno.device.did
+
+
+def test_the_binding_of_a_blob_is_that_of_the_document() -> None:
+    parts = b"".join(len(part).to_bytes(4, "big") + part for part in (b"u" * 16, b"d" * 16, bytes([0, 0, 0, 7])))
+    expected = hashlib.sha256(b"mensajeria/1/to-device" + b"\x00" + parts).digest()
+    assert envelope_info(b"u" * 16, b"d" * 16, 7) == expected

@@ -27,7 +27,6 @@ from mensajeria.protocol.signing import from_olm_base64, to_olm_base64
 MAX_CANDIDATES: Final = 4
 _NEVER: Final = 1 << 32
 """Above every index."""
-_MAX_STATE: Final = 64 << 10
 _Pickle = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
@@ -72,13 +71,20 @@ class _Ratchet:
     def first_index(self) -> int:
         return self.group.first_known_index
 
+    def vouches_for(self, index: int) -> bool:
+        """Is what it opens at that index surely the author's? For a signed one: from its first index on."""
+        return self.signed or (self.proven_from is not None and self.proven_from <= index)
+
     def is_connected(self, other: _Ratchet) -> bool:
         """Do both lead to the same keys? Compared where both are known, in constant time."""
         index = max(self.first_index, other.first_index)
-        mine, theirs = self.group.export_at(index), other.group.export_at(index)
-        if mine is None or theirs is None:
-            return False
-        return hmac.compare_digest(mine.to_base64(), theirs.to_base64())
+        return hmac.compare_digest(self.export_at(index), other.export_at(index))
+
+    def export_at(self, index: int) -> bytes:
+        """An export from an index on that it reaches."""
+        export = self.group.export_at(index)
+        assert export is not None  # it reaches every index from its first on
+        return from_olm_base64(export.to_base64())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +163,13 @@ class InboundSession:
     @property
     def proven_from(self) -> int:
         """Lowest index at which a ratchet is proven, so that it may be exported; beyond every index if none is."""
-        return min((r.first_index if r.signed else _proven(r) for r in self._ratchets), default=_NEVER)
+        return min(r.first_index if r.signed else _proven(r) for r in self._ratchets)
 
     def export_at(self, index: int) -> bytes | None:
         """An export from `index` on, of a ratchet that is proven there; None if there is none."""
         for ratchet in self._ratchets:
-            proven = ratchet.signed or (ratchet.proven_from is not None and ratchet.proven_from <= index)
-            if proven and ratchet.first_index <= index:
-                export = ratchet.group.export_at(index)
-                return None if export is None else from_olm_base64(export.to_base64())
+            if ratchet.vouches_for(index) and ratchet.first_index <= index:
+                return ratchet.export_at(index)
         return None
 
     def for_backup(self) -> tuple[bytes, int, bool]:
@@ -205,12 +209,12 @@ class InboundSession:
             except ValueError:
                 continue
             return self._proved(ratchet, bytes(opened.plaintext), opened.message_index)
-        if not any(ratchet.signed or _proven(ratchet) <= index for ratchet in able):
+        if not any(ratchet.vouches_for(index) for ratchet in able):
             raise UnknownIndexError(str(index))  # nothing here vouches for that index: the true key may still come
         raise MegolmError("does not verify")
 
     def _proved(self, ratchet: _Ratchet, plaintext: bytes, index: int) -> MegolmOpened:
-        if ratchet.signed or (ratchet.proven_from is not None and ratchet.proven_from <= index):
+        if ratchet.vouches_for(index):
             return MegolmOpened(plaintext, index, self, changed=False)
         proven = replace(ratchet, proven_from=index)
         ratchets = tuple(proven if other is ratchet else other for other in self._ratchets)
@@ -237,7 +241,7 @@ class InboundSession:
         if exported is not None:
             return exported
         try:
-            record = decode_record(_PickledInbound, state.reveal(), max_size=_MAX_STATE)
+            record = decode_record(_PickledInbound, state.reveal())
             binding = decode_record(SessionBinding, record.binding.body)
             ratchets = tuple(
                 _Ratchet(
@@ -267,7 +271,7 @@ def _proven(ratchet: _Ratchet) -> int:
 def _as_export(state: Secret) -> InboundSession | None:
     """The session, if it was stored as an export."""
     try:
-        record = decode_record(_ExportedInbound, state.reveal(), max_size=_MAX_STATE)
+        record = decode_record(_ExportedInbound, state.reveal())
         binding = decode_record(SessionBinding, record.binding.body)
         return InboundSession.from_export(record.export, binding, record.binding)
     except (MalformedError, BindingError):
@@ -278,23 +282,19 @@ def _exported(ratchet: _Ratchet) -> tuple[bytes, int, bool]:
     """An export, its first index, and whether it is proven. A proven export begins where its proof does."""
     proven = ratchet.signed or ratchet.proven_from is not None
     index = ratchet.first_index if ratchet.signed or ratchet.proven_from is None else ratchet.proven_from
-    export = ratchet.group.export_at(index)
-    assert export is not None, "a ratchet reaches every index from its first on"
-    return from_olm_base64(export.to_base64()), index, proven
+    return ratchet.export_at(index), index, proven
 
 
 def _merged(kept: tuple[_Ratchet, ...], added: _Ratchet) -> tuple[_Ratchet, ...]:
-    """With one more ratchet, unless a connected one makes it needless.
+    """With one more ratchet. Of two connected ones the longer stays, with what both have proven.
 
     An export that is connected to a signed ratchet and reaches further back stays beside it: the signature vouches for
     the signed ratchet's own indexes only.
     """
     for position, present in enumerate(kept):
         if present.signed == added.signed and present.is_connected(added):
-            if present.first_index <= added.first_index:
-                return kept
-            proven = [p for p in (present.proven_from, added.proven_from) if p is not None]
-            better = replace(added, proven_from=min(proven) if proven else None)
+            longer = min(present, added, key=lambda ratchet: ratchet.first_index)
+            better = replace(longer, proven_from=min(present, added, key=_proven).proven_from)
             return (*kept[:position], better, *kept[position + 1 :])
     return (*kept, added)
 
@@ -302,8 +302,6 @@ def _merged(kept: tuple[_Ratchet, ...], added: _Ratchet) -> tuple[_Ratchet, ...]
 def _bounded(ratchets: tuple[_Ratchet, ...]) -> tuple[_Ratchet, ...]:
     """Signed ones first, then proven ones by their index; of the unproven the newest four."""
     signed = [r for r in ratchets if r.signed]
-    proven = sorted(
-        (r for r in ratchets if not r.signed and r.proven_from is not None), key=lambda r: r.proven_from or 0
-    )
+    proven = sorted((r for r in ratchets if not r.signed and r.proven_from is not None), key=_proven)
     unproven = [r for r in ratchets if not r.signed and r.proven_from is None]
     return (*signed[:MAX_CANDIDATES], *proven[:MAX_CANDIDATES], *unproven[-MAX_CANDIDATES:])

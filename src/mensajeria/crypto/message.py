@@ -137,7 +137,7 @@ class _RefusedError(Exception):
     """Inside this module: a check failed."""
 
     def __init__(self, cause: MessageCause) -> None:
-        super().__init__(cause)
+        super().__init__(cause.value)
         self.cause = cause
 
 

@@ -26,7 +26,6 @@ from mensajeria.protocol.signing import is_usable_curve25519
 PRE_KEY: Final = 0
 NORMAL: Final = 1
 _TOMBSTONES: Final = 64
-_MAX_STATE: Final = 64 << 10
 
 
 class OlmCause(StrEnum):
@@ -224,7 +223,7 @@ class OlmPeer:
     def load(cls, state: Secret) -> OlmPeer:
         """The inverse of `dump`; raises StateError. The sessions are unpickled when they are used."""
         try:
-            peer = decode_record(_PickledPeer, state.reveal(), max_size=_MAX_STATE)
+            peer = decode_record(_PickledPeer, state.reveal())
         except MalformedError as error:
             raise StateError("damaged Olm state") from error
         sessions = tuple(

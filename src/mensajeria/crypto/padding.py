@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from mensajeria.protocol import limits
+from mensajeria.protocol.encoding import u32
 
 _LENGTH: Final = 4
 
@@ -14,10 +16,13 @@ class PaddingError(ValueError):
 
 
 def padme(length: int) -> int:
-    """The next Padmé size (Nikitin et al. 2019): at most 12 % more, and only O(log log n) bits of the length show."""
+    """The next Padmé size (Nikitin et al. 2019): at most 12 % more, and only O(log log n) bits of the length show.
+
+    `length` is at least 1.
+    """
     exponent = length.bit_length() - 1
     mantissa = exponent.bit_length()
-    mask = (1 << max(exponent - mantissa, 0)) - 1
+    mask = (1 << exponent - mantissa) - 1
     return (length + mask) & ~mask
 
 
@@ -44,10 +49,7 @@ def pad_message(data: bytes) -> bytes:
 
 def unpad_message(padded: bytes) -> bytes:
     """The inverse of `pad_message`; raises PaddingError for anything that it would not have produced."""
-    data = _data(padded)
-    if len(padded) != message_size(len(data)):
-        raise PaddingError("wrong bucket")
-    return data
+    return _unpad(padded, message_size)
 
 
 def pad_todevice(data: bytes) -> bytes:
@@ -57,22 +59,18 @@ def pad_todevice(data: bytes) -> bytes:
 
 def unpad_todevice(padded: bytes) -> bytes:
     """The inverse of `pad_todevice`; raises PaddingError for anything that it would not have produced."""
-    data = _data(padded)
-    if len(padded) != todevice_size(len(data)):
-        raise PaddingError("wrong bucket")
-    return data
+    return _unpad(padded, todevice_size)
 
 
 def _pad(data: bytes, size: int) -> bytes:
-    return (len(data).to_bytes(_LENGTH, "big") + data).ljust(size, b"\x00")
+    return (u32(len(data)) + data).ljust(size, b"\x00")
 
 
-def _data(padded: bytes) -> bytes:
-    if len(padded) < _LENGTH:
-        raise PaddingError("too short")
+def _unpad(padded: bytes, size_of: Callable[[int], int]) -> bytes:
     length = int.from_bytes(padded[:_LENGTH], "big")
-    if length > len(padded) - _LENGTH:
-        raise PaddingError("too short")
-    if padded.count(0, _LENGTH + length) != len(padded) - _LENGTH - length:
+    if len(padded) != size_of(length):  # so the length fits too: a bucket has room for it
+        raise PaddingError("wrong bucket")
+    data, rest = padded[_LENGTH : _LENGTH + length], padded[_LENGTH + length :]
+    if rest != bytes(len(rest)):
         raise PaddingError("not zeros")
-    return padded[_LENGTH : _LENGTH + length]
+    return data

@@ -6,7 +6,6 @@ The binding (SKB) is signed by the author's device, so whoever delivers a ratche
 from __future__ import annotations
 
 import os
-from typing import Final
 
 import vodozemac
 
@@ -20,8 +19,6 @@ from mensajeria.protocol.ids import U32, Bytes32
 from mensajeria.protocol.membership import ChatKind, MembershipState
 from mensajeria.protocol.records import MembershipHead, Record, RoomKey, SessionBinding, Signed
 from mensajeria.protocol.signing import BadSignatureError, Ctx, from_olm_base64, verify_ed25519
-
-_MAX_STATE: Final = 64 << 10
 
 
 class BindingError(ValueError):
@@ -93,7 +90,7 @@ class OutboundSession:
     def load(cls, state: Secret) -> OutboundSession:
         """The inverse of `dump`; raises StateError."""
         try:
-            record = decode_record(_PickledOutbound, state.reveal(), max_size=_MAX_STATE)
+            record = decode_record(_PickledOutbound, state.reveal())
             binding = decode_record(SessionBinding, record.binding.body)
             group = vodozemac.GroupSession.from_pickle(record.pickle, record.pickle_key)
         except (MalformedError, ValueError) as error:
