@@ -95,10 +95,20 @@ class Station:
         await self.do(lambda tx, out: self.rows.apply(tx, out, chat_id, events, events[-1].seq))
         return self.last
 
-    async def take(self, sender: Station, letter: Letter) -> Mail:
-        """Act on a letter as if its envelope had been opened."""
+    async def take(self, sender: Station, *letters: Letter) -> Mail:
+        """Act on letters as if their envelopes had been opened, in one transaction."""
+        opened = [self._opened(sender, letter) for letter in letters]
+
+        def apply(tx: Tx, out: Mail) -> None:
+            for inner in opened:
+                self.reader._apply(tx, out, *sender.address, inner)
+
+        await self.do(apply)
+        return self.last
+
+    def _opened(self, sender: Station, letter: Letter) -> ToDevice:
         assert (letter.uid, letter.did) == self.address, "for another device"
-        inner = ToDevice(
+        return ToDevice(
             t=letter.type,
             sender=SenderAddress(
                 uid=sender.me.uid, did=sender.me.did, idfp=sender.person.idfp, dl_ver=sender.person.list.ver
@@ -108,8 +118,6 @@ class Station:
             ts=NOW,
             c=letter.content,
         )
-        await self.do(lambda tx, out: self.reader._apply(tx, out, *sender.address, inner))
-        return self.last
 
     async def texts(self, chat_id: ChatId) -> list[str]:
         """What is shown, unreadable places by their cause."""

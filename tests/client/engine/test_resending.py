@@ -194,6 +194,14 @@ async def test_who_asks_gets_the_row_as_it_was_sent(loss: Loss) -> None:
     assert await loss.asked(loss.request) == [Letter(loss.bruno.me.uid, loss.bruno.me.did, RESEND, loss.resend)]
 
 
+async def test_who_asks_for_two_rows_at_once_gets_both(loss: Loss) -> None:
+    me = loss.ana.me
+    questions = [Letter(me.uid, me.did, REQUEST, loss.request_for(idx)) for idx in (0, 1)]
+    mail = await loss.ana.take(loss.bruno, *questions)
+    rows = [decode_record(Resend, letter.content).row for letter in mail.answers]
+    assert rows == list(loss.rows[:2])
+
+
 @pytest.mark.parametrize("missing", ["chat", "session", "index"])
 async def test_there_is_nothing_to_give_of_what_was_never_sent(loss: Loss, missing: str) -> None:
     noise = os.urandom(32)
@@ -430,6 +438,13 @@ async def test_a_long_row_is_given_in_parts(loss: Loss) -> None:
     assert [letter.content for letter in given] == [part_of(loss, row, offset, 7) for offset in (0, RESEND_MAX)]
 
 
+async def test_a_row_that_fits_one_letter_exactly_is_given_in_one(loss: Loss) -> None:
+    row = SentRow(Mid(os.urandom(16)), placed=False, outer=os.urandom(RESEND_MAX))
+    await loss.ana.store.run(lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, row, NOW))
+    (given,) = await loss.asked(loss.request_for(7))
+    assert (given.type, given.content) == (RESEND, encode(Resend(chat_id=loss.chat, row=row.outer)))
+
+
 async def test_a_long_row_that_is_more_than_the_hour_allows_is_not_begun(loss: Loss) -> None:
     long = SentRow(Mid(os.urandom(16)), placed=False, outer=bytes(RESEND_MAX + 1))
     await loss.ana.store.run(lambda tx: tx.sent_rows.keep(loss.chat, loss.session, 7, long, NOW))
@@ -474,16 +489,65 @@ async def test_parts_that_are_no_row_change_nothing(loss: Loss, lie: str) -> Non
     assert (await loss.bruno.texts(loss.chat))[-1] == "<tampered>"
 
 
+async def test_parts_of_a_row_that_nobody_asked_for_are_not_taken(loss: Loss) -> None:
+    row = await lose_a_long_one(loss)
+    shown = await loss.bruno.texts(loss.chat)
+    for offset in range(0, len(row), RESEND_MAX):
+        mail = await hear(loss.bruno, loss.ana, PART, part_of(loss, row, offset, 9))
+        assert mail.events == []
+    assert await loss.bruno.texts(loss.chat) == shown
+
+
+async def test_what_another_device_sends_does_not_end_the_row_that_is_on_its_way(loss: Loss) -> None:
+    row = await lose_a_long_one(loss)
+    await hear(loss.bruno, loss.ana, PART, part_of(loss, row, 0, 3))
+    await hear(loss.bruno, loss.ana_phone, PART, part_of(loss, row, 0, 3, b"false"))
+    for offset in range(RESEND_MAX, len(row), RESEND_MAX):
+        await hear(loss.bruno, loss.ana, PART, part_of(loss, row, offset, 3))
+    assert (await loss.bruno.texts(loss.chat))[-1].startswith("0 1 2 3")
+
+
+def gathered_part(idx: int, offset: int, data: bytes) -> ResendPart:
+    """Of a row that is one byte too long for one letter."""
+    return ResendPart(
+        chat_id=bytes(32), session_id=bytes(32), idx=idx, size=RESEND_MAX + 1, offset=offset, data=data
+    )  # fmt: skip
+
+
+def begun(idx: int) -> ResendPart:
+    return gathered_part(idx, 0, bytes(RESEND_MAX))
+
+
+def ended(idx: int) -> ResendPart:
+    return gathered_part(idx, RESEND_MAX, b"x")
+
+
+WHOLE = bytes(RESEND_MAX) + b"x"
+
+
 def test_only_so_many_long_rows_are_gathered_at_one_time() -> None:
     gathered = Gathered()
-
-    def part(idx: int, offset: int) -> ResendPart:
-        return ResendPart(
-            chat_id=bytes(32), session_id=bytes(32), idx=idx, size=RESEND_MAX + 1, offset=offset,
-            data=bytes(1 if offset else RESEND_MAX),
-        )  # fmt: skip
-
     for idx in range(MAX_GATHERED + 1):
-        assert gathered.add(part(idx, 0)) is None
-    assert gathered.add(part(0, RESEND_MAX)) is None, "the first one was given up"
-    assert gathered.add(part(1, RESEND_MAX)) == bytes(RESEND_MAX + 1)
+        assert gathered.add(begun(idx)) is None
+    assert gathered.add(ended(0)) is None, "the first one was given up"
+    assert gathered.add(ended(1)) == WHOLE
+
+
+def test_a_row_whose_first_part_comes_again_begins_anew() -> None:
+    gathered = Gathered()
+    gathered.add(gathered_part(0, 0, b"some of it"))
+    gathered.add(begun(0))
+    assert gathered.add(ended(0)) == WHOLE
+
+
+def test_a_row_that_began_anew_is_not_the_next_one_to_be_given_up() -> None:
+    gathered = Gathered()
+    for idx in (*range(MAX_GATHERED), 0, MAX_GATHERED):
+        gathered.add(begun(idx))
+    assert gathered.add(ended(1)) is None
+    assert gathered.add(ended(0)) == WHOLE
+
+
+@pytest.mark.parametrize("offset", range(1, 9))
+def test_nothing_stands_for_the_beginning_that_never_came(offset: int) -> None:
+    assert Gathered().add(gathered_part(0, offset, bytes(RESEND_MAX + 1 - offset))) is None
