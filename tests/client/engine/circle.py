@@ -90,7 +90,7 @@ async def seated(who: Somebody, known: list[Somebody], log: Log, folder: Path) -
     me = Me(SERVER, who.uid, Did(who.device.did), who.handle, clock)
     memberships = Memberships(me)
     async with await blank_store(folder / f"{who.handle}.db") as store:
-        rows, profiles = RowReader(me, memberships), GroupProfiles(me, memberships, SettingsBook(me))
+        rows, profiles = RowReader(me, memberships), GroupProfiles(memberships, SettingsBook(me))
         rows.members.applied = profiles.applied
         made = GroupDesk(
             who, store, clock, me, rows, Sealer(me, memberships, lambda _: 1_000_000), memberships=memberships,

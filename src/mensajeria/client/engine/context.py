@@ -111,7 +111,7 @@ class Context:
         self.settings = SettingsBook(self.me)
         self.marks = Marks(self.me, self.settings)
         self.presence = Presence(self.store, self.emitter)
-        self.profiles = GroupProfiles(self.me, self.memberships, self.settings)
+        self.profiles = GroupProfiles(self.memberships, self.settings)
         self.rows.members.applied = self.profiles.applied
         self.envelopes.profile_key = self.profiles.take_key
         self.post = PostOffice(self.me, self._allowance)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from mensajeria.client.api import Cause, MessageKind, MessageReceived, MessageState
-from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.shared_settings import SettingsBook
@@ -29,8 +28,7 @@ SHARED: Final = "group-key:"
 class GroupProfiles:
     """Runs in the store's thread, inside transactions."""
 
-    def __init__(self, me: Me, memberships: Memberships, settings: SettingsBook) -> None:
-        self._me = me
+    def __init__(self, memberships: Memberships, settings: SettingsBook) -> None:
         self._memberships = memberships
         self._settings = settings
         settings.on(SHARED, self._shared)
