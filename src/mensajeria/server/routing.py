@@ -66,13 +66,16 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 
 def _needs(route: APIRoute) -> dict[str, bool] | None:
-    """For a GET that answers 200 with a model, and whose other parameters may all be left out."""
-    found = {one.name: one.call is caller for one in route.dependant.dependencies if one.call in {caller, server_of}}
-    others = [one for name, one in inspect.signature(route.endpoint).parameters.items() if name not in found]
+    """For a GET that answers 200 with a model, and depends on nothing else, but for a query that may be left out."""
+    wanted = route.dependant
+    calls = {one.name: one.call for one in wanted.dependencies}
+    others = [one for name, one in inspect.signature(route.endpoint).parameters.items() if name not in calls]
     answers = inspect.isclass(route.response_model) and issubclass(route.response_model, BaseModel)
     plain = answers and route.methods == {"GET"} and route.status_code is None
-    if plain and not route.param_convertors and all(one.default is not one.empty for one in others):
-        return {name: proven for name, proven in found.items() if name is not None}
+    known = len(calls) == len(wanted.dependencies) and set(calls.values()) <= {caller, server_of}
+    more = [*wanted.path_params, *wanted.header_params, *wanted.cookie_params, *wanted.body_params]
+    if plain and known and not more and all(one.default is not one.empty for one in others):
+        return {name: call is caller for name, call in calls.items() if name is not None}
     return None
 
 

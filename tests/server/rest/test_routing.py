@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Any
+
 import httpx
 import pytest
+from fastapi import Depends, Header
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from mensajeria.server.main import ROUTES
 from mensajeria.server.routing import Endpoint, FixedPaths, all_routes
 from mensajeria.server.state import Server
 from tests.server.enrol import Person, register
 from tests.server.fixtures import ON_SQLITE
+
+
+class Version(BaseModel):
+    """Some answer."""
+
 
 ALL = [route for module in ROUTES for route in module.router.routes]
 DIRECT = [route for route in ALL if isinstance(route, Endpoint) and route.needs is not None]
@@ -57,6 +67,41 @@ def test_who_has_to_be_proven_is_proven_on_the_short_way() -> None:
     open_to_all = {route.path for route in DIRECT if route.needs is not None and True not in route.needs.values()}
 
     assert open_to_all == {"/healthz", "/version", "/v1/server"}
+
+
+def judge(**options: Any) -> Any:
+    """A dependency that must not be passed over."""
+
+
+async def with_header(etag: Annotated[str, Header()] = "") -> Version:
+    return Version()
+
+
+async def with_another(_allowed: str = Depends(judge)) -> Version:
+    return Version()
+
+
+async def with_nothing() -> Version:
+    return Version()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "dependencies", "short"),
+    [
+        pytest.param(with_nothing, [], True, id="nothing"),
+        pytest.param(with_nothing, [Depends(judge)], False, id="the-route-depends-on-more"),
+        pytest.param(with_another, [], False, id="the-endpoint-depends-on-more"),
+        pytest.param(with_header, [], False, id="a-header-with-a-default"),
+    ],
+)
+def test_what_depends_on_more_goes_the_long_way(endpoint: Any, dependencies: Sequence[Any], short: bool) -> None:
+    route = Endpoint("/x", endpoint, response_model=Version, methods=["GET"], dependencies=dependencies)
+
+    assert (route.needs is not None) is short
+
+
+def test_every_endpoint_refuses_unknown_parameters_of_a_query() -> None:
+    assert [route for route in ALL if isinstance(route, APIRoute) and not isinstance(route, Endpoint)] == []
 
 
 def test_the_fixed_paths_are_those_without_parameters_and_all_others_follow() -> None:
