@@ -52,7 +52,7 @@ class Doom:
         """Watch the client: its store, its REST calls, and its frames as they reach the server."""
         context = actor.client._context
         self._watch(context.store)
-        self._watch_calls(actor.client._http)
+        self._watch_calls(actor.client._running.http)
         self._watch_frames(bytes(context.me.did))
 
     @contextlib.contextmanager
@@ -80,8 +80,8 @@ class Doom:
             patch.setattr(Store, "create", store)
             patch.setattr(Profile, "save", self._described(Profile.save))
             patch.setattr(AuthChannel, "ask", self._around(AuthChannel.ask))
-            patch.setattr("mensajeria.client.client.RestClient", rest)
-            patch.setattr("mensajeria.client.client.Engine", engine)
+            patch.setattr("mensajeria.client.running.RestClient", rest)
+            patch.setattr("mensajeria.client.running.Engine", engine)
             yield
 
     def _watch(self, store: Store) -> None:

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from mensajeria.client.account import Account, Credentials
+from mensajeria.client.account import Account, AuthFlow, Credentials
 from mensajeria.client.account_changes import Announced, ChangeFlow, Owner, parse_code
 from mensajeria.client.api import InviteView, NewInvite
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.account_keys import PASS_KEYS, put_keys
-from mensajeria.client.engine.context import Context
-from mensajeria.client.engine.engine import Engine
-from mensajeria.client.engine.identity_moves import announce
+from mensajeria.client.engine.identity_moves import announce, announced_identity
 from mensajeria.client.engine.outcome import Outcome
-from mensajeria.client.errors import InputError, SecurityError
+from mensajeria.client.entering import DEFAULT_DEVICE
+from mensajeria.client.errors import InputError, RefusedError, SecurityError
 from mensajeria.client.invitation import make_link
-from mensajeria.client.profiles import Opened, keep_account
+from mensajeria.client.profiles import ROLLED_BACK, mark_rolled_back
+from mensajeria.client.running import Running
 from mensajeria.client.store import Tx
 from mensajeria.client.strength import estimate
 from mensajeria.client.transport.auth_channel import AuthChannel
+from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.kit.secrets import Secret
+from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import Did, b64
 
 if TYPE_CHECKING:
     from mensajeria.protocol import api
 
 T = TypeVar("T")
-OpenChannel = Callable[[], Awaitable[AuthChannel]]
 
 
 async def require_strong(password: Secret, handle: str) -> None:
@@ -41,11 +43,55 @@ async def require_strong(password: Secret, handle: str) -> None:
 class Management:
     """Over the running parts of one client. Methods raise RefusedError, NetworkError, SecurityError, InputError."""
 
-    def __init__(self, opened: Opened, context: Context, engine: Engine, open_channel: OpenChannel) -> None:
-        self._opened = opened
-        self._context = context
-        self._engine = engine
-        self._open_channel = open_channel
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._opened = running.opened
+        self._context = running.context
+        self._engine = running.engine
+
+    # --- logins ---
+
+    async def login_again(self, password: Secret) -> None:
+        """See `Client.login_again`."""
+        fresh = self._engine.code == Code.ROLLED_BACK or await self._opened.store.read(
+            lambda tx: tx.meta.get(ROLLED_BACK) is not None
+        )
+        try:
+            await self._log_in(password, fresh=fresh)
+        except RefusedError as error:
+            if error.code != Code.ROLLED_BACK:
+                raise
+            await self._opened.store.run(mark_rolled_back)  # the login had ended before anybody could tell
+            await self._log_in(password, fresh=True)
+
+    async def _log_in(self, password: Secret, *, fresh: bool) -> None:
+        me = self._context.me
+        known = await self._opened.store.read(lambda tx: tx.own.known())
+        who = Credentials(me.handle, password, known.reveal() if known is not None else b"")
+        async with self._channel() as channel:
+            flow = AuthFlow(channel, me.clock)
+            if fresh:
+                account = await flow.log_in(who, DEFAULT_DEVICE)
+            else:
+                device, contact, gen, announced = await self._opened.store.read(
+                    lambda tx: (me.device(tx), me.contact(tx), tx.own.gen(), announced_identity(tx))
+                )
+                account = await flow.log_in_again(who, device, contact, gen, announced)
+        if fresh:
+            await self._running.become(account)
+        else:
+            await self._running.keep(account)
+        self._running.engine.restart()
+
+    async def reset_password(self, code: RecoveryCode, new: Secret) -> None:
+        """See `Client.reset_password`."""
+        me = self._context.me
+        known = await self._opened.store.read(me.contact)
+        async with self._channel() as channel:
+            await ChangeFlow(channel, me.clock).reset_password(me.handle, code, new, known)
+        await self.login_again(new)
+
+    # --- password and identity ---
 
     async def change_password(self, old: Secret, new: Secret, code: Secret | str | None) -> None:
         """See `Client.change_password`."""
@@ -56,8 +102,7 @@ class Management:
             return await flow.change_password(owner, new, gen)
 
         account = await self._with_flow(old, code, change)
-        now = self._context.me.clock.now_ms()
-        await self._opened.store.run(lambda tx: keep_account(tx, account, now))
+        await self._running.keep(account)
         self._engine.restart()
 
     async def renew_identity(self, old: Secret, new: Secret, code: Secret | str) -> None:
@@ -72,9 +117,10 @@ class Management:
             return await flow.renew_identity(owner, new, gen, keep)
 
         account = await self._with_flow(old, code, change)
-        now = self._context.me.clock.now_ms()
-        await self._opened.store.run(lambda tx: keep_account(tx, account, now))
+        await self._running.keep(account)
         self._engine.restart()
+
+    # --- devices and invites ---
 
     async def revoke_device(self, did: bytes, password: Secret, code: Secret | str | None) -> None:
         """See `Client.revoke_device`."""
@@ -131,7 +177,7 @@ class Management:
         code: Secret | str | None,
         work: Callable[[ChangeFlow, Owner], Awaitable[T]],
     ) -> T:
-        """Open a conversation with the server that this profile belongs to."""
+        """What the owner does, on a conversation of its own."""
         me, recovery = self._context.me, parse_code(code)
 
         def read(tx: Tx) -> Owner:
@@ -140,10 +186,16 @@ class Management:
             return Owner(who, me.device(tx), me.contact(tx), recovery)
 
         owner = await self._opened.store.read(read)
-        async with await self._open_channel() as channel:
-            if channel.info.server_id != me.server_id:
-                raise SecurityError("server_changed")
+        async with self._channel() as channel:
             return await work(ChangeFlow(channel, me.clock), owner)
+
+    @contextlib.asynccontextmanager
+    async def _channel(self) -> AsyncIterator[AuthChannel]:
+        """A conversation with the server that this profile belongs to. Raises SecurityError (server_changed)."""
+        async with await self._running.reach.channel() as channel:
+            if channel.info.server_id != self._context.me.server_id:
+                raise SecurityError("server_changed")
+            yield channel
 
 
 def _view(row: api.InviteInfo) -> InviteView:

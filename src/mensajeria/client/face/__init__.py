@@ -1,0 +1,1 @@
+"""What `Client` offers, by concept: each class is one side of it and holds nothing but the running parts."""
