@@ -55,8 +55,7 @@ async def caller(request: Request, server: TheServer) -> Login:
         ProtocolError: UNAUTHORIZED, TOKEN_EXPIRED, LOGIN_REVOKED, ACCOUNT_SUSPENDED, REPLAYED or RATE_LIMITED.
     """
     login = await bearer(request, server)
-    await prove(request, server, login)
-    await server.limiter.check(Limit.REST_DEVICE, login.did)
+    await prove(request, server, login, Limit.REST_DEVICE)
     return login
 
 
@@ -75,25 +74,40 @@ async def bearer(request: Request, server: Server) -> Login:
 Caller = Annotated[Login, Depends(caller)]
 
 
-async def prove(request: Request, server: Server, login: Login) -> None:
+async def prove(request: Request, server: Server, login: Login, limit: Limit) -> None:
     """Check the request's MAC under the login's channel key; a call that changes something uses up its counter.
 
+    Only what is proven counts for the device's limit, or whoever knows its id could use that up; and only what is
+    within the limit is written.
+
     Raises:
-        ProtocolError: UNAUTHORIZED or REPLAYED.
+        ProtocolError: UNAUTHORIZED, RATE_LIMITED or REPLAYED.
     """
-    await prove_hash(request, server, login, hashlib.sha256(await request.body()).digest())
+    counter = _counter(request, login, hashlib.sha256(await request.body()).digest())
+    await server.limiter.check(limit, login.did)
+    await _use_up(request, server, login, counter)
 
 
 async def prove_hash(request: Request, server: Server, login: Login, body_hash: bytes) -> None:
-    """As `prove`, for a body that was hashed while it passed by."""
+    """As `prove`, without a limit, for a body that was hashed while it passed by."""
+    await _use_up(request, server, login, _counter(request, login, body_hash))
+
+
+def _counter(request: Request, login: Login, body_hash: bytes) -> int:
+    """The counter of a request whose MAC is good."""
     header = request.headers.get(MAC_HEADER, "")
     key = rest_key(login.ck.reveal())
     counter = check_rest_mac_of_hash(key, header, request.method, _target(request), body_hash)
     if counter is None:
         raise ProtocolError(Code.UNAUTHORIZED, MAC_HEADER)
+    return counter
+
+
+async def _use_up(request: Request, server: Server, login: Login, counter: int) -> None:
+    """Not waiting for the disk: what the call does is committed after it, and brings it there, too."""
     if request.method in SAFE_METHODS:
         return
-    if not await server.db.write(lambda connection: _use_counter(connection, login.device_id, counter)):
+    if not await server.db.write(lambda db: _use_counter(db, login.device_id, counter), durable=False):
         raise ProtocolError(Code.REPLAYED)
 
 

@@ -5,23 +5,33 @@ from __future__ import annotations
 import os
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol import auth
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.membership import direct_chat_id
+from mensajeria.server.accounts.invites import create_invite, use_invite
 from mensajeria.server.accounts.reserved import RESERVED_MS
 from mensajeria.server.chats import repository
 from mensajeria.server.chats.heads import Viewer, heads_page
-from mensajeria.server.db.schema import account, device, device_list, invite, one_time_key, refresh_family
+from mensajeria.server.db.schema import (
+    ACTIVE,
+    SUSPENDED,
+    account,
+    device,
+    device_list,
+    invite,
+    one_time_key,
+    refresh_family,
+)
 from mensajeria.server.db.schema_access import audit
 from mensajeria.server.db.schema_chats import chat, chat_member, device_cursor, event, mailbox
 from mensajeria.server.db.schema_content import backup_row, block, chat_purge, file, report
 from mensajeria.server.state import Server
 from tests.server.changes import proven
 from tests.server.enrol import Person, Refused, add_device, draft, prove, register, talk
-from tests.server.fixtures import ON_SQLITE
+from tests.server.fixtures import ON_SQLITE, void
 
 EMPTY_AFTER = (
     device,
@@ -166,3 +176,33 @@ async def test_deletion_is_of_one_login(server: Server) -> None:
     with pytest.raises(Refused) as caught:
         await again.talk.say(first.deletion())
     assert caught.value.code is Code.UNAUTHORIZED
+
+
+async def test_members_invites_are_good_only_while_their_account_is(server: Server) -> None:
+    ana = await register(server, "ana")
+    one, _ = await row_ids(server, ana)
+    now = server.clock.now_ms()
+
+    def make(db: Connection) -> bytes:
+        return create_invite(db, uses=9, expires_ms=now + 1, now_ms=now, created_by=one)[1].reveal()
+
+    token = await server.db.write(make)
+
+    async def is_good() -> bool:
+        try:
+            await server.db.write(lambda db: use_invite(db, token, now))
+        except ProtocolError:
+            return False
+        return True
+
+    async def become(status: str) -> None:
+        change = update(account).where(account.c.id == one).values(status=status)
+        await server.db.write(lambda db: void(db.execute(change)))
+
+    assert await is_good()
+    await become(SUSPENDED)
+    assert not await is_good()
+    await become(ACTIVE)
+    assert await is_good()
+    await delete(server, ana)
+    assert not await is_good()

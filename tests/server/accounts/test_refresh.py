@@ -165,3 +165,37 @@ async def test_invented_device(server: Server) -> None:
     with pytest.raises(ProtocolError) as caught:
         await server.authenticator.by_device(os.urandom(16))
     assert caught.value.code is Code.UNAUTHORIZED
+
+
+async def test_late_request_under_an_earlier_login_does_not_end_the_one_that_followed(
+    server: Server, recorder: Recorder
+) -> None:
+    ana = await register(server, "ana")
+    earlier, token = await login_of(server, ana), token_of(ana)
+    await log_in(talk(server), ana)
+    recorder.ended.clear()
+
+    with pytest.raises(ProtocolError) as caught:
+        await server.refresh.refresh(earlier, token)
+
+    assert caught.value.code is Code.LOGIN_REVOKED
+    assert recorder.ended == []
+    await server.refresh.refresh(await login_of(server, ana), token_of(ana))
+
+
+async def test_nothing_is_kept_of_a_login_that_is_over(server: Server) -> None:
+    ana = await register(server, "ana")
+    for _ in range(3):
+        await log_in(talk(server), ana)
+    assert len(await server.db.query(lambda db: db.execute(select(refresh_family)).all())) == 1
+
+    await server.refresh.logout(await login_of(server, ana))
+
+    assert await server.db.query(lambda db: db.execute(select(refresh_family)).all()) == []
+
+
+async def test_first_login_of_a_device_ends_none(server: Server, recorder: Recorder) -> None:
+    ana = await register(server, "ana")
+    assert recorder.ended == []
+    await log_in(talk(server), ana)
+    assert recorder.ended == [((await login_of(server, ana)).device_id, Code.LOGIN_REVOKED)]

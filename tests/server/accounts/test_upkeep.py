@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from mensajeria.kit.clock import FakeClock
+from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code, ProtocolError
-from mensajeria.server.accounts.signals import LIFE_MS, signal_chats, signal_ended, signal_keys
+from mensajeria.server.accounts.signals import LIFE_MS, _Ended, signal_chats, signal_ended, signal_keys
 from mensajeria.server.accounts.tokens import ChannelKeySealer
 from mensajeria.server.admin import keys, users
 from mensajeria.server.admin.audit import DAY_MS, Act, AuditSweep, entries, record
@@ -63,6 +64,21 @@ async def test_signals_are_handled_once_and_forgotten(server: Server, clock: Fak
     await server.signals.look()
     async with server.db.read() as db:
         assert (await db.execute(select(func.count()).select_from(server_signal))).scalar_one() == 0
+
+
+@ON_SQLITE
+async def test_however_many_signals_there_are_none_is_passed_over(server: Server, clock: FakeClock) -> None:
+    told = Told()
+    server.hub.attach(told)
+    await server.signals.start()
+    body = encode(_Ended((1,), Code.ACCOUNT_SUSPENDED))
+    rows = [{"ts": clock.now_ms(), "kind": "logins_ended", "body": body}] * 2500
+    await server.db.write(lambda db: void(db.execute(insert(server_signal), rows)))
+
+    await server.signals.look()
+    await server.signals.look()
+
+    assert len(told.ended) == 2500
 
 
 @pytest.mark.quick

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, create_engine, inspect, text
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.server.db import schema_chats
@@ -25,6 +25,8 @@ from mensajeria.server.db.schema import metadata
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import prepare
 from tests.server.fixtures import void
+
+KEYS = (PrimaryKeyConstraint, UniqueConstraint)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,6 +58,35 @@ def test_empty_database_gets_exactly_the_tables_of_the_code(empty_url: str) -> N
 
     assert schema_chats.event.metadata is metadata
     assert run(empty_url, drift) == []
+
+
+@pytest.mark.slow
+def test_every_step_can_be_taken_back_and_again(empty_url: str) -> None:
+    migrate(empty_url)
+
+    def down_and_up(connection: Connection) -> list[Any]:
+        config = Config()
+        config.set_main_option("script_location", str(SCRIPTS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        newest_first = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()]
+        for revision in newest_first[1:]:  # down to the first, which is the beginning
+            command.downgrade(config, revision)
+        for revision in reversed(newest_first):
+            command.upgrade(config, revision)
+        options = {"compare_type": True, "compare_server_default": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    assert run(empty_url, down_and_up, write=True) == []
+
+
+def test_what_goes_with_a_row_is_found_by_an_index() -> None:
+    """Deleting an account, for one, must not read every block and invite there is."""
+    for table in metadata.sorted_tables:
+        indexed = {next(iter(index.columns)).name for index in table.indexes}
+        indexed |= {next(iter(rule.columns)).name for rule in table.constraints if isinstance(rule, KEYS)}
+        for key in table.foreign_key_constraints:
+            assert key.ondelete is None or key.column_keys[0] in indexed, f"{table.name}.{key.column_keys[0]}"
 
 
 def test_the_newest_revision_is_the_one_of_the_scripts() -> None:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from mensajeria.server.chats.log_postgres import PostgresEventLog
 from mensajeria.server.db.failures import LaneError
 from mensajeria.server.state import Server
 from tests.server.fixtures import void
@@ -54,3 +55,20 @@ async def test_marks_do_not_wait_for_the_disk_and_messages_do(server: Server) ->
 
     assert (await server.db.mark(query))[0][0] == "off"
     assert (await server.db.look_up(query))[0][0] == "on"
+
+
+async def test_nobody_holds_locks_for_long_who_is_away(server: Server) -> None:
+    """On no kind of connection: a machine that falls in the middle of a transaction tells nobody."""
+    asked = "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('tcp_keepalives_idle')"
+    log = PostgresEventLog(server.db.postgres_dsn)
+    try:
+        shown = [
+            await server.db.write(lambda db: db.execute(text(asked)).all()),
+            await server.db.query(lambda db: db.execute(text(asked)).all()),
+            await server.db.mark(asked),
+            await server.db.look_up(asked),
+            await (await log._connected()).fetch(asked),
+        ]
+    finally:
+        await log.close()
+    assert [tuple(row) for rows in shown for row in rows] == [("15s", "15")] * len(shown)

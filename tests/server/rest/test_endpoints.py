@@ -20,6 +20,7 @@ from mensajeria.protocol.prekeys import SigningKey, verify_fallback_key, verify_
 from mensajeria.protocol.records import Signed
 from mensajeria.server.db.schema import device, one_time_key
 from mensajeria.server.push import Silent
+from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.state import Server
 from tests.server.enrol import Person, add_device, altered, log_in, register, talk
 from tests.server.fixtures import row_counts, void
@@ -400,6 +401,26 @@ async def test_refresh_needs_the_channel_key_but_no_access_token(
     assert (used.status_code, used.json()["code"]) == (401, "login_revoked")
     gone = await refresh(http, ana, unb64(tokens["refresh_token"]))
     assert gone.json()["code"] == "login_revoked"
+
+
+async def test_whoever_knows_a_device_cannot_use_up_its_refreshes(
+    http: httpx.AsyncClient, ana: Person, bruno: Person
+) -> None:
+    assert ana.tokens is not None
+    stolen = {"did": b64(ana.device.did), "refresh_token": b64(bytes(32))}
+    for _ in range(Limit.REFRESH_DEVICE.value.burst + 1):
+        assert (await bruno.call(http, "POST", "/v1/auth/refresh", stolen)).json()["code"] == "unauthorized"
+
+    assert (await refresh(http, ana, ana.tokens.refresh_token)).status_code == 200
+
+
+async def test_call_over_the_limit_writes_nothing(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:
+    while await app_server.limiter.allows(Limit.REST_DEVICE, ana.device.did):
+        pass
+    refused = await ana.call(http, "PUT", f"/v1/devices/{b64(ana.device.did)}/name", {"name": "x"})
+    assert (refused.status_code, refused.json()["detail"]) == (429, "rest_device")
+    async with app_server.db.read() as connection:
+        assert (await connection.execute(select(device.c.rest_counter))).scalar_one() == 0
 
 
 async def test_logout_ends_everything_of_this_device(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 from sqlalchemy import select, update
@@ -139,4 +140,16 @@ async def test_the_allowance_is_new_every_day(store: Store, count: int) -> None:
     assert outcomes[-1] is PutOutcome.QUOTA
     clock.advance(24 * 3600)
     assert await boxes.put(ana.account_id, ana.did, 0, target[:1]) == (PutOutcome.OK,)
+    await boxes.close()
+
+
+async def test_invented_receivers_take_no_memory(store: Store) -> None:
+    ana, bruno, *_ = store.people
+    boxes = Mailboxes(store.db, FakeClock(), lambda _puts: None)
+    boxes.start()
+    invented = [PutTarget(os.urandom(16), PREKEY_ID, b"x") for _ in range(64)]
+    assert set(await boxes.put(ana.account_id, ana.did, 0, invented)) == {PutOutcome.STALE}
+    assert len(boxes.allowance) == 0
+    await boxes.put(ana.account_id, ana.did, 0, [PutTarget(bruno.did, PREKEY_ID, b"x"), *invented[:1]])
+    assert len(boxes.allowance) == 1
     await boxes.close()

@@ -12,6 +12,7 @@ from mensajeria.protocol.auth_changes import AccountDelete
 from mensajeria.server.accounts.approvals import change_of, require_approval
 from mensajeria.server.accounts.ended import EndedLogins
 from mensajeria.server.accounts.ending import empty_device
+from mensajeria.server.accounts.invites import revoke_invites_of
 from mensajeria.server.accounts.login import ProvenLogin, proven_account
 from mensajeria.server.accounts.reserved import reserve
 from mensajeria.server.admin.audit import Act, record
@@ -35,13 +36,15 @@ class Deleted:
 def delete_account(connection: Connection, account_id: int, now_ms: int, *, keep_name: bool = True) -> Deleted:
     """Delete an account with devices, lists, keys, mailboxes, memberships, blocks and backups; free its files.
 
-    Its name stays reserved for a year unless `keep_name` is False. The key log keeps its leaves, which are hashes.
+    Its invites end. Its name stays reserved for a year unless `keep_name` is False. The key log keeps its leaves, which
+    are hashes.
     """
     row = connection.execute(select(account.c.handle).where(account.c.id == account_id).with_for_update()).one()
     devices = _lock_devices(connection, account_id)
     for device_id in devices:
         empty_device(connection, device_id)
     chats = _leave_chats(connection, account_id, now_ms)
+    revoke_invites_of(connection, account_id, now_ms)
     connection.execute(delete(account).where(account.c.id == account_id))
     if keep_name:
         reserve(connection, row.handle, now_ms)

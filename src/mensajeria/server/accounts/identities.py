@@ -128,7 +128,7 @@ class Identities:
         digest = renewal_digest(message.ticket, message.upload, following.wraps, message.device_list)
         change = change_of(proven, Action.IDENTITY_RENEW, self._facts.server_id, digest)
         require_approval(connection, proven, change, message.approval, identity=row.identity, now_ms=now_ms)
-        ended = end_all_logins(connection, row.id, now_ms)
+        ended = end_all_logins(connection, row.id)
         audience = _replace(connection, row, following, now_ms)
         proof = {"account": row.id, "ver": following.verified.ver, "proof": message.succession}
         connection.execute(insert(succession).values(proof))
@@ -151,10 +151,12 @@ class Identities:
         now_ms = self._clock.now_ms()
 
         def read(connection: Connection) -> tuple[AnyRow, Signed]:
-            row = connection.execute(select(account).where(account.c.handle == message.handle)).one_or_none()
-            if row is None:
-                raise ProtocolError(Code.RESET_INVALID)
-            _require_token(connection, row.id, message.token, now_ms)
+            # One query, whoever has the name: how long it takes must not tell whether anybody has.
+            reset = identity_reset.c.token_hash, identity_reset.c.expires_ms
+            query = select(account, *reset).join(identity_reset, identity_reset.c.account == account.c.id)
+            row = connection.execute(query.where(account.c.handle == message.handle)).one_or_none()
+            _require_token(row, message.token, now_ms)
+            assert row is not None
             require_active(row)
             return row, newest_list(connection, row.id)
 
@@ -192,11 +194,15 @@ class Identities:
         self, connection: Connection, ticket: ResetTicket, following: _Following, new: NewDevice
     ) -> tuple[list[int], list[int]]:
         now_ms = self._clock.now_ms()
-        row = connection.execute(select(account).where(account.c.id == ticket.account_id).with_for_update()).one()
+        query = select(account).where(account.c.id == ticket.account_id)
+        row = connection.execute(query.with_for_update()).one_or_none()
+        if row is None:  # deleted meanwhile
+            raise ProtocolError(Code.TICKET_INVALID)
         require_active(row)
-        _require_token(connection, row.id, ticket.token, now_ms)
+        reset = select(identity_reset).where(identity_reset.c.account == row.id)
+        _require_token(connection.execute(reset).one_or_none(), ticket.token, now_ms)
         connection.execute(delete(identity_reset).where(identity_reset.c.account == row.id))
-        ended = end_all_logins(connection, row.id, now_ms)
+        ended = end_all_logins(connection, row.id)
         audience = _replace(connection, row, following, now_ms)
         insert_device(connection, row.id, new, now_ms)
         drop_all(connection, row.id)  # sealed under a root that nobody has any more
@@ -272,9 +278,8 @@ def _replace(connection: Connection, row: AnyRow, following: _Following, now_ms:
     return contacts_of(connection, row.id)
 
 
-def _require_token(connection: Connection, account_id: int, token: bytes, now_ms: int) -> None:
-    query = select(identity_reset.c.token_hash, identity_reset.c.expires_ms)
-    row = connection.execute(query.where(identity_reset.c.account == account_id)).one_or_none()
+def _require_token(row: AnyRow | None, token: bytes, now_ms: int) -> None:
+    """`row` has a reset's `token_hash` and `expires_ms`."""
     if row is None or row.expires_ms <= now_ms or not hmac.compare_digest(row.token_hash, _hash(token)):
         raise ProtocolError(Code.RESET_INVALID)
 

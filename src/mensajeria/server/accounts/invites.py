@@ -7,13 +7,13 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
 
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64
-from mensajeria.server.db.schema import account, invite
+from mensajeria.server.db.schema import ACTIVE, account, invite
 from mensajeria.server.db.schema_access import invitation
 
 DAY_MS = 24 * 3600 * 1000
@@ -80,11 +80,14 @@ def create_invite(
 
 
 def _usable(token: bytes, now_ms: int) -> ColumnElement[bool]:
+    """Not while who made it is suspended: somebody sent away must not let others in."""
+    maker = exists().where(account.c.id == invite.c.created_by, account.c.status == ACTIVE)
     return and_(
         invite.c.token_hash == token_hash(token),
         invite.c.uses_left > 0,
         invite.c.expires_ms > now_ms,
         invite.c.revoked_ms.is_(None),
+        or_(invite.c.created_by.is_(None), maker),
     )
 
 
@@ -120,6 +123,12 @@ def revoke_invite(connection: Connection, invite_id: int, now_ms: int) -> bool:
     if connection.execute(ended).rowcount:
         return True
     return connection.execute(select(invite.c.id).where(invite.c.id == invite_id)).one_or_none() is not None
+
+
+def revoke_invites_of(connection: Connection, account_id: int, now_ms: int) -> None:
+    """End every invite that a member has made: without their account it would count as the operator's."""
+    own = (invite.c.created_by == account_id, invite.c.revoked_ms.is_(None))
+    connection.execute(update(invite).where(*own).values(revoked_ms=now_ms))
 
 
 def list_invites(connection: Connection) -> list[InviteRow]:

@@ -165,16 +165,18 @@ class LoginService:
             ProtocolError: UNKNOWN_DEVICE, UNAUTHORIZED (the signature), ROLLED_BACK or ACCOUNT_SUSPENDED.
         """
         known = secrets.token_bytes(KNOWN_BYTES)
-        device_id, refresh_token = await self._db.write(lambda c: self._take(c, proven, message, known))
+        earlier, refresh_token = await self._db.write(lambda c: self._take(c, proven, message, known))
         self._authenticator.forget(message.did)
-        await self._hub.end_login([device_id], Code.LOGIN_REVOKED)
+        if earlier:
+            await self._hub.end_login(earlier, Code.LOGIN_REVOKED)
         key_id = channel_key_id(proven.ck)
         token, expires_ms = self._tokens.issue(uid=proven.uid, did=message.did, key_id=key_id)
         return LoggedIn(token, expires_ms, refresh_token.reveal(), known)
 
     def _take(
         self, connection: Connection, proven: ProvenLogin, message: DeviceLoginMessage, known: bytes
-    ) -> tuple[int, Secret]:
+    ) -> tuple[list[int], Secret]:
+        """The device, if this ends a login of it, and the refresh token."""
         now_ms = self._clock.now_ms()
         row = self._lock_device(connection, proven, message)
         if message.gen < row.gen:
@@ -188,11 +190,11 @@ class LoginService:
             "last_seen_ms": now_ms,
         }
         connection.execute(update(device).where(device.c.id == row.id).values(values))
-        return row.id, start_family(connection, row.id, now_ms)
+        return [] if row.ck_id is None else [row.id], start_family(connection, row.id, now_ms)
 
     def _lock_device(self, connection: Connection, proven: ProvenLogin, message: DeviceLoginMessage) -> AnyRow:
         proven_account(connection, proven, lock=True)  # a change of the password comes before or after, not meanwhile
-        query = select(device.c.id, device.c.did, device.c.ed25519, device.c.gen).where(
+        query = select(device.c.id, device.c.did, device.c.ed25519, device.c.gen, device.c.ck_id).where(
             device.c.did == message.did, device.c.account_id == proven.account_id, device.c.revoked_ms.is_(None)
         )
         row = connection.execute(query.with_for_update()).one_or_none()

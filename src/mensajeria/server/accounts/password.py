@@ -97,4 +97,4 @@ class PasswordChange:
         }
         connection.execute(update(account).where(account.c.id == row.id).values(values))
         record(connection, Act.PASSWORD_CHANGED, actor=row.uid.hex(), target=row.uid.hex(), now_ms=now_ms)
-        return end_all_logins(connection, row.id, now_ms)
+        return end_all_logins(connection, row.id)

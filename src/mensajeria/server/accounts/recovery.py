@@ -144,7 +144,7 @@ class Recovery:
         }
         connection.execute(update(account).where(account.c.id == account_id).values(values))
         record(connection, Act.RECOVERED, actor=row.uid.hex(), target=row.uid.hex(), now_ms=now_ms)
-        return end_all_logins(connection, account_id, now_ms)
+        return end_all_logins(connection, account_id)
 
 
 def _by_handle(connection: Connection, handle: str) -> AnyRow | None:

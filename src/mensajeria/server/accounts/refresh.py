@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
@@ -34,8 +34,8 @@ def _hash(token: bytes) -> bytes:
 
 
 def start_family(connection: Connection, device_id: int, now_ms: int) -> Secret:
-    """A new login of a device: earlier families of it end. Returns the refresh token."""
-    _end_families(connection, device_id, now_ms)
+    """A new login of a device: an earlier family of it ends. Returns the refresh token."""
+    _end_family(connection, device_id)
     token = Secret(secrets.token_bytes(TOKEN_BYTES))
     row = insert(refresh_family).values(
         device_id=device_id,
@@ -48,14 +48,14 @@ def start_family(connection: Connection, device_id: int, now_ms: int) -> Secret:
     return token
 
 
-def _end_families(connection: Connection, device_id: int, now_ms: int) -> None:
-    live = (refresh_family.c.device_id == device_id, refresh_family.c.revoked_ms.is_(None))
-    connection.execute(update(refresh_family).where(*live).values(revoked_ms=now_ms, successor=None))
+def _end_family(connection: Connection, device_id: int) -> None:
+    """Nothing is asked of one that has ended, nor kept of it: when somebody came and went is nobody's business."""
+    connection.execute(delete(refresh_family).where(refresh_family.c.device_id == device_id))
 
 
-def end_login(connection: Connection, device_id: int, now_ms: int) -> None:
-    """End the device's login: its families, its channel key (and with it every access token), its `known` token."""
-    _end_families(connection, device_id, now_ms)
+def end_login(connection: Connection, device_id: int) -> None:
+    """End the device's login: its family, its channel key (and with it every access token), its `known` token."""
+    _end_family(connection, device_id)
     gone = {"ck_sealed": None, "ck_id": None, "known_hash": None}
     connection.execute(update(device).where(device.c.id == device_id).values(gone))
 
@@ -86,7 +86,7 @@ class RefreshService:
         Raises:
             ProtocolError: LOGIN_REVOKED: the login has expired, was ended, or has just ended because of this token.
         """
-        successor = await self._db.write(lambda connection: self._rotate(connection, login.device_id, token))
+        successor = await self._db.write(lambda connection: self._rotate(connection, login, token))
         if successor is None:  # raised only now: what ends a login must be committed
             await self._tell_ended(login)
             raise ProtocolError(Code.LOGIN_REVOKED)
@@ -96,8 +96,7 @@ class RefreshService:
 
     async def logout(self, login: Login) -> None:
         """End this login."""
-        now_ms = self._clock.now_ms()
-        await self._db.write(lambda connection: end_login(connection, login.device_id, now_ms))
+        await self._db.write(lambda connection: end_login(connection, login.device_id))
         await self._tell_ended(login)
 
     async def logout_everywhere(self, login: Login) -> None:
@@ -110,7 +109,7 @@ class RefreshService:
             query = select(device.c.id).where(device.c.account_id == login.account_id, device.c.revoked_ms.is_(None))
             devices = list(connection.execute(query.order_by(device.c.id)).scalars())
             for device_id in devices:
-                end_login(connection, device_id, now_ms)
+                end_login(connection, device_id)
             return devices
 
         ended = await self._db.write(end)
@@ -121,15 +120,17 @@ class RefreshService:
         self._authenticator.forget(login.did)
         await self._hub.end_login([login.device_id], Code.LOGIN_REVOKED)
 
-    def _rotate(self, connection: Connection, device_id: int, token: bytes) -> Secret | None:
+    def _rotate(self, connection: Connection, login: Login, token: bytes) -> Secret | None:
         now_ms = self._clock.now_ms()
-        family = _lock_family(connection, device_id)
+        _require_current(connection, login)
+        query = select(refresh_family).where(refresh_family.c.device_id == login.device_id)
+        family = connection.execute(query).one_or_none()
         if family is not None and family.expires_ms > now_ms:
             if family.token_hash == _hash(token):
                 return self._advance(connection, family, token, now_ms)
             if family.previous_hash == _hash(token) and now_ms - family.rotated_ms <= _RETRY_MS:
                 return self._sealer.unseal("refresh", _hash(token), family.successor)
-        end_login(connection, device_id, now_ms)
+        end_login(connection, login.device_id)
         return None
 
     def _advance(self, connection: Connection, family: AnyRow, token: bytes, now_ms: int) -> Secret:
@@ -145,7 +146,14 @@ class RefreshService:
         return successor
 
 
-def _lock_family(connection: Connection, device_id: int) -> AnyRow | None:
-    """The device's living family, locked: a second refresh at the same moment waits, then sees what the first did."""
-    query = select(refresh_family).where(refresh_family.c.device_id == device_id, refresh_family.c.revoked_ms.is_(None))
-    return connection.execute(query.with_for_update()).one_or_none()
+def _require_current(connection: Connection, login: Login) -> None:
+    """Lock the device, so that a second refresh at the same moment waits, and then sees what the first did.
+
+    A request under the key of an earlier login must not end the one that has followed it meanwhile.
+
+    Raises:
+        ProtocolError: LOGIN_REVOKED.
+    """
+    query = select(device.c.ck_id).where(device.c.id == login.device_id).with_for_update(key_share=True)
+    if connection.execute(query).scalar_one_or_none() != channel_key_id(login.ck):
+        raise ProtocolError(Code.LOGIN_REVOKED)

@@ -82,8 +82,7 @@ async def refresh(request: Request, body: RefreshRequest, server: TheServer, net
     if network is not None:
         await server.limiter.check(Limit.REFRESH_NETWORK, network)
     login = await server.authenticator.by_device(body.did)
-    await server.limiter.check(Limit.REFRESH_DEVICE, body.did)
-    await prove(request, server, login)
+    await prove(request, server, login, Limit.REFRESH_DEVICE)
     access, expires_ms, successor = await server.refresh.refresh(login, body.refresh_token)
     return Tokens(access_token=access, access_expires_ms=expires_ms, refresh_token=successor.reveal())
 

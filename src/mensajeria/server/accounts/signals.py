@@ -27,6 +27,9 @@ from mensajeria.server.push import Push
 POLL_S: Final = 1.0
 LIFE_MS: Final = 10 * 60 * 1000
 BATCH: Final = 1000
+"""Chats in one row."""
+PAGE: Final = 200
+"""Rows in one query."""
 Chats = Sequence[tuple[bytes, Sequence[int]]]
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +94,7 @@ class SignalWatch:
 
     async def start(self) -> None:
         """Begin to watch. What was signalled before concerns nobody here: nothing is connected or remembered yet."""
-        self._seen = {row.id for row in await self._db.query(_read)}
+        self._seen = set(await self._db.query(_moments))
         self._task = asyncio.create_task(self._watch(), name="signals")
 
     async def close(self) -> None:
@@ -110,13 +113,15 @@ class SignalWatch:
 
     async def look(self) -> None:
         """Handle what is new. Ids are not compared by size: a lower one may be committed later."""
-        rows = await self._db.query(_read)
-        for row in rows:
-            if row.id not in self._seen:
+        moments = await self._db.query(_moments)
+        new = sorted(moments.keys() - self._seen)
+        for start in range(0, len(new), PAGE):
+            for row in await self._db.query(lambda db, ids=new[start : start + PAGE]: _rows(db, ids)):  # type: ignore[misc]
                 await self._try(row)
-        self._seen = {row.id for row in rows}
+                self._seen.add(row.id)
+        self._seen = set(moments)
         before = self._clock.now_ms() - LIFE_MS
-        if any(row.ts < before for row in rows):
+        if any(ts < before for ts in moments.values()):
             await self._db.write(lambda connection: _forget(connection, before))
 
     async def _try(self, row: AnyRow) -> None:
@@ -141,8 +146,15 @@ class SignalWatch:
                 await self._reload_keys()
 
 
-def _read(connection: Connection) -> Sequence[AnyRow]:
-    return connection.execute(select(server_signal).order_by(server_signal.c.id).limit(BATCH)).all()
+def _moments(connection: Connection) -> dict[int, int]:
+    """When each row there is was made, by id: most are known, their bodies are not wanted again."""
+    return {row.id: row.ts for row in connection.execute(select(server_signal.c.id, server_signal.c.ts))}
+
+
+def _rows(connection: Connection, ids: Sequence[int]) -> Sequence[AnyRow]:
+    return connection.execute(
+        select(server_signal).where(server_signal.c.id.in_(ids)).order_by(server_signal.c.id)
+    ).all()
 
 
 def _forget(connection: Connection, before_ms: int) -> None:

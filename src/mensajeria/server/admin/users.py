@@ -125,7 +125,7 @@ def log_out_user(settings: Settings, who: str, clock: Clock | None = None) -> No
     """End every login of an account; its devices stay listed. Raises LookupError."""
 
     def change(connection: Connection, row: AnyRow, now_ms: int) -> None:
-        signal_ended(connection, end_all_logins(connection, row.id, now_ms), Code.LOGIN_REVOKED, now_ms)
+        signal_ended(connection, end_all_logins(connection, row.id), Code.LOGIN_REVOKED, now_ms)
 
     _act(settings, who, Act.LOGGED_OUT_EVERYWHERE, change, clock)
 

@@ -67,7 +67,8 @@ class ChatCache:
         self._chats: dict[bytes, ChatInfo] = {}
         self._waiting: dict[bytes, list[Waiter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._version = 0
+        self._reading: dict[bytes, object] = {}
+        """A mark for each chat that is being read; without it, the chat has changed since the reading began."""
 
     def get(self, chat_id: bytes) -> ChatInfo | None:
         """The chat if it is in memory."""
@@ -75,19 +76,24 @@ class ChatCache:
 
     async def load(self, chat_id: bytes) -> ChatInfo | None:
         """The chat, read if need be; None when there is no such chat."""
-        known = self._chats.get(chat_id)
-        if known is not None:
-            return known
-        while True:
-            version = self._version
-            info = await self._reads.get(chat_id)
-            if version == self._version:  # else it may have changed while it was read
-                break
-        if info is not None:
-            if len(self._chats) >= self._max:
-                del self._chats[next(iter(self._chats))]
-            self._chats[chat_id] = info
-        return info
+        while (known := self._chats.get(chat_id)) is None:
+            mark = self._reading.setdefault(chat_id, object())
+            try:
+                info = await self._reads.get(chat_id)
+            finally:
+                unchanged = self._reading.get(chat_id) is mark
+                if unchanged:
+                    del self._reading[chat_id]
+            if unchanged and info is None:
+                return None
+            if unchanged and info is not None:
+                self._keep(info)
+        return known
+
+    def _keep(self, info: ChatInfo) -> None:
+        if len(self._chats) >= self._max:
+            del self._chats[next(iter(self._chats))]
+        self._chats[info.chat_id] = info
 
     def is_loading(self, chat_id: bytes) -> bool:
         """True while somebody waits for the chat: who comes later waits behind, so that order is kept."""
@@ -106,12 +112,12 @@ class ChatCache:
 
     def forget(self, chat_id: bytes) -> None:
         """The chat has changed."""
-        self._version += 1
+        self._reading.pop(chat_id, None)
         self._chats.pop(chat_id, None)
 
     def clear(self) -> None:
         """Any chat may have changed."""
-        self._version += 1
+        self._reading.clear()
         self._chats.clear()
 
     async def _load_for_waiters(self, chat_id: bytes) -> None:

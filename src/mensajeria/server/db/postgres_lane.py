@@ -14,9 +14,11 @@ import asyncpg
 from sqlalchemy.exc import IntegrityError
 
 from mensajeria.server.db.failures import LaneError
+from mensajeria.server.db.postgres_session import SESSION
 
 TIMEOUT_S: Final = 10.0
 SETTINGS: Final = {
+    **SESSION,
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
     # The planner cannot know how many rows an array has, nor, on a young server, how large a table will be. The right

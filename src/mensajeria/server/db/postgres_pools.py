@@ -11,6 +11,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 
+from mensajeria.server.db.postgres_session import SESSION
+
 
 class PostgresPools:
     """`writing`: transactions. `reading`: each statement is a transaction of its own, and none may write.
@@ -26,7 +28,7 @@ class PostgresPools:
     def __init__(self, url: URL, pool_size: int) -> None:
         half = max(1, pool_size // 2)
         self.writing = _engine(url, half, pool_size)
-        reading = _engine(url, half, half, server_settings={"default_transaction_read_only": "on"})
+        reading = _engine(url, half, half, default_transaction_read_only="on")
         self.reading = reading.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
@@ -45,7 +47,7 @@ class PostgresPools:
         await self.reading.dispose()
 
 
-def _engine(url: URL, kept: int, on_top: int, **options: Any) -> AsyncEngine:
+def _engine(url: URL, kept: int, on_top: int, **settings: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=kept,
@@ -53,7 +55,7 @@ def _engine(url: URL, kept: int, on_top: int, **options: Any) -> AsyncEngine:
         pool_use_lifo=True,
         pool_timeout=10,
         hide_parameters=True,
-        connect_args={"timeout": 10, "command_timeout": 30, **options},
+        connect_args={"timeout": 10, "command_timeout": 30, "server_settings": SESSION | settings},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_lost)
     return engine

@@ -119,7 +119,8 @@ one_time_key = Table(
     sqlite_autoincrement=True,
 )
 
-# A family is one login of one device: its newest token's hash, the one before it, and (for 15 s) the sealed successor.
+# A family is one login of one device, and goes with it: its newest token's hash, the one before it, and (for 15 s) the
+# sealed successor.
 refresh_family = Table(
     "refresh_family",
     metadata,
@@ -131,7 +132,6 @@ refresh_family = Table(
     Column("successor", LargeBinary),
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
-    Column("revoked_ms", BigInteger),
     sqlite_autoincrement=True,
 )
 
@@ -141,7 +141,7 @@ invite = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("token_hash", LargeBinary(32), nullable=False, unique=True),
-    Column("created_by", Id, ForeignKey("account.id", ondelete="SET NULL")),
+    Column("created_by", Id, ForeignKey("account.id", ondelete="SET NULL"), index=True),
     Column("uses_left", Integer, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),

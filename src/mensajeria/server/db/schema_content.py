@@ -83,7 +83,7 @@ block: Final = Table(
     "block",
     metadata,
     Column("account", Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
-    Column("blocked", Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("blocked", Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True, index=True),
     Column("created_ms", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -92,7 +92,7 @@ report: Final = Table(
     "report",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("reporter", Id, ForeignKey("account.id", ondelete="SET NULL")),
+    Column("reporter", Id, ForeignKey("account.id", ondelete="SET NULL"), index=True),
     Column("target", LargeBinary(16), nullable=False),
     Column("chat_id", LargeBinary),
     Column("text", Text, nullable=False),

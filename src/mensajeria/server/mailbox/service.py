@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -41,24 +42,37 @@ class _AckJob:
 
 
 class Allowance:
-    """Envelopes a day for each (sending account, receiving device). In memory: a restart forgives."""
+    """Envelopes a day for each (sending account, receiving device). In memory: a restart forgives.
+
+    Counted is what was stored. A name that somebody invents costs a place here only while its envelope is under way.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._day = 0
-        self._used: dict[tuple[int, bytes], int] = {}
+        self._used: Counter[tuple[int, bytes]] = Counter()
 
-    def take(self, sender: int, did: bytes) -> bool:
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def take(self, one: Put) -> bool:
         """Count one; False when there is none left."""
         day = self._clock.now_ms() // _DAY_MS
         if day != self._day:
             self._day = day
             self._used.clear()
-        used = self._used.get((sender, did), 0)
-        if used >= limits.MAILBOX_PER_DAY:
+        if self._used[one.sender, one.did] >= limits.MAILBOX_PER_DAY:
             return False
-        self._used[sender, did] = used + 1
+        self._used[one.sender, one.did] += 1
         return True
+
+    def give_back(self, one: Put) -> None:
+        """It was not stored."""
+        left = self._used[one.sender, one.did] - 1
+        if left > 0:
+            self._used[one.sender, one.did] = left
+        else:  # also when a day has begun meanwhile
+            del self._used[one.sender, one.did]
 
 
 class Mailboxes:
@@ -68,7 +82,7 @@ class Mailboxes:
         self._db = db
         self._clock = clock
         self._arrived = arrived
-        self._allowance = Allowance(clock)
+        self.allowance: Final = Allowance(clock)
         self._queue: GroupCommit[_PutJob | _AckJob] = GroupCommit("mailbox", self._flush, max_items=MAX_JOBS)
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -95,7 +109,7 @@ class Mailboxes:
             ProtocolError: UNAVAILABLE, the database did not take them; ROLLED_BACK, the device has counted more before.
         """
         puts = [Put(sender, target.did, target.prekey_id, target.blob, by, gen) for target in targets]
-        within = [one for one in puts if self._allowance.take(sender, one.did)]
+        within = [one for one in puts if self.allowance.take(one)]
         for one in puts:
             one.outcome = PutOutcome.QUOTA
         for one in within:
@@ -103,7 +117,12 @@ class Mailboxes:
         if within:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._queue.submit(_PutJob(within, done))
-            await done
+            try:
+                await done
+            finally:
+                for one in within:
+                    if one.outcome is not PutOutcome.OK:
+                        self.allowance.give_back(one)
         return tuple(one.outcome for one in puts)
 
     async def page(self, device_id: int, after: int) -> tuple[Envelope, ...]:

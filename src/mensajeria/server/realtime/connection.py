@@ -234,6 +234,12 @@ class Connection:
             _log.debug("connection_closed", code=code.name, reason=reason, **self.names())
             self.wire.close(code, reason)
 
+    def end_login(self, code: str) -> None:
+        """The login is over, because of `code`: say so to a device that is there, and close."""
+        if self.device_id:
+            self.send(frames.SessionEnded(code))
+        self.close(Close.LOGIN_ENDED, code)
+
     def disconnected(self) -> None:
         """The socket is gone."""
         if not self.closed:

@@ -34,6 +34,7 @@ from mensajeria.server.mailbox.service import Mailboxes
 from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.realtime.connection import Connection
 from mensajeria.server.realtime.dispatch import Dispatcher
+from mensajeria.server.realtime.endings import Endings
 from mensajeria.server.realtime.fanout import Fanout
 from mensajeria.server.realtime.healing import Healing
 from mensajeria.server.realtime.hub import Hub
@@ -96,7 +97,7 @@ class Gateway:
         server.db.observe_write = numbers.write if traces is None else _both(numbers.write, traces.write)
         self.draining = False
         self.cache = ChatCache(server.db)
-        self.hub = Hub(self._chat_changed, server.authenticator.forget_devices)
+        self.hub = Hub(self._chat_changed, Endings(server.authenticator).told)
         self.broker: Broker = broker or MemoryBroker()
         self.healing = Healing(self.hub, self.broker, server.db, self._forget_all)
         fanout = Fanout(self.hub, self.broker, self.cache)

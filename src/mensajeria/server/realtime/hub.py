@@ -10,7 +10,6 @@ from typing import Final
 import structlog
 
 from mensajeria.protocol.errors import Close
-from mensajeria.protocol.frames import SessionEnded
 from mensajeria.server.broker.broker import (
     ChatNote,
     DeviceItemNote,
@@ -35,12 +34,12 @@ class Hub:
     def __init__(
         self,
         chat_changed: Callable[[ChatNote, Iterable[Connection]], None],
-        logins_ended: Callable[[tuple[int, ...]], None],
+        logins_ended: Callable[[EndNote, Iterable[Connection]], None],
     ) -> None:
         """What else notes do.
 
-        `chat_changed` gets every ChatNote, with the connections of its accounts; `logins_ended` the devices of every
-        EndNote.
+        `chat_changed` gets every ChatNote, with the connections of its accounts; `logins_ended` every EndNote, with the
+        connections of its devices.
         """
         self._chat_changed = chat_changed
         self._logins_ended = logins_ended
@@ -149,11 +148,6 @@ class Hub:
         return list(self._devices.values())
 
     def end(self, note: EndNote) -> None:
-        """Close the connections of logins that are over."""
+        """Logins of these devices are over."""
         self.ended += 1
-        self._logins_ended(note.devices)
-        ended = [c for c in self.all if c.login is not None and c.login.device_id in note.devices]
-        for connection in ended:
-            if connection.device_id:
-                connection.send(SessionEnded(note.code))
-            connection.close(Close.LOGIN_ENDED, note.code)
+        self._logins_ended(note, [c for c in self.all if c.login is not None and c.login.device_id in note.devices])

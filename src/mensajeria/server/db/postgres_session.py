@@ -1,0 +1,18 @@
+"""What every connection to PostgreSQL asks of it, so that a process that is away holds nothing for long.
+
+A process may stop in the middle of a transaction: its machine falls, is paused, or is cut off. Nothing tells that to
+PostgreSQL, which would keep the locks for as long as TCP waits: hours, for whoever wants the same chat or account.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+IDLE_IN_TRANSACTION_S: Final = 15
+"""Our transactions never wait for anything but the database."""
+SESSION: Final = {
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}

@@ -1,0 +1,28 @@
+"""Ended logins are removed instead of kept; indexes for what goes with an account."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("DELETE FROM refresh_family WHERE revoked_ms IS NOT NULL")
+    with op.batch_alter_table("refresh_family", table_kwargs={"sqlite_autoincrement": True}) as table:
+        table.drop_column("revoked_ms")
+    op.create_index("ix_invite_created_by", "invite", ["created_by"])
+    op.create_index("ix_block_blocked", "block", ["blocked"])
+    op.create_index("ix_report_reporter", "report", ["reporter"])
+
+
+def downgrade() -> None:
+    op.drop_index("ix_report_reporter", "report")
+    op.drop_index("ix_block_blocked", "block")
+    op.drop_index("ix_invite_created_by", "invite")
+    with op.batch_alter_table("refresh_family", table_kwargs={"sqlite_autoincrement": True}) as table:
+        table.add_column(sa.Column("revoked_ms", sa.BigInteger()))
