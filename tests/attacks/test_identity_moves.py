@@ -15,6 +15,7 @@ from mensajeria.client import Client
 from mensajeria.client.api import (
     Cause,
     ConnectionPhase,
+    GroupRole,
     IdentityChanged,
     SecurityKind,
     Trust,
@@ -69,15 +70,16 @@ async def allowed(stage: Stage) -> bytes:
     return token
 
 
-async def group_of(ana: Actor, bruno: Actor) -> ChatId:
-    """A group that Ana leads, in which both have written."""
-    group = (await ana.client.create_group("Dos", ["bruno"])).chat_id
-    await knows(bruno, group)
-    await ana.send(group, "hola, grupo")
-    await bruno.shows(group, "ana: hola, grupo")
-    await bruno.client.accept(group)
-    await bruno.send(group, "presente")
-    await ana.shows(group, "bruno: presente")
+async def group_of(owner: Actor, other: Actor) -> ChatId:
+    """A group of the first one, in which both have written."""
+    owner_name, name = owner.client.me.handle, other.client.me.handle
+    group = (await owner.client.create_group("Dos", [name])).chat_id
+    await knows(other, group)
+    await owner.send(group, "hola, grupo")
+    await other.shows(group, f"{owner_name}: hola, grupo")
+    await other.client.accept(group)
+    await other.send(group, "presente")
+    await owner.shows(group, f"{name}: presente")
     return group
 
 
@@ -239,6 +241,40 @@ async def test_a_reset_is_loud_and_the_group_takes_the_person_in_again(stage: St
     await anew.shows(group, "ana: otra vez dentro")
     assert await anew.texts(group) == ["ana: otra vez dentro"]
     assert [one.did for one in await anew.client.devices()] == [anew.client._context.me.did]
+
+
+async def test_a_group_whose_owner_was_reset_is_made_again_with_the_owner_in_it(stage: Stage) -> None:
+    """By a member, who knows the former identity as verified: nothing goes to the new one before it is accepted."""
+    ana, bruno = await stage.pair()
+    group = await group_of(bruno, ana)
+    await verify(ana, bruno)
+    anew = await reset(stage)
+    await ana.until(lambda: alarms(ana), "told")
+    [owner, _] = await ana.client.chat(group).members()
+    assert (owner.person.handle, owner.former_identity) == ("bruno", True)
+
+    made = (await ana.client.recreate_group(group)).chat_id
+    await ana.has_place(made, Cause.IDENTITY_CHANGED)
+    members = {one.person.handle: one for one in await ana.client.chat(made).members()}
+    assert (members["ana"].role, members["bruno"].role) == (GroupRole.OWNER, GroupRole.MEMBER)
+    assert not members["bruno"].former_identity
+    assert await idfp_in(ana, made, anew.uid) == (await anew.read(contact_of(anew.uid))).idfp
+    await ana.send(made, "¿eres tú?")
+    await knows(anew, made)
+    assert await anew.texts(made) == []
+    await ana.client.security.accept("bruno")
+    await anew.shows(made, "ana: ¿eres tú?")
+    await anew.client.accept(made)
+    await anew.send(made, "soy yo")
+    await ana.shows(made, "bruno: soy yo")
+
+
+async def test_a_group_made_again_leaves_out_whose_account_is_gone(stage: Stage) -> None:
+    ana, bruno = await stage.pair()
+    group = await group_of(ana, bruno)
+    await bruno.client.delete_account(PASSWORDS["bruno"], recovery_code=(stage.folder / "bruno.code").read_text())
+    made = await ana.client.recreate_group(group)
+    assert [one.person.handle for one in await made.members()] == ["ana"]
 
 
 async def test_an_identity_that_only_the_server_vouches_for_writes_nothing_in_a_group(stage: Stage) -> None:

@@ -19,11 +19,13 @@ from mensajeria.desktop.viewmodels.asking import (
     Comparison,
     ConfirmEmoji,
     Found,
+    GroupMade,
     LeaveGroup,
     LookAtChat,
     LookAtPerson,
     Member,
     PersonInfo,
+    RecreateGroup,
     RemoveMember,
     RenameGroup,
     Request,
@@ -413,3 +415,31 @@ def test_a_low_window_shows_the_number_without_the_code(main: MainWindow, sessio
     assert isinstance(main.dialog, VerifyDialog)
     assert not main.dialog.code.isVisible()
     assert main.dialog.number.isVisible()
+
+
+def ui_words(main: MainWindow, key: str) -> str:
+    return main.info._ui.say(key)
+
+
+def test_a_group_whose_owner_began_anew_can_be_made_again(
+    main: MainWindow, session: SessionModel, asked: list[Request]
+) -> None:
+    lost = Member(BRUNO, "owner", former_identity=True)
+    open_group(main, session, ChatInfo("g", (Member(ANA, "member", me=True), lost), "member"))
+    assert ui_words(main, "group.owner_changed") in texts(main)
+    [_, row] = main.info.area.findChildren(PersonRow)
+    assert ui_words(main, "group.former_identity") in row.accessibleName()
+    button(main, ui_words(main, "group.recreate")).click()
+    assert asked[-1] == RecreateGroup("g")
+    session.put_chats([chat("h", "Ruta", 40, group=True)])
+    session.asks.put(GroupMade("h"))
+    assert session.current == "h"
+
+
+def test_another_member_who_began_anew_is_marked_and_the_owner_adds_them_again(
+    main: MainWindow, session: SessionModel
+) -> None:
+    lost = Member(BRUNO, "member", former_identity=True)
+    open_group(main, session, ChatInfo("g", (Member(ANA, "owner", me=True), lost), "owner"))
+    assert ui_words(main, "group.owner_changed") not in texts(main)
+    assert ui_words(main, "group.former_identity") in main.info.area.findChildren(PersonRow)[1].accessibleName()

@@ -138,6 +138,7 @@ def member_record(member: MemberView) -> dict[str, Any]:
         "handle": member.person.handle,
         "uid": member.person.uid.hex(),
         "role": str(member.role),
+        "former_identity": member.former_identity,
         "verified": member.person.trust.is_verified,
     }
 

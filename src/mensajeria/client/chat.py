@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -28,6 +28,7 @@ from mensajeria.client.engine.blocking import require_not_blocked
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
 from mensajeria.client.engine.hiding import shown, shown_page, shown_view
+from mensajeria.client.engine.identity_moves import under_former_identity
 from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.new_chats import carry_timer
 from mensajeria.client.engine.outcome import Outcome
@@ -349,7 +350,16 @@ class Chat:
 
     async def members(self) -> tuple[MemberView, ...]:
         """Who is in the chat, by role and name; in a direct chat everybody is a member."""
-        return await self._context.store.read(lambda tx: members_of(tx, self._stored(tx), self._context.me.uid))
+
+        def read(tx: Tx) -> tuple[MemberView, ...]:
+            chat = self._stored(tx)
+            members = members_of(tx, chat, self._context.me.uid)
+            if not chat.is_group:
+                return members
+            former = under_former_identity(tx, self._context.memberships.of(tx, self.chat_id).now)
+            return tuple(replace(one, former_identity=one.person.uid in former) for one in members)
+
+        return await self._context.store.read(read)
 
     async def add(self, usernames: Sequence[str], *, history: HistoryChoice = HistoryChoice.NOTHING) -> None:
         """Add people to the group: they read what is written from now on, and what was before as `history` says.

@@ -81,7 +81,8 @@ async def _members(group: Chat, console: Console) -> None:
             console.record(**member_record(member))
         else:
             role = console.translator.tr(f"group.role.{member.role}")
-            console.line(f"{one_line(member.person.handle)}  {console.ink.dim(role)}")
+            known_by = f"  ({console.translator.tr('group.former_identity')})" if member.former_identity else ""
+            console.line(f"{one_line(member.person.handle)}  {console.ink.dim(role)}{known_by}")
 
 
 async def _report(group: Chat, args: argparse.Namespace, console: Console) -> None:

@@ -53,6 +53,9 @@ class MemberView:
 
     person: Person
     role: GroupRole
+    former_identity: bool = False
+    """The group knows them by an identity that is not theirs any more: they get nothing that is written. Removing and
+    adding them again mends it; who does not lead the group, or whose owner it is, has `Client.recreate_group`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ one, and a server that hides one only makes the change look like any other: it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from mensajeria.client.api import Cause, SecurityKind
+from mensajeria.client.api import Cause, SecurityKind, Trust
 from mensajeria.client.engine import new_devices
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.notices import note as tell
@@ -19,7 +19,7 @@ from mensajeria.client.engine.trust import note
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import Contact
 from mensajeria.protocol.devices import VerifiedList
-from mensajeria.protocol.ids import ChatId
+from mensajeria.protocol.ids import ChatId, Uid
 from mensajeria.protocol.membership import MembershipState
 from mensajeria.protocol.succession import SuccessionError, verify_succession
 
@@ -71,6 +71,14 @@ def show_reset_in_groups(tx: Tx, out: Outcome, me: Me, fresh: Contact) -> None:
             _tell(tx, out, me, chat_id, Cause.IDENTITY_CHANGED, fresh)
 
 
+def show_changed_members(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, uids: Iterable[Uid]) -> None:
+    """A new group names people by an identity that nobody here has accepted yet: it says so from its beginning."""
+    for uid in uids:
+        contact = tx.contacts.get(uid)
+        if contact is not None and contact.trust is Trust.CHANGED:
+            _tell(tx, out, me, chat_id, Cause.IDENTITY_CHANGED, contact)
+
+
 def _tell(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, cause: Cause, about: Contact) -> None:
     chat = tx.chats.get(chat_id)
     assert chat is not None
@@ -117,6 +125,12 @@ def is_known_in(tx: Tx, me: Me, state: MembershipState) -> bool:
     """Whether the chat knows this person under the identity of now: else nobody takes what is written there."""
     row = state.members.get(me.uid)
     return row is None or row.idfp in {b"", me.contact(tx).idfp}
+
+
+def under_former_identity(tx: Tx, state: MembershipState) -> frozenset[Uid]:
+    """Members whose identity is another one than the chain's: they get nothing until they were added under it."""
+    known = {Uid(uid): (row.idfp, tx.contacts.get(Uid(uid))) for uid, row in state.members.items()}
+    return frozenset(uid for uid, (idfp, contact) in known.items() if contact is not None and contact.idfp != idfp)
 
 
 def tell_after_reset(tx: Tx, me: Me) -> None:

@@ -101,7 +101,7 @@ class Inbound:
         for chat in await self._context.store.read(lambda tx: tx.chats.all()):
             self._logs[chat.chat_id] = ChatLog(chat.chat_id, chat.cursor, chat.cursor)
         await self._take_heads(heads)
-        await self._groups.unlisted({ChatId(head.chat_id) for head in heads})
+        await self._groups.announcements.unlisted({ChatId(head.chat_id) for head in heads})
         await self._drain_mailbox()
         await self._before_logs()
         for head in heads:
@@ -129,7 +129,9 @@ class Inbound:
                     self._take_head(tx, out, head, unknown)
 
         for head in heads:
-            if not head.members and await self._groups.announced(ChatId(head.chat_id), accepted=head.accepted):
+            if not head.members and await self._groups.announcements.announced(
+                ChatId(head.chat_id), accepted=head.accepted
+            ):
                 self._logs.pop(ChatId(head.chat_id), None)  # it goes on from where one came in
         await self._context.commit(step)
         await self._directory.refresh_all(unknown)
@@ -331,7 +333,7 @@ class Inbound:
 
     async def _apply(self, chat_id: ChatId, events: Sequence[Event]) -> None:
         log = self._logs[chat_id]
-        await self._groups.prepare(events)
+        await self._groups.events.prepare(events)
         told = True
         for start in range(0, len(events), ROWS_SLICE):
             part = events[start : start + ROWS_SLICE]

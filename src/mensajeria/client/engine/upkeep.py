@@ -76,7 +76,7 @@ class Upkeep:
         group.create_task(self._every(self._context.lists_wanted, LISTS_EVERY_S, self._fetch_lists))
         group.create_task(self._every(self._context.ladder_due, LADDER_EVERY_S, self._climb))
         group.create_task(self._every(self._context.mail_due, LADDER_EVERY_S, self._answer_mail))
-        group.create_task(self._every(self._context.chains_wanted, LISTS_EVERY_S, self._groups.catch_up))
+        group.create_task(self._every(self._context.chains_wanted, LISTS_EVERY_S, self._groups.events.catch_up))
         group.create_task(self._every(self._groups.leaves_due, LISTS_EVERY_S, self._groups.leave_pending))
         group.create_task(self._send_reads())
 

@@ -66,7 +66,10 @@ class Chats(Face):
         return self.chat(await self._engine.groups.create(name, handles, description=description))
 
     async def recreate_group(self, chat_id: bytes) -> Chat:
-        """The way out of a forked group: a new one, owned by oneself, with the same people and name.
+        """The way out of a group that was forked, or whose owner began anew: a new one, owned by oneself.
+
+        It has the same name and people, each with the identity of now: who changed it without proof is a plain member,
+        is told of in the new group, and gets its keys as in any other (`MemberView.former_identity`).
 
         Raises InputError (unknown_chat, not_a_group), StateError (not_a_member), RefusedError, NetworkError.
         """

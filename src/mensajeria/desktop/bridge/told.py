@@ -50,7 +50,13 @@ def chat_info(
     return asking.ChatInfo(
         chat_id=view.chat_id.hex(),
         members=tuple(
-            asking.Member(person(one.person), one.role.value, one.person.uid == me.uid, one.person.uid in blocked)
+            asking.Member(
+                person(one.person),
+                one.role.value,
+                me=one.person.uid == me.uid,
+                blocked=one.person.uid in blocked,
+                former_identity=one.former_identity,
+            )
             for one in members
         ),
         role=group.role.value if group is not None and group.role is not None else "",

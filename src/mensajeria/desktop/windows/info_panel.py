@@ -9,7 +9,7 @@ from PyQt6.QtGui import QPainter, QPaintEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts
-from mensajeria.desktop.viewmodels.asking import BlockMoved, ChatInfo, LookAtChat, TrustMoved
+from mensajeria.desktop.viewmodels.asking import BlockMoved, ChatInfo, GroupMade, LookAtChat, RecreateGroup, TrustMoved
 from mensajeria.desktop.widgets.avatar import Avatar
 from mensajeria.desktop.widgets.banner import InfoCard
 from mensajeria.desktop.widgets.buttons import Button, IconButton, Kind
@@ -53,6 +53,8 @@ class InfoPanel(QWidget):
         self._ui, self._session = ui, session
         self._info: ChatInfo | None = None
         self._muted_until_ms = 0
+        self._remade = ""
+        """The group that is being made again."""
         self.setFixedWidth(WIDTH)
         self._title = Label(ui, "info.person", fonts.HEADING)
         self.close_button = IconButton(ui, "action.close", "x", side=36, glyph=20)
@@ -122,6 +124,9 @@ class InfoPanel(QWidget):
             if answer != self._info:
                 self._info = answer
                 self._rebuild()
+        elif isinstance(answer, GroupMade) and self._remade and self._remade == self._session.current:
+            self._remade = ""
+            self._session.open_chat(answer.chat_id)
         elif isinstance(answer, TrustMoved | BlockMoved):
             self._changed()
 
@@ -215,9 +220,22 @@ class InfoPanel(QWidget):
         others = [member for member in info.members if not member.me]
         known = sum(1 for member in others if member.person.verified)
         column.addWidget(self._encrypted("info.verified_of", known=known, all=len(others)))
+        if any(member.role == "owner" and member.former_identity for member in others):
+            self._without_owner(column, info.chat_id)
         self._heading(column, "info.members", str(len(info.members)))
         for member in info.members:
             column.addWidget(self._member(member, info))
+
+    def _without_owner(self, column: QVBoxLayout, chat_id: str) -> None:
+        """The owner has begun anew: nobody can take them in again, so only a new group has everybody."""
+        column.addWidget(InfoCard(self._ui, "group.owner_changed", ink="warning", icon="shield-warning-fill"))
+        again = Button(self._ui, "group.recreate", Kind.SECONDARY, icon="users-three", wide=True)
+        again.clicked.connect(lambda: self._make_again(chat_id))
+        column.addWidget(again)
+
+    def _make_again(self, chat_id: str) -> None:
+        self._remade = chat_id
+        self._session.asks.ask(RecreateGroup(chat_id))
 
     def _picture_buttons(self, chat_id: str) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -251,7 +269,8 @@ class InfoPanel(QWidget):
         if member.me:
             name = self._ui.say("info.me", name=name)
         told = self._session.profiles.find(member.person.uid).name
-        row = PersonRow(self._ui, member.person, name=name, detail=told)
+        detail = self._ui.say("group.former_identity") if member.former_identity else told
+        row = PersonRow(self._ui, member.person, name=name, detail=detail)
         if member.role != "member":
             row.row.addWidget(Pill(self._ui, f"info.role.{member.role}"))
         if member.blocked:

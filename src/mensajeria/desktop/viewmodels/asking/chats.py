@@ -100,7 +100,7 @@ class LeaveGroup:
 
 @dataclass(frozen=True, slots=True)
 class RecreateGroup:
-    """The way out of a group that the server lied about; answered by `GroupMade`."""
+    """The way out of a group that was forked, or whose owner began anew; answered by `GroupMade`."""
 
     chat_id: str
 
@@ -152,6 +152,8 @@ class Member:
     role: str
     me: bool = False
     blocked: bool = False
+    former_identity: bool = False
+    """The group knows them by an identity that is not theirs any more."""
 
 
 @dataclass(frozen=True, slots=True)
