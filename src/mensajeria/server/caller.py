@@ -41,7 +41,7 @@ TheServer = Annotated[Server, Depends(server_of)]
 async def network_of(request: Request, server: TheServer) -> str | None:
     """Where the request comes from, for limits."""
     peer = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-for", "")
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))  # a proxy may add a line of its own
     return client_network(peer, forwarded, server.settings.trusted_proxies)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -12,8 +13,11 @@ from sqlalchemy import func, select
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol import limits
+from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64
+from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_content import file
+from mensajeria.server.files import service
 from mensajeria.server.files.rows import LEASE_MS, begin_step
 from mensajeria.server.files.storage import FolderStorage
 from mensajeria.server.state import Server
@@ -204,6 +208,71 @@ async def test_expired_unfinished_and_ownerless_files_go(
     assert await app_server.files.sweep() == 1
     assert await asyncio.to_thread(left) == 0
     assert finished != unfinished
+
+
+async def test_an_upload_that_expired_takes_no_more(app_server: Server, clock: FakeClock, ana: Person) -> None:
+    files, owner = app_server.files, await account_of(app_server)
+    row = await files.create(owner, len(CONTENT))
+    clock.advance(24 * 3600)
+
+    for refused in (
+        files.step(row.file_id, owner, 0, len(CONTENT), pieces(CONTENT), nothing),
+        files.own(row.file_id, owner),
+    ):
+        with pytest.raises(ProtocolError) as caught:
+            await refused
+        assert caught.value.code == Code.NOT_FOUND
+
+
+async def test_a_step_under_way_when_its_upload_expires_is_never_confirmed(
+    app_server: Server, clock: FakeClock, ana: Person
+) -> None:
+    """The sweep takes the bytes at that moment: an answer that they are stored would be a lie."""
+    files, owner = app_server.files, await account_of(app_server)
+    row = await files.create(owner, len(CONTENT))
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield CONTENT[:100]
+        clock.advance(24 * 3600)
+        yield CONTENT[100:]
+
+    with pytest.raises(ProtocolError) as caught:
+        await files.step(row.file_id, owner, 0, len(CONTENT), slowly(), nothing)
+    assert caught.value.code == Code.UPLOAD_CONFLICT
+    assert await files.sweep() == 1
+
+
+async def test_bytes_that_drip_do_not_keep_the_place(
+    app_server: Server, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "STEP_S", 0.05)
+    files, owner = app_server.files, await account_of(app_server)
+    row = await files.create(owner, len(CONTENT))
+
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(ProtocolError) as caught:
+        await files.step(row.file_id, owner, 0, len(CONTENT), dripping(), nothing)
+    assert caught.value.code == Code.UNAVAILABLE
+    assert await files.step(row.file_id, owner, 0, len(CONTENT), pieces(CONTENT), nothing) == len(CONTENT)
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def nothing() -> None:
+    """The caller has signed it."""
+
+
+async def account_of(server: Server) -> int:
+    """The row id of the only account."""
+    found: int = await server.db.query(lambda db: db.execute(select(account.c.id)).scalar_one())
+    return found
 
 
 async def test_files_of_a_deleted_account_go(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:

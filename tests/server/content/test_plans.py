@@ -164,7 +164,7 @@ def _file_step(db: Connection, world: World) -> None:
     files.begin_step(db, row.file_id, world.ana.account_id, 0, 7)
     files.give_up_step(db, row.file_id, 7)
     files.begin_step(db, row.file_id, world.ana.account_id, 0, 7)
-    assert files.end_step(db, row.file_id, 0, 7, 1, done_until=9)
+    assert files.end_step(db, row.file_id, 0, 7, 1, now_ms=8, done_until=9)
     files.expire_now(db, row.file_id, 8)
     files.forget(db, row.file_id)
 

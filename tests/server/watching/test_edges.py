@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from mensajeria.kit.clock import FakeClock
+from mensajeria.protocol.ids import b64
 from mensajeria.server.apidocs.routes import ASSETS, REDOC
 from mensajeria.server.main import create_app
 from mensajeria.server.settings import Settings, SettingsError, load_settings
@@ -94,6 +95,17 @@ async def test_pages_for_people_load_nothing_from_elsewhere() -> None:
     assert "http" not in page.text.replace("<!doctype html>", "")
     assert hashlib.sha256(program.content).hexdigest() == REDOC_SHA256
     assert hashlib.sha256(gzip.decompress((ASSETS / REDOC).read_bytes())).hexdigest() == REDOC_SHA256
+
+
+@ON_SQLITE
+async def test_a_proxys_own_line_is_the_one_that_counts(http: httpx.AsyncClient) -> None:
+    """What a client wrote stands in a line before the proxy's: it must not choose its network by that."""
+    lines = [("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-For", "203.0.113.9")]
+    did, token = b64(bytes(16)), b64(bytes(32))
+    await http.post("/v1/auth/refresh", json={"did": did, "refresh_token": token}, headers=lines)
+
+    buckets = http.app_server.limiter._store._buckets  # type: ignore[attr-defined]
+    assert [key for name, key in buckets if name == "refresh_network"] == [b"203.0.113.0/24"]
 
 
 @pytest.mark.quick

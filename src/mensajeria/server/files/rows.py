@@ -53,13 +53,14 @@ def create(connection: Connection, account_id: int, size: int, *, quota: int, no
     return row
 
 
-def own_file(connection: Connection, file_id: bytes, account_id: int) -> FileRow:
+def own_file(connection: Connection, file_id: bytes, account_id: int, now_ms: int) -> FileRow:
     """A file of the account, finished or not.
 
     Raises:
-        ProtocolError: NOT_FOUND, the same for none and for another's.
+        ProtocolError: NOT_FOUND, the same for none, for another's and for one that has expired.
     """
-    query = select(*_COLUMNS).where(file.c.file_id == file_id, file.c.account == account_id)
+    mine = (file.c.file_id == file_id, file.c.account == account_id, file.c.expires_ms > now_ms)
+    query = select(*_COLUMNS).where(*mine)
     return _required(connection.execute(query).one_or_none())
 
 
@@ -85,7 +86,7 @@ def begin_step(connection: Connection, file_id: bytes, account_id: int, offset: 
     Raises:
         ProtocolError: NOT_FOUND, or UPLOAD_CONFLICT: another place, or another step is under way.
     """
-    row = own_file(connection, file_id, account_id)
+    row = own_file(connection, file_id, account_id, now_ms)
     free = or_(file.c.busy_ms.is_(None), file.c.busy_ms < now_ms - LEASE_MS)
     here = (file.c.file_id == file_id, file.c.received == offset, file.c.done.is_(False), free)
     if connection.execute(update(file).where(*here).values(busy_ms=now_ms)).rowcount != 1:
@@ -94,13 +95,19 @@ def begin_step(connection: Connection, file_id: bytes, account_id: int, offset: 
 
 
 def end_step(
-    connection: Connection, file_id: bytes, offset: int, lease_ms: int, written: int, *, done_until: int
+    connection: Connection, file_id: bytes, offset: int, lease_ms: int, written: int, *, now_ms: int, done_until: int
 ) -> bool:
-    """Count a step that is durable and give the lease back; False when it was lost meanwhile.
+    """Count a step that is durable and give the lease back; False when it was lost meanwhile, or the upload expired.
 
-    `done_until`: when a file that this step completes expires.
+    What has expired is `doomed`: its bytes may be going at this moment. `done_until`: when a file that this step
+    completes expires.
     """
-    mine = (file.c.file_id == file_id, file.c.received == offset, file.c.busy_ms == lease_ms)
+    mine = (
+        file.c.file_id == file_id,
+        file.c.received == offset,
+        file.c.busy_ms == lease_ms,
+        file.c.expires_ms > now_ms,
+    )
     step = update(file).where(*mine).values(received=offset + written, busy_ms=None)
     if connection.execute(step).rowcount != 1:
         return False

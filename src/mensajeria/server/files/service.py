@@ -21,6 +21,8 @@ from mensajeria.server.files.storage import Storage
 
 SWEEP_EVERY_S: Final = 600.0
 FOREVER_MS: Final = 1 << 62
+STEP_S: Final = 90.0
+"""Seconds for the bytes of one step: it must be over before `rows.LEASE_MS` lets another one begin at its place."""
 _log = structlog.get_logger(__name__)
 
 
@@ -56,7 +58,8 @@ class Files:
 
     async def own(self, file_id: bytes, account_id: int) -> FileRow:
         """How far an upload of the account is; raises ProtocolError NOT_FOUND."""
-        return await self._db.query(lambda db: rows.own_file(db, file_id, account_id))
+        now_ms = self._clock.now_ms()
+        return await self._db.query(lambda db: rows.own_file(db, file_id, account_id, now_ms))
 
     async def step(
         self,
@@ -72,7 +75,8 @@ class Files:
         `prove` is called after the last byte and before they count: it raises unless the caller has signed them.
 
         Raises:
-            ProtocolError: NOT_FOUND, UPLOAD_CONFLICT, TOO_LARGE, MALFORMED (another size), what `prove` raises.
+            ProtocolError: NOT_FOUND, UPLOAD_CONFLICT, TOO_LARGE, MALFORMED (another size), UNAVAILABLE (they took too
+                long), what `prove` raises.
             StorageError: the storage failed; the upload can go on from `offset`.
         """
         lease = self._clock.now_ms()
@@ -80,13 +84,14 @@ class Files:
         counted = False
         try:
             _check_length(row, offset, length)
-            written = await self._storage.write(file_id, offset, _exactly(chunks, length))
+            written = await self._storage.write(file_id, offset, _in_time(_exactly(chunks, length)))
             await prove()
             if offset + written == row.size:
                 await self._storage.seal(file_id)
-            until = FOREVER_MS if self._days == 0 else self._clock.now_ms() + self._days * DAY_MS
+            now_ms = self._clock.now_ms()
+            until = FOREVER_MS if self._days == 0 else now_ms + self._days * DAY_MS
             counted = await self._db.write(
-                lambda db: rows.end_step(db, file_id, offset, lease, written, done_until=until)
+                lambda db: rows.end_step(db, file_id, offset, lease, written, now_ms=now_ms, done_until=until)
             )
             if not counted:
                 raise ProtocolError(Code.UPLOAD_CONFLICT)
@@ -156,3 +161,17 @@ async def _exactly(chunks: AsyncIterator[bytes], length: int) -> AsyncIterator[b
         yield chunk
     if length != 0:
         raise ProtocolError(Code.MALFORMED, "the body is not as long as announced")
+
+
+async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, as long as they come within STEP_S: who drips bytes must not hold the file's lease."""
+    until = asyncio.get_running_loop().time() + STEP_S
+    while True:
+        try:
+            async with asyncio.timeout_at(until):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise ProtocolError(Code.UNAVAILABLE, f"the bytes took longer than {STEP_S:.0f} s") from error
+        yield chunk

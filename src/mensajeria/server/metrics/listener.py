@@ -21,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.http_front import BoundedHttp
 from mensajeria.server.metrics.collect import PrekeyStock, RealTime, ServerCollector
 from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.problems import install_problem_handlers
@@ -104,7 +105,7 @@ def _bound(host: str, port: int) -> socket.socket:
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="off",
         access_log=False,

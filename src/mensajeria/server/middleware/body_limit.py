@@ -1,7 +1,9 @@
-"""Refuses a request body that is too large, before anything parses it or asks who sends it."""
+"""Refuses a request body that is too large or too slow, before anything parses it or asks who sends it."""
 
 from __future__ import annotations
 
+import asyncio
+from http import HTTPStatus
 from typing import Final
 
 from fastapi.responses import JSONResponse
@@ -12,6 +14,8 @@ from mensajeria.server.problems import MEDIA_TYPE, problem_body, problem_headers
 
 MAX_BODY: Final = 512 << 10
 """Bytes. The largest legitimate request uploads 100 one-time keys and two others: about 40 KiB."""
+BODY_S: Final = 30.0
+"""Seconds for a body: 17 KiB/s for the largest."""
 
 
 class BodyLimit:
@@ -22,15 +26,27 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request: 413 for a body above the limit, announced or found by counting."""
+        """Handle one request: 413 for a body above the limit, announced or found by counting; 408 for a slow one."""
         if scope["type"] != "http" or _is_upload(scope):
             await self._app(scope, receive, send)
             return
-        body = None if _announced(scope) > self._limit else await self._read(receive)
+        if _announced(scope) > self._limit:
+            await self._refuse_size(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(BODY_S if _has_body(scope) else None):
+                body = await self._read(receive)
+        except TimeoutError:
+            detail = f"the body took longer than {BODY_S:.0f} s"
+            await _refuse(scope, receive, send, Code.UNAVAILABLE, detail, HTTPStatus.REQUEST_TIMEOUT)
+            return
         if body is None:
-            await _refuse(scope, receive, send, self._limit)
+            await self._refuse_size(scope, receive, send)
         else:
             await self._app(scope, _Replay(body, receive), send)
+
+    async def _refuse_size(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _refuse(scope, receive, send, Code.TOO_LARGE, f"at most {self._limit} bytes")
 
     async def _read(self, receive: Receive) -> bytes | None:
         """The whole body, or None when it is too large. A client that goes away meanwhile leaves what it sent."""
@@ -59,11 +75,17 @@ class _Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, code: Code, detail: str, status: int | None = None
+) -> None:
     request_id = scope.get("state", {}).get("request_id", "")
-    body = problem_body(Code.TOO_LARGE, f"at most {limit} bytes", request_id)
-    headers = problem_headers(Code.TOO_LARGE, 0) | {"Connection": "close"}
+    body = problem_body(code, detail, request_id, status=status)
+    headers = problem_headers(code, 0) | {"Connection": "close"}
     await JSONResponse(body, body["status"], headers, MEDIA_TYPE)(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
 def _announced(scope: Scope) -> int:
