@@ -173,6 +173,9 @@ async def catch_up(world: World, person: Person, chat_id: bytes) -> float:
     begun, after, heads = time.perf_counter(), 0, []
     page = await session.ask(frames.Sync(1))
     heads += page.heads
+    while page.more:
+        page = await session.ask(frames.Sync(1, max(head.chat_id for head in page.heads)))
+        heads += page.heads
     last = next(head.last_seq for head in heads if head.chat_id == chat_id)
     while after < last:
         found = await session.ask(frames.Fetch(2, chat_id, after, limits.MAX_FETCH_EVENTS))

@@ -71,7 +71,7 @@ async def _database(url: str, person: Person, seconds: float) -> list[Row]:
     def count(connection: Any) -> None:
         connection.execute(change)
 
-    reading = await paced(lambda: heads_page(db, viewer, 0, 100), seconds)
+    reading = await paced(lambda: heads_page(db, viewer, b"", 100), seconds)
     writing = await paced(lambda: db.write(count), seconds)
     await db.close()
     return [

@@ -181,7 +181,7 @@ class ChatState(Model):
 
 
 class ChatPage(Model):
-    """`GET /v1/chats?offset=N`: newest activity first."""
+    """`GET /v1/chats?after=CHAT_ID`: by their ids."""
 
     chats: list[ChatState]
     more: bool

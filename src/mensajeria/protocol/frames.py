@@ -43,10 +43,13 @@ class Welcome(Frame):
 
 
 class Sync(Frame):
-    """Asks for the heads of the user's chats, newest activity first, from `offset`."""
+    """Asks for the heads of the user's chats whose ids are above `after`: the next page continues after the greatest.
+
+    Ids do not change, so that no chat is left out or comes twice, whatever happens between two pages.
+    """
 
     rid: U32
-    offset: U32 = 0
+    after: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
 
 
 class Head(Frame):
@@ -69,7 +72,7 @@ class Head(Frame):
 
 
 class SyncPage(Frame):
-    """Answer to `Sync`."""
+    """Answer to `Sync`: the chats with the smallest ids above `after`, newest activity first."""
 
     rid: U32
     heads: Annotated[tuple[Head, ...], msgspec.Meta(max_length=limits.MAX_SYNC_HEADS)]

@@ -119,7 +119,7 @@ async def test_chat_whose_other_side_is_gone_is_not_listed(server: Server) -> No
 
     await delete(server, ana)
 
-    heads, _ = await heads_page(server.db, viewer, 0, 10)
+    heads, _ = await heads_page(server.db, viewer, b"", 10)
     assert heads == []
 
 

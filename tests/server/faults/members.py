@@ -123,7 +123,7 @@ class Member:
         self.connects += 1
         self._device = device
         self._fetching.clear()
-        device.send(Sync(1, 0))
+        device.send(Sync(1))
         for mid in list(self.sent):
             self._send(mid)
 
@@ -165,7 +165,7 @@ class Member:
         """A request failed; which one does not matter."""
         self._fetching.clear()
         if self._device is not None:
-            self._device.send(Sync(1, 0))
+            self._device.send(Sync(1))
 
     def _acked(self, ack: Ack) -> None:
         if ack.mid in self.acked:

@@ -85,7 +85,7 @@ async def test_presence_crosses_and_ends_with_its_process(cluster: Cluster) -> N
     again = await Device.online(one, await one.server.db(lambda db: _second(db, bruno, one)))
     for device in (a, b):
         device.send(Presence(bytes(16), True))
-        device.send(Sync(1, 0))
+        device.send(Sync(1))
         await device.expect(SyncPage)  # requests are answered in their order
     assert (await a.expect(Presence)).uid == bruno.uid
     assert (await b.expect(Presence)).uid == ana.uid

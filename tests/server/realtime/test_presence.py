@@ -25,7 +25,7 @@ async def shown(device: Device) -> tuple[bytes, bool]:
 async def obeyed(*devices: Device) -> None:
     """Wait until the server has done what the devices asked for, and they have what came of it."""
     for device in devices:  # requests are answered in their order
-        device.send(Sync(1, 0))
+        device.send(Sync(1))
         await device.expect(SyncPage)
     for device in devices:
         await device.ping()

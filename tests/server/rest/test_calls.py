@@ -101,7 +101,7 @@ async def test_mac_covers_method_target_and_body(http: httpx.AsyncClient, ana: P
     headers = ana.headers("GET", DEVICES, b"")
     problem(await http.get("/v1/chats", headers=headers), 401, "unauthorized")
     chats = ana.headers("GET", "/v1/chats", b"")
-    problem(await http.get("/v1/chats?offset=1", headers=chats), 401, "unauthorized")
+    problem(await http.get("/v1/chats?after=1", headers=chats), 401, "unauthorized")
     put = ana.headers("PUT", UPLOAD, b'{"one_time":[],"fallback":null,"pq":null}')
     altered = b'{"one_time":[],"fallback":null,"pq":null }'
     problem(await http.put(UPLOAD, headers=put, content=altered), 401, "unauthorized")

@@ -11,6 +11,7 @@ from fastapi import Depends, Header
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from mensajeria.protocol.ids import b64
 from mensajeria.server.main import ROUTES
 from mensajeria.server.routing import Endpoint, FixedPaths, all_routes
 from mensajeria.server.state import Server
@@ -58,8 +59,8 @@ async def test_both_ways_give_the_same_answers(
 async def test_an_optional_parameter_is_used_when_it_is_given(http: httpx.AsyncClient, app_server: Server) -> None:
     ana = await register(app_server, "ana")
 
-    assert (await ana.call(http, "GET", "/v1/chats?offset=0")).status_code == 200
-    assert (await ana.call(http, "GET", "/v1/chats?offset=-1")).json()["code"] == "malformed"
+    assert (await ana.call(http, "GET", f"/v1/chats?after={b64(bytes(32))}")).status_code == 200
+    assert (await ana.call(http, "GET", "/v1/chats?after=-1")).json()["code"] == "malformed"
     assert (await ana.call(http, "GET", "/v1/blocks?aftre=x")).json()["detail"] == "query: unknown parameter"
 
 

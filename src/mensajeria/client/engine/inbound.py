@@ -113,12 +113,14 @@ class Inbound:
 
     async def _heads(self) -> list[Head]:
         heads: list[Head] = []
+        after = b""
         while True:
-            offset = len(heads)
-            page = await self._session.request(lambda rid: frames.Sync(rid, offset), frames.SyncPage)  # noqa: B023
+            page = await self._session.request(lambda rid: frames.Sync(rid, after), frames.SyncPage)  # noqa: B023
             heads.extend(page.heads)
-            if not page.more or not page.heads:
+            last = max((head.chat_id for head in page.heads), default=b"")
+            if not page.more or last <= after:  # a server that does not get on would have us ask for ever
                 return heads
+            after = last
 
     async def _take_heads(self, heads: Sequence[Head]) -> None:
         unknown: set[Uid] = set()

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, and_, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, LargeBinary, and_, bindparam, func, select
 
 from mensajeria.protocol.frames import Head
 from mensajeria.server.chats.repository import KIND_DIRECT
@@ -75,22 +75,30 @@ def _with_members(own: Any) -> Read[_HeadRow]:
     return Read(statement, _HeadRow)
 
 
-HEADS: Final = _with_members(
-    _own_chats()
-    .order_by(chat.c.last_ms.desc(), chat.c.id.desc())
-    .offset(bindparam("offset", type_=BigInteger))
-    .limit(bindparam("limit", type_=BigInteger))
-)
-"""A page of heads: `account`, `device`, `offset`, `limit`."""
+def _page() -> Any:
+    """Chosen from the account's chats: by all chats' ids, as the limit may suggest, would read those of everybody."""
+    own = _own_chats().cte("own").prefix_with("MATERIALIZED")
+    after = own.c.chat_id > bindparam("after", type_=LargeBinary)
+    return select(own).where(after).order_by(own.c.chat_id).limit(bindparam("limit", type_=BigInteger))
+
+
+HEADS: Final = _with_members(_page())
+"""A page of heads: `account`, `device`, `after`, `limit`."""
 HEAD: Final = _with_members(_own_chats().where(chat.c.chat_id == bindparam("chat_id")))
 """The head of one chat: `account`, `device`, `chat_id`."""
 
 
-async def heads_page(db: Database, viewer: Viewer, offset: int, limit: int) -> tuple[list[Head], bool]:
-    """Heads of the account's chats, newest activity first, and whether there are more. Declined chats are left out."""
-    rows = await db.rows(HEADS, account=viewer.account_id, device=viewer.device_id, offset=offset, limit=limit + 1)
+async def heads_page(db: Database, viewer: Viewer, after: bytes, limit: int) -> tuple[list[Head], bool]:
+    """Heads of the account's chats with the smallest ids above `after`, newest activity first; and are there more?
+
+    Declined chats are left out.
+    """
+    rows = await db.rows(HEADS, account=viewer.account_id, device=viewer.device_id, after=after, limit=limit + 1)
     heads = _heads(viewer, rows)
-    return heads[:limit], len(heads) > limit
+    if len(heads) <= limit:
+        return heads, False
+    one_too_many = max(head.chat_id for head in heads)
+    return [head for head in heads if head.chat_id != one_too_many], True
 
 
 async def head_for(db: Database, viewer: Viewer, chat_id: bytes) -> Head | None:

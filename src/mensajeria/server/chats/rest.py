@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
@@ -28,11 +29,10 @@ PAGE: Final = 100
 
 
 @router.get("", responses=errors(*CALLER_CODES, Code.MALFORMED))
-async def list_chats(login: Caller, server: TheServer, offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0) -> ChatPage:
-    """The caller's chats, newest activity first, 100 from `offset`."""
-    viewer = _viewer(login)
-    heads, more = await heads_page(server.db, viewer, offset, PAGE)
-    return ChatPage(chats=[_state(head) for head in heads], more=more)
+async def list_chats(login: Caller, server: TheServer, after: Annotated[B32 | None, Query()] = None) -> ChatPage:
+    """The caller's chats by their ids, the next 100 after the chat `after`."""
+    heads, more = await heads_page(server.db, _viewer(login), after or b"", PAGE)
+    return ChatPage(chats=[_state(head) for head in sorted(heads, key=attrgetter("chat_id"))], more=more)
 
 
 @router.put("/direct/{chat_id}", responses=errors(*CALLER_CODES, *CHANGE_CODES, Code.UNKNOWN_USER, Code.REQUEST_LIMIT))

@@ -134,7 +134,7 @@ class Dispatcher:
         viewer = _viewer(connection)
 
         async def answer() -> msgspec.Struct:
-            heads, more = await heads_page(self._db, viewer, frame.offset, limits.MAX_SYNC_HEADS)
+            heads, more = await heads_page(self._db, viewer, frame.after, limits.MAX_SYNC_HEADS)
             return frames.SyncPage(frame.rid, tuple(heads), more)
 
         self._request(connection, frame, frame.rid, answer)
