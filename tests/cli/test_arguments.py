@@ -23,6 +23,7 @@ COMMANDS = (
     "link",
     "recover",
     "reset-identity",
+    "recovery-code",
     "renew-identity",
     "devices",
     "health",

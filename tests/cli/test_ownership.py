@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +15,8 @@ from typing import Any
 import pytest
 
 from mensajeria.cli.exit_codes import Exit
-from tests.cli.servers import RunningServer, running_server
+from mensajeria.client.profile import UNFINISHED
+from tests.cli.servers import RunningServer, clean_environment, running_server
 from tests.cli.test_exchange import lines, mensajeria
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -165,6 +171,43 @@ def test_doctor_tries_the_public_address(server: RunningServer, tmp_path: Path) 
         another = mensajeria(*doctor, MENSAJERIA_PUBLIC_URL=other.url)
         assert failure(another) == (Exit.CONFIG, "doctor")
         assert b"another server" in another.stdout
+
+
+def _killed_before_it_shows_the_code(server: RunningServer, profile: Path) -> None:
+    """`register` whose output nobody takes, killed when the account is there."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    command = [sys.executable, "-m", "mensajeria.cli", "register", "--server", server.url, "--username", "ines"]
+    started = subprocess.Popen([*command, "--profile", str(profile)], stdout=writing, env=clean_environment())
+    try:
+        end = time.monotonic() + 60
+        while not (profile / "profile.json").exists() or (profile / UNFINISHED).exists():
+            assert time.monotonic() < end, "not registered"
+            time.sleep(0.02)
+        assert started.poll() is None, "it waits for somebody who reads"
+    finally:
+        started.kill()
+        started.wait(30)
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_code_that_was_not_shown_is_shown_later_and_once(server: RunningServer, tmp_path: Path) -> None:
+    ines = tmp_path / "ines"
+    _killed_before_it_shows_the_code(server, ines)
+    waits = mensajeria("health", "--profile", str(ines))
+    assert b"mensajeria recovery-code" in waits.stderr
+    [shown] = lines(mensajeria("recovery-code", "--profile", str(ines), "--json"))
+    code, new = secret(tmp_path / "paper", shown["recovery_code"]), secret(tmp_path / "word", NEW)
+    assert failure(mensajeria("recovery-code", "--profile", str(ines), "--json"))[1] == "recovery_code_unknown"
+    assert b"recovery-code" not in mensajeria("health", "--profile", str(ines)).stderr
+    recover = ("recover", "--server", server.url, "--username", "ines", "--code-file", code, "--password-file", new)
+    assert lines(mensajeria(*recover, "--profile", str(tmp_path / "other"), "--json"))[0]["uid"] == shown["uid"]
 
 
 def test_arguments_of_devices() -> None:

@@ -189,7 +189,7 @@ def test_after_the_new_code_one_is_told_what_is_left_to_do(
     reset.understood.click()
     reset.submit.click()
     session.set_account(ANA)
-    session.set_recovery_code(Secret.from_text(CODE))
+    session.set_recovery_code(Secret.from_text(CODE), anew=True)
     assert window.auth.recovery.isVisible()
     assert (reset.code.text, reset.chosen.password.text, reset.understood.isChecked()) == ("", "", False)
     session.confirm_recovery_saved()

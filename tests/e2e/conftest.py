@@ -133,7 +133,6 @@ async def register(server: ServerProcess, prepared: Prepared, tmp_path: Path) ->
     async def make(name: str) -> Client:
         await asyncio.to_thread(shutil.copytree, prepared.folder / name, tmp_path / name)
         client = await Client.open(tmp_path / name)
-        client.recovery_code = prepared.codes[name]
         clients.append(client)
         await client.caught_up()
         return client

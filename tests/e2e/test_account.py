@@ -104,6 +104,32 @@ async def test_recovery_code_gives_a_new_password_on_a_new_device_and_on_the_old
             await ana.login_again(NEW)
 
 
+async def test_a_recovery_code_is_kept_until_the_person_has_it(register: Register, tmp_path: Path) -> None:
+    ana = await register("ana")
+    code = ana.recovery_code
+    assert code is not None
+    await ana.close()
+    async with await Client.open(tmp_path / "ana", offline=True) as again:
+        assert again.recovery_code == code
+        await again.recovery_code_saved()
+        assert again.recovery_code is None
+    async with await Client.open(tmp_path / "ana", offline=True) as later:
+        assert later.recovery_code is None
+
+
+async def test_who_uses_the_recovery_code_has_it(server: ServerProcess, register: Register, tmp_path: Path) -> None:
+    ana, bruno = await register("ana"), await register("bruno")
+    assert ana.recovery_code is not None
+    assert bruno.recovery_code is not None
+    code = ana.recovery_code
+    await ana.change_password(PASSWORDS["ana"], NEW, recovery_code=code)
+    assert ana.recovery_code is None
+    code = bruno.recovery_code
+    await bruno.close()
+    async with await Client.recover(server.url, "bruno", code, NEW, profile=tmp_path / "bruno") as back:
+        assert back.recovery_code is None
+
+
 async def test_recovery_in_the_profile_of_the_account_itself(
     server: ServerProcess, register: Register, tmp_path: Path
 ) -> None:

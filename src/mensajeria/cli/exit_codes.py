@@ -133,6 +133,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
         "no_picture",
         "file_gone",
         "backup_missing",
+        "recovery_code_unknown",
     ),
     Exit.WEAK_PASSWORD: ("weak_password",),
     Exit.SECURITY: (

@@ -17,6 +17,7 @@ def add_account_commands(builder: Builder) -> None:
     for name in ("register", "login", "recover", "reset-identity"):
         _entrance(builder, name)
     _link(builder)
+    _code(builder)
     _devices(builder)
     _health(builder)
     _privacy(builder)
@@ -59,6 +60,14 @@ def _link(builder: Builder) -> None:
     builder.option(link, "--insecure-http", action="store_true", default=insecure)
     builder.waiting(link)
     builder.json(link)
+
+
+def _code(builder: Builder) -> None:
+    """What a command that was killed could not show any more."""
+    code = builder.command("recovery-code", "account")
+    builder.profile(code)
+    builder.option(code, "--recovery-file", type=Path, metavar="FILE")
+    builder.json(code)
 
 
 def _password_file(builder: Builder, parser: Parser) -> None:

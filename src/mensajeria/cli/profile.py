@@ -39,10 +39,17 @@ def foreseen() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(args: argparse.Namespace, console: Console, *, offline: bool = False) -> AsyncIterator[Client]:
-    """The profile's client, connecting unless `offline`. Raises ClientError."""
+async def opened(
+    args: argparse.Namespace, console: Console, *, offline: bool = False, code_wanted: bool = False
+) -> AsyncIterator[Client]:
+    """The profile's client, connecting unless `offline`. Raises ClientError.
+
+    Says that there is a recovery code that nobody has seen, unless that is what is wanted (`code_wanted`).
+    """
     client = await _open(args, console, offline=offline)
     async with client:
+        if client.recovery_code is not None and not code_wanted:
+            console.warn(console.tr("account.recovery_waits"))
         yield client
 
 

@@ -48,7 +48,6 @@ from mensajeria.client.store import Tx
 from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.client.transport.rest import RestClient, describe
 from mensajeria.kit.clock import Clock, SystemClock
-from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import auth
 from mensajeria.protocol.ids import Mid
 
@@ -61,11 +60,9 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
     Everything runs in the event loop it was made in. Methods raise `ClientError`s only.
     """
 
-    def __init__(self, running: Running, recovery_code: Secret | None = None) -> None:
+    def __init__(self, running: Running) -> None:
         """For the class methods."""
         super().__init__(running)
-        self.recovery_code = recovery_code
-        """The account's recovery code, after `register` only: to be shown once and kept by the person."""
         self.awaits_approval = False
         """True after `register` on a server whose operator looks at each account first: `login_again` later."""
 
@@ -196,7 +193,7 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
         except BaseException:
             await opened.close()
             raise
-        return await cls._started(opened, reach, clock or SystemClock(), None, offline=offline)
+        return await cls._started(opened, reach, clock or SystemClock(), offline=offline)
 
     @classmethod
     async def recover(
@@ -279,15 +276,13 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
     @classmethod
     async def _entered(cls, device: NewDevice, talk: Talk, also: Callable[[Tx], None] | None = None) -> Self:
         opened, account = await device.enter(talk, also)
-        client = await cls._started(opened, device.reach, device.clock, account.recovery_code)
+        client = await cls._started(opened, device.reach, device.clock)
         client.awaits_approval = account.logged_in is None
         return client
 
     @classmethod
-    async def _started(
-        cls, opened: Opened, reach: Reach, clock: Clock, code: Secret | None, *, offline: bool = False
-    ) -> Self:
-        client = cls(Running(opened, reach, clock), code)
+    async def _started(cls, opened: Opened, reach: Reach, clock: Clock, *, offline: bool = False) -> Self:
+        client = cls(Running(opened, reach, clock))
         try:
             await client._running.start(client._handed_over, offline=offline)
         except BaseException:  # whoever called may be cut off just now: the folder must not stay locked

@@ -89,6 +89,7 @@ class Management:
         known = await self._opened.store.read(me.contact)
         async with self._channel() as channel:
             await ChangeFlow(channel, me.clock).reset_password(me.handle, code, new, known)
+        await self._running.recovery_code_saved()  # whoever types it has it
         await self.login_again(new)
 
     # --- password and identity ---
@@ -187,7 +188,10 @@ class Management:
 
         owner = await self._opened.store.read(read)
         async with self._channel() as channel:
-            return await work(ChangeFlow(channel, me.clock), owner)
+            done = await work(ChangeFlow(channel, me.clock), owner)
+        if recovery is not None:
+            await self._running.recovery_code_saved()  # whoever types it has it
+        return done
 
     @contextlib.asynccontextmanager
     async def _channel(self) -> AsyncIterator[AuthChannel]:

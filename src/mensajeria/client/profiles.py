@@ -19,6 +19,7 @@ from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import new_contact, updated_contact, verified_list
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.files import write_private
+from mensajeria.client.kept_code import keep_code
 from mensajeria.client.profile import UNFINISHED, Profile, ProfileInfo
 from mensajeria.client.removal import erase_profile
 from mensajeria.client.store import Store, Tx
@@ -150,6 +151,8 @@ def keep_account(tx: Tx, account: Account, now_ms: int) -> None:
             new_devices.tell_chats(tx, contact.list_ver, now_ms)
     tx.contacts.put(replace(contact, trust=Trust.VERIFIED, sending_blocked=False))
     tx.own.put_device(account.device.dump())
+    if account.recovery_code is not None:
+        keep_code(tx, account.recovery_code, anew=account.root_from > 1)
     first = first_version(tx, account)
     for keys in account.version_keys:
         if keys.n >= first:

@@ -14,11 +14,13 @@ from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.timers import Expiry
 from mensajeria.client.entering import Reach
 from mensajeria.client.errors import StateError
+from mensajeria.client.kept_code import forget_code, is_anew, kept_code
 from mensajeria.client.profiles import ROLLED_BACK, Opened, forget_sessions, info_of, keep_account, me_of
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
 from mensajeria.client.transport.rest import RestApi, RestClient
 from mensajeria.kit.clock import Clock
+from mensajeria.kit.secrets import Secret
 
 
 class Running:
@@ -29,6 +31,10 @@ class Running:
         self.reach = reach
         self.clock = clock
         self.emitter = Emitter()
+        self.recovery_code: Secret | None = None
+        """While nobody has said that they have it."""
+        self.begun_anew = False
+        """Whether that is the code of an account that has just begun anew."""
         self._control: ControlServer | None = None
         self._closing: asyncio.Task[None] | None = None
         self._wire()
@@ -49,6 +55,7 @@ class Running:
         """Begin, and connect unless `offline`. `handed_over` answers the user's other processes."""
         self._control = ControlServer(handed_over)
         await self._control.start(self.opened.profile.folder)
+        self.recovery_code, self.begun_anew = await self.opened.store.read(lambda tx: (kept_code(tx), is_anew(tx)))
         await self.context.commit(self.context.rows.read_again)
         await self._expiry.start()
         if not offline:
@@ -63,6 +70,11 @@ class Running:
     async def keep(self, account: Account) -> None:
         """Store a login of this device."""
         await self.opened.store.run(lambda tx: keep_account(tx, account, self.clock.now_ms()))
+
+    async def recovery_code_saved(self) -> None:
+        """See `Client.recovery_code_saved`."""
+        await self.opened.store.run(forget_code)
+        self.recovery_code, self.begun_anew = None, False
 
     async def become(self, account: Account) -> None:
         """Go on as a new device: the old one's ratchets must never encrypt again."""

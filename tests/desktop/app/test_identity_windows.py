@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,18 @@ def test_bruno_has_lost_everything_and_begins_anew(
         press(page.code.line, Qt.Key.Key_Return)
         bruno.until(lambda: session.phase is Phase.RECOVERY_CODE)
         assert session.recovery_code is not None
-        assert session.recovery_code.reveal_text() != lost.code
+        code = session.recovery_code.reveal_text()
+        assert code != lost.code
+        killed = Path(shutil.copytree(bruno.profile, tmp_path / "killed", ignore=shutil.ignore_patterns("*.sock")))
+        bruno.close_window()
+        bruno.program.window.deleteLater()
+
+        bruno = Person(qtbot, killed)  # the files as a kill leaves them
+        bruno.open_window()
+        session, auth = bruno.program.session, bruno.program.window.auth
+        bruno.until(lambda: session.phase is Phase.RECOVERY_CODE)
+        assert session.recovery_code is not None
+        assert session.recovery_code.reveal_text() == code
         auth.recovery.saved.click()
         auth.recovery.go_on.click()
         bruno.until(lambda: session.phase is Phase.READY and session.account is not None)

@@ -46,13 +46,13 @@ class Person:
 
     def __init__(self, qtbot: QtBot, profile: Path) -> None:
         self._qtbot = qtbot
-        self._profile = profile
+        self.profile = profile
         self.program: Program
         self.code = ""
         """The recovery code, from the registration on."""
 
     def open_window(self) -> None:
-        self.program = build(StartOptions(self._profile, "es"))
+        self.program = build(StartOptions(self.profile, "es"))
         self.until(self.program.window.isVisible)
 
     def close_window(self) -> None:

@@ -1,4 +1,4 @@
-"""`mensajeria register`, `login`, `link`, `recover` and `reset-identity`."""
+"""`mensajeria register`, `login`, `link`, `recover`, `reset-identity` and `recovery-code`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "recover": _recover,
         "reset-identity": _reset_identity,
         "link": _link,
+        "recovery-code": _recovery_code,
     }
     with foreseen():
         run_until_stopped(commands[args.command](args, console))
@@ -65,7 +66,7 @@ async def _register(args: argparse.Namespace, console: Console) -> None:
         ),
     )
     async with client:
-        _show_account(client, args, console, "account.registered", _keep_recovery_code(client, args, console))
+        await _hand_over(client, args, console, "account.registered")
 
 
 def _require_new_file(args: argparse.Namespace) -> None:
@@ -149,8 +150,23 @@ async def _reset_identity(args: argparse.Namespace, console: Console) -> None:
         ),
     )
     async with client:
-        _show_account(client, args, console, "account.identity_reset", _keep_recovery_code(client, args, console))
+        await _hand_over(client, args, console, "account.identity_reset")
         await client.caught_up()  # so that the chats hear of it
+
+
+async def _recovery_code(args: argparse.Namespace, console: Console) -> None:
+    """The code that a killed `register` or `reset-identity` did not get to show."""
+    _require_new_file(args)
+    async with opened(args, console, offline=True, code_wanted=True) as client:
+        if client.recovery_code is None:
+            raise CommandError("recovery_code_unknown")
+        await _hand_over(client, args, console, "account.yours")
+
+
+async def _hand_over(client: Client, args: argparse.Namespace, console: Console, key: str) -> None:
+    """Show the account with its recovery code, or write that to its file; only then it is forgotten here."""
+    _show_account(client, args, console, key, _keep_recovery_code(client, args, console))
+    await client.recovery_code_saved()
 
 
 async def _link(args: argparse.Namespace, console: Console) -> None:

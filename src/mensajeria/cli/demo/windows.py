@@ -53,6 +53,8 @@ async def _prepare(stage: Stage, console: Console) -> None:
         for name, _ in PEOPLE
     ]
     async with ana, bruno:
+        for one in (ana, bruno):
+            await one.recovery_code_saved()  # nobody will want these accounts back
         greeting = await (await ana.direct_chat("bruno")).send_text(console.tr("demo.greeting"))
         await ana.wait_sent(greeting.mid)
         answer = await (await bruno.direct_chat("ana")).send_text(console.tr("demo.greeting_back"))

@@ -14,6 +14,7 @@ from mensajeria.client.errors import RefusedError, StateError
 from mensajeria.client.face.base import Face
 from mensajeria.client.management import Management, require_strong
 from mensajeria.crypto.linking import code_text
+from mensajeria.kit.secrets import Secret
 
 
 class OwnAccount(Face):
@@ -32,6 +33,23 @@ class OwnAccount(Face):
     def folder(self) -> Path:
         """Where the profile lies."""
         return self._opened.profile.folder
+
+    @property
+    def recovery_code(self) -> Secret | None:
+        """The account's recovery code, from `register` or `reset_identity` until `recovery_code_saved`, else None.
+
+        To be shown to the person, who keeps it. Also `open` gives it, on the device that has made it.
+        """
+        return self._running.recovery_code
+
+    @property
+    def begun_anew(self) -> bool:
+        """Whether that code is of `reset_identity`: there is more to be done, in groups and with contacts."""
+        return self._running.begun_anew
+
+    async def recovery_code_saved(self) -> None:
+        """The person has the recovery code: it is forgotten here. So it is when they use it on this device."""
+        await self._running.recovery_code_saved()
 
     # --- devices ---
 

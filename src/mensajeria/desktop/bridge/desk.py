@@ -141,8 +141,10 @@ class Desk:
         self._batcher.put(PasswordChecked(password, PasswordStrength(found.score, advice, found.accepted)))
 
     async def recovery_saved(self) -> None:
-        """The recovery code is on paper: show the chats."""
-        self._follow()
+        """The recovery code is on paper: forget it here, and show the chats."""
+        if self._client is not None:
+            await self._client.recovery_code_saved()
+            self._follow()
 
     async def erase(self) -> None:
         """Nobody is signed in: take what is stored away from this computer."""
@@ -168,7 +170,7 @@ class Desk:
         except ClientError as error:
             self._batcher.put(OpeningFailed(notice_of(error)))
             return
-        self._follow()
+        self._begin(self._client)
 
     def _on_opening(self, error: ProfileError) -> Update:
         if error.code == "profile_missing":
@@ -183,8 +185,12 @@ class Desk:
             self._batcher.put(PhaseIs(Phase.READY))
             return
         self._client = await self._enter(request)
-        if self._client.recovery_code is not None:
-            self._batcher.put(RecoveryCodeIs(self._client.recovery_code))
+        self._begin(self._client)
+
+    def _begin(self, client: Client) -> None:
+        """A recovery code that the person has not said they have comes first, also at a later start."""
+        if client.recovery_code is not None:
+            self._batcher.put(RecoveryCodeIs(client.recovery_code, client.begun_anew))
         else:
             self._follow()
 

@@ -47,6 +47,8 @@ class RecoveryCodeIs:
     """The code to be written down."""
 
     code: Secret
+    anew: bool = False
+    """The account has begun anew by its operator's leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +265,8 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.set_phase(phase)
         case AccountIs(account):
             session.set_account(account)
-        case RecoveryCodeIs(code):
-            session.set_recovery_code(code)
+        case RecoveryCodeIs(code, anew):
+            session.set_recovery_code(code, anew=anew)
         case AuthFailed(error):
             session.fail_auth(error)
         case ServerChecked(check):

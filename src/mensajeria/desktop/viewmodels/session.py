@@ -53,7 +53,6 @@ from mensajeria.desktop.viewmodels.types import (
     Person,
     Phase,
     Preferences,
-    ResetRequest,
     ServerCheck,
     SignIn,
 )
@@ -219,7 +218,6 @@ class SessionModel(QObject):
     def sign_in(self, request: SignIn) -> None:
         """Log in, register, recover, begin anew or link. Ignored while another attempt is under way."""
         if not self._busy:
-            self._begins_anew = isinstance(request, ResetRequest)
             self.set_busy(True)
             self.sign_in_requested.emit(request)
 
@@ -376,9 +374,9 @@ class SessionModel(QObject):
         self.set_busy(False)
         self.auth_failed.emit(error)
 
-    def set_recovery_code(self, code: Secret) -> None:
+    def set_recovery_code(self, code: Secret, *, anew: bool = False) -> None:
         """Show the recovery code (UTF-8 text, as the person must write it down), before the main window."""
-        self._recovery = code
+        self._recovery, self._begins_anew = code, anew
         self.set_phase(Phase.RECOVERY_CODE)
 
     def set_server_check(self, check: ServerCheck) -> None:
