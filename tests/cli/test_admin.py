@@ -10,6 +10,7 @@ import pytest
 
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.main import main
+from mensajeria.server.admin import outside
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +221,7 @@ def test_doctor_of_a_good_server_and_of_one_whose_secrets_others_read(admin: Adm
         "disk": states["disk"],
         "database": "ok",
         "migrations": "ok",
+        "identity": "ok",
         "clock": "ok",
         "last_backup": "warning",
         "secrets": "ok",
@@ -239,6 +241,46 @@ def test_doctor_knows_the_last_backup_and_that_it_is_old(admin: Admin, tmp_path:
     assert (last()["state"], last()["detail"]) == ("ok", "0 days ago")
     change(admin, "UPDATE audit SET ts = ts - ?", 9 * 24 * 3600 * 1000)
     assert (last()["state"], last()["detail"]) == ("warning", "9 days ago")
+
+
+def test_doctor_knows_a_database_that_is_no_servers_any_more(admin: Admin) -> None:
+    change(admin, "DELETE FROM server_state WHERE key = ?", "decoy_record")
+    status, error = admin.fail("doctor")
+
+    assert (status, error["message"].split(": ")[-1]) == (Exit.CONFIG, "identity")
+
+
+def test_doctor_tells_of_a_damaged_database(admin: Admin) -> None:
+    for name in ("mensajeria.db", "mensajeria.db-wal", "mensajeria.db-shm"):
+        (admin.folder / name).unlink(missing_ok=True)
+    (admin.folder / "mensajeria.db").write_bytes(b"this is no database" * 1000)
+    status, error = admin.fail("doctor")
+
+    assert (status, error["message"].split(": ")[-1]) == (Exit.CONFIG, "migrations, identity")
+
+
+@pytest.mark.parametrize(
+    ("check", "settings"),
+    [
+        ("redis", {"REDIS_URL": "redis://127.0.0.1:1/0"}),
+        ("files", {"S3_BUCKET": "b", "S3_ENDPOINT": "http://127.0.0.1:1"}),
+    ],
+)
+def test_doctor_tries_what_lies_outside(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch, check: str, settings: dict[str, str]
+) -> None:
+    monkeypatch.setattr(outside, "PATIENCE_S", 0.5)
+    for name, value in settings.items():
+        monkeypatch.setenv(f"MENSAJERIA_{name}", value)
+    status, error = admin.fail("doctor")
+
+    assert (status, error["message"].split(": ")[-1]) == (Exit.CONFIG, check)
+
+
+def test_doctor_finds_a_redis_that_answers(admin: Admin, monkeypatch: pytest.MonkeyPatch, valkey_url: str) -> None:
+    monkeypatch.setenv("MENSAJERIA_REDIS_URL", valkey_url)
+
+    assert next(check for check in admin("doctor") if check["name"] == "redis")["state"] == "ok"
 
 
 def test_doctor_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

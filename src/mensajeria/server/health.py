@@ -24,6 +24,13 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Ready(BaseModel):
+    """The process should be given work. `degraded`: not all of it is well, `detail` names what is away."""
+
+    status: Literal["ok", "degraded"] = "ok"
+    detail: str = ""
+
+
 class Version(BaseModel):
     """Program and protocol."""
 
@@ -38,16 +45,20 @@ async def is_alive() -> Health:
 
 
 @router.get("/readyz", responses=errors(Code.UNAVAILABLE))
-async def is_ready(request: Request, _server: TheServer) -> Health:
+async def is_ready(request: Request, _server: TheServer) -> Ready:
     """Readiness: whether this process should be given work.
 
     The database answers, takes writes and has the schema this program needs, the data folder has room, and the process
     is not about to end. Otherwise `detail` names what is wrong: draining, disk, database, schema or writer.
+
+    Without Redis a process is ready, but degraded: messages are stored and acknowledged, and reach devices on other
+    processes when it is back; logins are refused meanwhile.
     """
     readiness: Readiness = request.app.state.readiness
     if faults := await readiness.faults():
         raise ProtocolError(Code.UNAVAILABLE, ",".join(faults))
-    return Health()
+    away = readiness.lacks()
+    return Ready(status="degraded" if away else "ok", detail=",".join(away))
 
 
 @router.get("/version")

@@ -81,7 +81,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         app.state.gateway = gateway = Gateway(
             server, broker=broker_for(settings, server.facts), numbers=numbers, traces=traces
         )
-        app.state.readiness = Readiness(server, lambda: gateway.draining)
+        app.state.readiness = Readiness(server, lambda: gateway.draining, lambda: gateway.broker.is_linked)
         try:
             await gateway.start()
             server.files.start()

@@ -22,8 +22,12 @@ PATIENCE_S: Final = 3.0
 class Readiness:
     """One for the process."""
 
-    def __init__(self, server: Server, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, server: Server, is_draining: Callable[[], bool], is_linked: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`is_linked`: other processes are heard."""
         self._server = server
+        self._is_linked = is_linked
         self._is_draining = is_draining
         self._one_at_a_time = asyncio.Lock()
         self._found: tuple[str, ...] = ()
@@ -39,6 +43,10 @@ class Readiness:
                 self._found = (*await self._of_disk(), *await self._of_database())
                 self._until = now() + FRESH_S
             return self._found
+
+    def lacks(self) -> tuple[str, ...]:
+        """What is away that a process which is ready can do without for a while: "redis"."""
+        return () if self._is_linked() else ("redis",)
 
     async def _of_disk(self) -> tuple[str, ...]:
         """The data folder holds SQLite's database and uploads; a full disk refuses every message."""

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None,
         description="The address people use, https://...; `admin doctor` tries it.",
-        pattern=r"^https?://[^/\s]+/?$",
+        pattern=r"^https?://[^/@?#\s]+/?$",
     )
     audit_days: int = Field(90, ge=1, le=36_500, description="Days that the audit log is kept.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -104,7 +104,11 @@ class Settings(BaseSettings):
     file_max_mb: int = Field(100, ge=1, description="MiB of the largest file.")
     file_days: int = Field(90, ge=0, description="Days that a file is kept; 0 = for ever.")
     s3_bucket: str | None = Field(None, description="Keep files in this bucket; unset: in the data folder.")
-    s3_endpoint: str | None = Field(None, description="URL of an S3-compatible store; unset: Amazon's.")
+    s3_endpoint: str | None = Field(
+        None,
+        description="URL of an S3-compatible store; unset: Amazon's.",
+        pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$",
+    )
     s3_region: str = Field("us-east-1", description="Region of the bucket.")
     s3_access_key: str = Field("", description="Access key id of the bucket.")
     s3_secret_key: SecretStr | None = Field(None, description="Secret access key of the bucket.")
@@ -140,8 +144,11 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("redis://host, rediss://host or unix:///path")  # not the URL: it may hold a password
+        if value is not None:
+            from mensajeria.server.broker.link import is_address  # noqa: PLC0415 - 6 MB that most servers never use
+
+            if not is_address(value.get_secret_value()):
+                raise ValueError("redis://host, rediss://host or unix:///path")  # not the URL: it may hold a password
         return value
 
     @model_validator(mode="after")
@@ -220,7 +227,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     if complaints := unknown_names(os.environ):
         raise SettingsError("; ".join(complaints))
-    values: dict[str, Any] = {field: _from_file(field) for field in SECRET_FIELDS if _file_name(field) in os.environ}
+    values: dict[str, Any] = {field: _from_file(field) for field in SECRET_FIELDS if os.environ.get(_file_name(field))}
     values |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return Settings(**values)

@@ -219,17 +219,22 @@ def compose(settings: Settings, clock: Clock, prepared: Prepared) -> Server:
 
 
 def file_storage(settings: Settings) -> Storage:
-    """Where files are kept.
-
-    Raises:
-        StateError: a bucket is set but the extra `s3` is not installed.
-    """
+    """Where files are kept; raises as `bucket_storage`."""
     if settings.s3_bucket is None:
         return FolderStorage(settings.data_dir / "files")
+    return bucket_storage(settings)
+
+
+def bucket_storage(settings: Settings) -> S3Storage:
+    """The bucket that is set.
+
+    Raises:
+        StateError: the extra `s3` is not installed.
+    """
     secret = settings.s3_secret_key
     try:
         return S3Storage(
-            bucket=settings.s3_bucket,
+            bucket=settings.s3_bucket or "",
             endpoint=settings.s3_endpoint,
             region=settings.s3_region,
             access_key=settings.s3_access_key,

@@ -71,6 +71,15 @@ def test_names_of_client_and_tests_are_known() -> None:
         ("REGISTRATION", "sometimes"),
         ("DATABASE_URL", "mysql://u:s3cret@h/d"),
         ("DATABASE_URL", "s3cret"),
+        ("DATABASE_URL", "postgresql://u:s3cret"),
+        ("REDIS_URL", "http://:s3cret@h"),
+        ("REDIS_URL", "redis://:s3cret/@h"),
+        ("REDIS_URL", "redis://:pw@h:s3cret"),
+        ("REDIS_URL", "redis://h?socket_timeout=s3cret"),
+        ("REDIS_URL", "redis://h?s3cret=1"),
+        ("PUBLIC_URL", "https://u:s3cret@h"),
+        ("S3_ENDPOINT", "https://u:s3cret@h"),
+        ("OTLP_ENDPOINT", "https://u:s3cret@h"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
         ("WORKERS", "2"),
         ("LOG_LEVEL", "loud"),
@@ -101,6 +110,19 @@ def test_secret_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     file.unlink()
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h", "redis://:p@h:1/2", "rediss://u:p@h?ssl_ca_certs=/ca.pem", "unix:///run/v?db=1"]
+)
+def test_redis_is_named_by_what_its_client_reads(url: str) -> None:
+    assert load_settings(redis_url=url).redis_url is not None
+
+
+def test_a_file_that_is_named_by_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENSAJERIA_METRICS_TOKEN_FILE", "")
+
+    assert load_settings().metrics_token is None
 
 
 def test_example_file_and_documentation_name_every_setting() -> None:

@@ -36,7 +36,7 @@ async def ana(app_server: Server) -> Person:
 @pytest.mark.quick
 async def test_public_endpoints(http: httpx.AsyncClient, app_server: Server) -> None:
     assert (await http.get("/healthz")).json() == {"status": "ok"}
-    assert (await http.get("/readyz")).json() == {"status": "ok"}
+    assert (await http.get("/readyz")).json() == {"status": "ok", "detail": ""}
     assert (await http.get("/version")).json()["protocol"] == limits.PROTOCOL_VERSION
     described = (await http.get("/v1/server")).json()
     assert described["server_id"] == b64(app_server.facts.server_id)

@@ -22,7 +22,7 @@ def readiness(server: Server) -> Readiness:
 async def test_ready(http: httpx.AsyncClient) -> None:
     answer = await http.get("/readyz")
 
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "detail": ""})
 
 
 async def test_another_schema(server: Server, readiness: Readiness) -> None:
@@ -66,6 +66,14 @@ async def test_draining(http: httpx.AsyncClient) -> None:
 
     assert answer.status_code == 503
     assert answer.json()["detail"] == "draining"
+
+
+@ON_SQLITE
+async def test_without_redis_it_is_ready_and_says_what_is_away(http: httpx.AsyncClient) -> None:
+    http._transport.app.state.gateway.broker.is_linked = False  # type: ignore[attr-defined]
+    answer = await http.get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "degraded", "detail": "redis"})
 
 
 @ON_SQLITE

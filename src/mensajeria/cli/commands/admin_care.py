@@ -9,6 +9,7 @@ from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
 from mensajeria.server.admin import commands, keys
 from mensajeria.server.admin import doctor as doctor_checks
+from mensajeria.server.admin.records import FAILED
 from mensajeria.server.admin.stats import stats as count_rows
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def doctor(settings: Settings, _args: argparse.Namespace, console: Console) -> N
             console.record(type="check", name=check.name, state=check.state, detail=check.detail)
         else:
             console.line(f"{console.tr(f'admin.check_{check.state}'):<8} {check.name}: {check.detail}")
-    failed = [check.name for check in checks if check.state == doctor_checks.FAILED]
+    failed = [check.name for check in checks if check.state == FAILED]
     if failed:
         raise CommandError("doctor", {"names": ", ".join(failed)}, status=Exit.CONFIG)
 

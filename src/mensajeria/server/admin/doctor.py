@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import ssl
 import stat
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from sqlalchemy import Connection, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from mensajeria.kit.clock import Clock, SystemClock
-from mensajeria.protocol import auth
-from mensajeria.protocol.encoding import MalformedError
 from mensajeria.server.admin.audit import DAY_MS, Act
-from mensajeria.server.admin.records import Check
+from mensajeria.server.admin.outside import bucket, public_address, redis
+from mensajeria.server.admin.records import FAILED, OK, WARNING, Check
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.revision import SchemaError, require_head
@@ -28,14 +23,10 @@ from mensajeria.server.facts import Facts, StateError, read_facts
 from mensajeria.server.keyfiles import load_key_files
 from mensajeria.server.settings import Settings
 
-OK: Final = "ok"
-WARNING: Final = "warning"
-FAILED: Final = "failed"
 BACKUP_DAYS: Final = 8
 """A weekly one is never late."""
 CLOCK_MS: Final = 5000
 YEAR_2024_MS: Final = 1_704_067_200_000
-PUBLIC_S: Final = 10.0
 
 
 def doctor(settings: Settings, clock: Clock | None = None) -> list[Check]:
@@ -49,13 +40,18 @@ async def _doctor(settings: Settings, clock: Clock) -> list[Check]:
     try:
         reachable = await _database(db)
         checks.append(reachable)
-        facts = await _facts(db) if reachable.state == OK else None
+        facts = None
         if reachable.state == OK:
-            checks += [await _migrations(db), await _clock(db, clock), await _last_backup(db, clock)]
+            facts, identity = await _identity(db)
+            checks += [await _migrations(db), identity, await _clock(db, clock), await _last_backup(db, clock)]
     finally:
         await db.close()
     checks.append(await asyncio.to_thread(_secrets, settings, facts))
-    checks.append(await _public(settings, facts))
+    if settings.redis_url is not None:
+        checks.append(await redis(settings.redis_url.get_secret_value()))
+    if settings.s3_bucket is not None:
+        checks.append(await bucket(settings))
+    checks.append(await public_address(settings, facts))
     return checks
 
 
@@ -95,14 +91,22 @@ async def _migrations(db: Database) -> Check:
         await require_head(db)
     except SchemaError as error:
         return Check("migrations", FAILED, str(error))
+    except DATABASE_ERRORS as error:
+        return Check("migrations", FAILED, f"the database cannot be read ({type(error).__name__})")
     return Check("migrations", OK, "at the newest revision")
 
 
-async def _facts(db: Database) -> Facts | None:
+async def _identity(db: Database) -> tuple[Facts | None, Check]:
+    """What makes the database one server's, and which."""
     try:
-        return await db.query(read_facts)
-    except (SQLAlchemyError, StateError):
-        return None
+        facts = await db.query(read_facts)
+    except StateError as error:
+        return None, Check("identity", FAILED, str(error))
+    except DATABASE_ERRORS as error:
+        return None, Check("identity", FAILED, f"the database cannot be read ({type(error).__name__})")
+    if facts is None:
+        return None, Check("identity", WARNING, "no server was made in this database yet: run `mensajeria admin init`")
+    return facts, Check("identity", OK, f"server {facts.server_id.hex()}, restore epoch {facts.restore_epoch}")
 
 
 async def _clock(db: Database, clock: Clock) -> Check:
@@ -112,7 +116,10 @@ async def _clock(db: Database, clock: Clock) -> Check:
         return Check("clock", FAILED, "the clock is years behind: set it")
     if db.is_sqlite:
         return Check("clock", OK, "nothing to compare with")
-    theirs = await db.query(_database_ms)
+    try:
+        theirs = await db.query(_database_ms)
+    except DATABASE_ERRORS as error:
+        return Check("clock", WARNING, f"the database did not say its time ({type(error).__name__})")
     off = abs(theirs - clock.now_ms())
     if off > CLOCK_MS:
         return Check("clock", FAILED, f"{off / 1000:.0f} s apart from the database's: set both by NTP")
@@ -128,7 +135,7 @@ async def _last_backup(db: Database, clock: Clock) -> Check:
     newest = select(func.max(audit.c.ts)).where(audit.c.action == Act.BACKUP_MADE.value)
     try:
         made_ms: int | None = await db.query(lambda connection: connection.execute(newest).scalar_one())
-    except SQLAlchemyError:  # a schema that `_migrations` complains of
+    except DATABASE_ERRORS:  # a schema that `_migrations` complains of
         made_ms = None
     if made_ms is None:
         return Check("last_backup", WARNING, "none that is remembered: run `mensajeria admin backup create`")
@@ -149,48 +156,3 @@ def _secrets(settings: Settings, facts: Facts | None) -> Check:
     if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return Check("secrets", WARNING, f"others may look into {folder}: chmod 700 it")
     return Check("secrets", OK, "complete, and for nobody else to read")
-
-
-async def _public(settings: Settings, facts: Facts | None) -> Check:
-    """The way that clients take: TLS, proxy, WebSocket, and that this server is at its end."""
-    if settings.public_url is None:
-        return Check(
-            "public_address", WARNING, "MENSAJERIA_PUBLIC_URL is not set: the way of the clients was not tried"
-        )
-    url = settings.public_url.rstrip("/").replace("http", "ws", 1) + "/auth/ws"
-    try:
-        said = await asyncio.wait_for(_introduction(url), PUBLIC_S)
-    except (OSError, ssl.SSLError, TimeoutError, MalformedError, ValueError) as error:
-        return Check("public_address", FAILED, f"no WebSocket at {url} ({type(error).__name__})")
-    if facts is not None and said.server_id != facts.server_id:
-        return Check("public_address", FAILED, f"another server answers at {url}")
-    return Check("public_address", OK, url)
-
-
-class _Listening(WSListener):
-    """Waits for the first message."""
-
-    def __init__(self) -> None:
-        self.first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002 - of the library
-        """The server introduces itself."""
-        if frame.msg_type == WSMsgType.BINARY and not self.first.done():
-            self.first.set_result(frame.get_payload_as_bytes())
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - of the library
-        """Nothing will come."""
-        if not self.first.done():
-            self.first.set_exception(ConnectionError("closed"))
-
-
-async def _introduction(url: str) -> auth.ServerInfo:
-    connecting: Coroutine[Any, Any, tuple[WSTransport, Any]] = ws_connect(_Listening, url)
-    transport, listener = await connecting
-    try:
-        said = auth.decode_from_server(await listener.first)
-    finally:
-        transport.disconnect()
-    if not isinstance(said, auth.ServerInfo):
-        raise MalformedError("not an introduction")
-    return said

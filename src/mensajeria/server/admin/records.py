@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import b64
@@ -101,6 +102,12 @@ class UserDetails:
     invited_by: str | None
     chats: int
     devices: tuple[DeviceRow, ...]
+
+
+OK: Final = "ok"
+WARNING: Final = "warning"
+FAILED: Final = "failed"
+"""What `Check.state` may be."""
 
 
 @dataclass(frozen=True, slots=True)

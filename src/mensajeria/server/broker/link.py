@@ -37,6 +37,15 @@ def redis_client(url: str, *, timeout_s: float = TIMEOUT_S) -> Redis:
     return client
 
 
+def is_address(url: str) -> bool:
+    """Whether a client can be made of it: its form, port, number and options. Connects to nothing."""
+    try:
+        redis_client(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, AttributeError):  # an option that does not exist; a value that is none
+        return False
+    return True
+
+
 class Link:
     """Publishes on any channel and hears some."""
 

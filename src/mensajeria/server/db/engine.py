@@ -49,7 +49,7 @@ def normalise_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter repeats what stands where the port belongs
         raise ValueError(_KINDS) from None  # without the URL, which may hold a password
     backend = parsed.get_backend_name()
     if backend == "postgresql":

@@ -95,6 +95,15 @@ class S3Storage:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise StorageError("the object store did not delete") from error
 
+    async def look(self) -> None:
+        """Ask for a file that nobody has: raises StorageError when the bucket is not there or lets nobody in."""
+        import obstore  # noqa: PLC0415 - an optional extra
+
+        try:
+            await self._parts(bytes(16))
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise StorageError(f"it cannot be listed ({type(error).__name__})") from error
+
     async def _parts(self, file_id: bytes) -> list[tuple[str, int, int]]:
         """(key, offset, size) in order."""
         import obstore  # noqa: PLC0415 - an optional extra
