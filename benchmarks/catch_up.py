@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.lib import proc
 from mensajeria.client.engine.inbound import ROWS_SLICE
+from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
 from tests.client.engine.test_rows_and_sealing import give_key, write
 from tests.client.engine.world import Somebody, chat_of, desk, event
@@ -34,7 +35,7 @@ async def measure(rows: int, slice_size: int) -> dict[str, float]:
             for start in range(0, len(events), slice_size):
                 part = events[start : start + slice_size]
 
-                def step(tx: Tx, out: object) -> None:
+                def step(tx: Tx, out: Outcome) -> None:
                     reader.rows.apply(tx, out, chat_id, part, part[-1].seq)  # noqa: B023 - run at once
 
                 await reader.do(step)

@@ -263,7 +263,7 @@ def main() -> None:
         tune_interpreter()
         yield
 
-    def accept(_peer: str, request: WSUpgradeRequest) -> WSListener:
+    def accept(_transport: asyncio.BaseTransport, request: WSUpgradeRequest) -> WSListener:
         return Socket(hubs[0], int(request.path.rpartition(b"=")[2]))
 
     uvicorn.run(

@@ -183,7 +183,9 @@ class EvilServer:
     async def start(self) -> None:
         config = uvicorn.Config(
             self._rest,
-            ws=protocol_class(lambda peer, request: accept(cast("Gateway", _LyingGateway(self)), peer, request)),
+            ws=protocol_class(
+                lambda transport, request: accept(cast("Gateway", _LyingGateway(self)), transport, request)
+            ),
             interface="asgi3",
             proxy_headers=False,
             lifespan="on",

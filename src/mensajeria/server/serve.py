@@ -19,9 +19,9 @@ from fastapi import FastAPI
 from mensajeria.kit.clock import SystemClock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import b64
-from mensajeria.server.http_front import BoundedHttp
 from mensajeria.server.logs import configure_logs
 from mensajeria.server.main import create_app
+from mensajeria.server.realtime.first_bytes import FirstBytes
 from mensajeria.server.realtime.picows_front import websocket_protocol
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import prepare
@@ -133,7 +133,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop" if has_uvloop else "asyncio",
-        http=BoundedHttp,
+        http=FirstBytes,
         ws=websocket_protocol(lambda: app.state.gateway),
         lifespan="on",
         backlog=BACKLOG,

@@ -18,7 +18,7 @@ from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64
 from mensajeria.protocol.signing import verify_ed25519_bytes
 from mensajeria.server.accounts import tokens as module
-from mensajeria.server.accounts.tokens import AUDIENCE, ROLLOUT_MS, AccessTokens, ChannelKeySealer
+from mensajeria.server.accounts.tokens import AUDIENCE, ROLLOUT_MS, AccessClaims, AccessTokens, ChannelKeySealer
 from mensajeria.server.db.schema import SUSPENDED, account, device
 from mensajeria.server.keyfiles import FormerKey
 from mensajeria.server.state import Server
@@ -273,6 +273,26 @@ def test_signature_of_a_kept_token_is_verified_once(monkeypatch: pytest.MonkeyPa
 
     assert [tokens.check(token).did for _ in range(3)] == [b"d" * 16] * 3
     assert verified == [1]
+
+
+def test_token_that_was_made_here_is_not_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device comes with what it has just been given."""
+    tokens = AccessTokens(KEY, SERVER, FakeClock())
+    token, expires_ms = tokens.issue(uid=b"u" * 16, did=b"d" * 16, key_id=b"c" * 32)
+    expected = AccessTokens(KEY, SERVER, FakeClock()).check(token)
+    monkeypatch.setattr(module, "verify_ed25519_bytes", lambda *_: pytest.fail("verified"))
+
+    assert tokens.check(token) == expected == AccessClaims(b"u" * 16, b"d" * 16, b"c" * 32, expires_ms)
+
+
+def test_token_that_was_made_here_with_a_key_now_gone_is_refused() -> None:
+    tokens = AccessTokens(KEY, SERVER, FakeClock())
+    token, _ = tokens.issue(uid=b"u" * 16, did=b"d" * 16, key_id=b"c" * 32)
+    tokens.use(Secret(b"n" * 32), None)
+
+    with pytest.raises(ProtocolError) as error:
+        tokens.check(token)
+    assert error.value.code is Code.TOKEN_EXPIRED
 
 
 def test_kept_token_ends_when_it_expires() -> None:

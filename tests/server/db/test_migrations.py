@@ -109,6 +109,14 @@ def test_foreign_keys_and_uniqueness_are_there(empty_url: str) -> None:
     assert run(empty_url, read) == (keys, 12)
 
 
+def test_rows_that_change_all_the_time_have_room_on_their_pages(postgres_url: str) -> None:
+    """Else each change goes to another page, and into every index anew."""
+    migrate(postgres_url)
+    query = text("SELECT relname FROM pg_class WHERE array_to_string(reloptions, ',') LIKE 'fillfactor=%'")
+    tables = set(run(postgres_url, lambda connection: connection.execute(query).scalars().all()))
+    assert {"chat", "chat_member", "device", "device_cursor"} <= tables
+
+
 def test_database_of_a_newer_program_is_refused_and_left_alone(empty_url: str) -> None:
     migrate(empty_url)
     newer = text("UPDATE alembic_version SET version_num = '9999'")

@@ -16,6 +16,7 @@ from mensajeria.server import http_front
 from mensajeria.server.http_front import HEAD_MAX, BoundedHttp
 from mensajeria.server.main import create_app
 from mensajeria.server.middleware import body_limit
+from mensajeria.server.realtime.first_bytes import FirstBytes
 from mensajeria.server.serve import _config
 from mensajeria.server.settings import Settings
 
@@ -70,12 +71,12 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def listening(config: uvicorn.Config) -> AsyncIterator[int]:
     state = uvicorn.server.ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: BoundedHttp(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: FirstBytes(config, state, {}), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         for connection in list(state.connections):
-            connection.transport.abort()
+            connection.shutdown()
         server.close()
 
 

@@ -20,6 +20,7 @@ from mensajeria.protocol.errors import Code
 from mensajeria.server.accounts.ended import EndedLogins
 from mensajeria.server.db.engine import AnyRow, Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.db.reads import Read
 from mensajeria.server.db.schema_access import server_signal
 from mensajeria.server.facts import StateError
 from mensajeria.server.push import Push
@@ -31,6 +32,10 @@ BATCH: Final = 1000
 PAGE: Final = 200
 """Rows in one query."""
 Chats = Sequence[tuple[bytes, Sequence[int]]]
+_MOMENTS: Final[Read[tuple[int, int]]] = Read(
+    select(server_signal.c.id, server_signal.c.ts), lambda signal, ts: (signal, ts)
+)
+"""When each row there is was made, by id: most are known, their bodies are not wanted again."""
 _log = structlog.get_logger(__name__)
 
 
@@ -94,7 +99,7 @@ class SignalWatch:
 
     async def start(self) -> None:
         """Begin to watch. What was signalled before concerns nobody here: nothing is connected or remembered yet."""
-        self._seen = set(await self._db.query(_moments))
+        self._seen = {signal for signal, _ in await self._db.rows(_MOMENTS)}
         self._task = asyncio.create_task(self._watch(), name="signals")
 
     async def close(self) -> None:
@@ -113,7 +118,7 @@ class SignalWatch:
 
     async def look(self) -> None:
         """Handle what is new. Ids are not compared by size: a lower one may be committed later."""
-        moments = await self._db.query(_moments)
+        moments = dict(await self._db.rows(_MOMENTS))
         new = sorted(moments.keys() - self._seen)
         for start in range(0, len(new), PAGE):
             for row in await self._db.query(lambda db, ids=new[start : start + PAGE]: _rows(db, ids)):  # type: ignore[misc]
@@ -144,11 +149,6 @@ class SignalWatch:
                     await self._hub.chat_created(chat_id, accounts)
             case Kind.KEYS_ROTATED:
                 await self._reload_keys()
-
-
-def _moments(connection: Connection) -> dict[int, int]:
-    """When each row there is was made, by id: most are known, their bodies are not wanted again."""
-    return {row.id: row.ts for row in connection.execute(select(server_signal.c.id, server_signal.c.ts))}
 
 
 def _rows(connection: Connection, ids: Sequence[int]) -> Sequence[AnyRow]:

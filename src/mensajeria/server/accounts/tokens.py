@@ -14,6 +14,7 @@ import os
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 import jwt
@@ -38,7 +39,7 @@ ROLLOUT_MS: Final = 5000
 """After a rotation: until every process has read the new key."""
 _FOREVER: Final = 1 << 62
 MAX_KEPT: Final = 10_000
-"""Verified tokens that are remembered, about 4 MB."""
+"""Tokens that are remembered, made or verified here, about 4 MB."""
 _NONCE: Final = 12
 _KID: Final = 8
 _KID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -128,6 +129,17 @@ _header: Final = msgspec.json.Decoder(_Header)
 _payload: Final = msgspec.json.Decoder(_Payload)
 
 
+def _name(token: str) -> bytes:
+    # What cannot be encoded becomes "?", which stands in no token: no other one has the name of a good one.
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+@lru_cache(maxsize=16)
+def _kid(header: str) -> str | None:
+    """All tokens made with one key have the same header."""
+    return _header.decode(unb64(header)).kid
+
+
 class AccessTokens:
     """Makes and checks access tokens.
 
@@ -179,31 +191,34 @@ class AccessTokens:
         }
         signing = self._signing()
         token = jwt.encode(claims, signing.private, algorithm=ALGORITHM, headers={"kid": signing.kid})
+        self._keep(_name(token), AccessClaims(uid, did, key_id, expires * 1000), signing)
         return token, expires * 1000
 
     def check(self, token: str) -> AccessClaims:
-        """The claims of an authentic token, whose signature is verified at its first use.
+        """The claims of an authentic token. Its signature is verified at its first use, unless it was made here.
 
         Whether its login has ended meanwhile is not asked here.
 
         Raises:
             ProtocolError: TOKEN_EXPIRED, or UNAUTHORIZED for anything else that is wrong.
         """
-        # What cannot be encoded becomes "?", which stands in no token: no other one has the name of a good one.
-        name = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        name = _name(token)
         kept = self._kept.get(name)
         if kept is None or kept[1] <= self._clock.now_ms():
             self._kept.pop(name, None)
-            kept = self._kept[name] = self._verified(token)
-            if len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
+            return self._keep(name, *self._verified(token))
         return kept[0]
 
-    def _verified(self, token: str) -> tuple[AccessClaims, int]:
-        """The claims, and until when (ms) they hold."""
+    def _keep(self, name: bytes, claims: AccessClaims, key: _SigningKey) -> AccessClaims:
+        self._kept[name] = claims, min(claims.expires_ms, key.until_ms)
+        if len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return claims
+
+    def _verified(self, token: str) -> tuple[AccessClaims, _SigningKey]:
         try:
             header, payload, signature = token.split(".")
-            key = self._verifying(_header.decode(unb64(header)).kid)
+            key = self._verifying(_kid(header))
             verify_ed25519_bytes(key.public, f"{header}.{payload}".encode(), unb64(signature))
             claims = _payload.decode(unb64(payload))
             found = AccessClaims(unb64(claims.sub), unb64(claims.did), unb64(claims.cnf.kid), claims.exp * 1000)
@@ -213,4 +228,4 @@ class AccessTokens:
             raise ProtocolError(Code.UNAUTHORIZED)
         if found.expires_ms <= self._clock.now_ms():
             raise ProtocolError(Code.TOKEN_EXPIRED)
-        return found, min(found.expires_ms, key.until_ms)
+        return found, key

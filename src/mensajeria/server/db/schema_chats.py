@@ -5,7 +5,7 @@ proves that it exists, and what is deleted takes its rows with it under the same
 cost time.
 
 On PostgreSQL the tables whose rows change all the time leave room for it on their pages (fillfactor). That stands in
-the first migration alone: here it would load PostgreSQL's dialect into every server that has SQLite.
+the migrations alone: here it would load PostgreSQL's dialect into every server that has SQLite.
 """
 
 from __future__ import annotations

@@ -153,7 +153,9 @@ class Socket(WSListener):
             self._transport.disconnect(graceful=False)
 
 
-def accept(gateway: Gateway, peer: str, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
+def accept(
+    gateway: Gateway, transport: asyncio.BaseTransport, request: WSUpgradeRequest
+) -> WSListener | WSUpgradeResponseWithListener | None:
     """What becomes of an upgrade request: a listener, or an HTTP error (None is 404)."""
     path = request.path.partition(b"?")[0]
     if path not in {b"/ws", b"/auth/ws"}:
@@ -167,8 +169,13 @@ def accept(gateway: Gateway, peer: str, request: WSUpgradeRequest) -> WSListener
     if path == b"/ws":
         return Socket(DeviceHandler(gateway))
     forwarded = ",".join(request.headers.getall("x-forwarded-for", []))
-    network = client_network(peer, forwarded, settings.trusted_proxies)
+    network = client_network(_peer(transport), forwarded, settings.trusted_proxies)
     return Socket(AuthHandler(gateway, network))
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    name = transport.get_extra_info("peername")
+    return name[0] if isinstance(name, tuple) else ""
 
 
 def _refusal(status: HTTPStatus) -> WSUpgradeResponseWithListener:
@@ -177,38 +184,26 @@ def _refusal(status: HTTPStatus) -> WSUpgradeResponseWithListener:
 
 def websocket_protocol(gateway: Callable[[], Gateway]) -> type[asyncio.Protocol]:
     """The class for uvicorn's `ws=`. `gateway` is called at each upgrade: the class is there before the server."""
-    return protocol_class(lambda peer, request: accept(gateway(), peer, request))
+    return protocol_class(lambda transport, request: accept(gateway(), transport, request))
 
 
-def protocol_class(listener_for: Callable[[str, WSUpgradeRequest], Any]) -> type[asyncio.Protocol]:
-    """As `websocket_protocol`, for any listeners: `listener_for` gets the peer's address and the upgrade request."""
-
-    def arguments(listener: Callable[[WSUpgradeRequest], Any]) -> tuple[Any, ...]:
-        ping = (False, 30.0, 30.0, WSAutoPingStrategy.PING_WHEN_IDLE)  # our own Ping frames are under the MAC
-        return (
-            *(None, None, False, listener, _picows_log, True, HANDSHAKE_S),
-            *ping,
-            *(True, limits.MAX_FRAME, None, READ_BUFFER),
-        )
+def protocol_class(listener_for: Callable[[asyncio.BaseTransport, WSUpgradeRequest], Any]) -> type[asyncio.Protocol]:
+    """As `websocket_protocol`, for any listeners: `listener_for` gets the connection and the upgrade request."""
 
     class FrontProtocol(WSProtocol):  # type: ignore[misc]
         """picows' protocol with the constructor and the first bytes as uvicorn gives them."""
 
         def __new__(cls, **_uvicorn: object) -> Self:
-            return cast("Self", WSProtocol.__new__(cls, *arguments(lambda _request: None)))
+            return cast("Self", WSProtocol.__new__(cls))
 
         def __init__(self, **_uvicorn: object) -> None:
-            self._peer = ""
-            super().__init__(*arguments(lambda request: listener_for(self._peer, request)))
+            super().__init__(*_BEFORE, self._listener, *_AFTER)
 
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            """Remember where the connection comes from."""
-            name = transport.get_extra_info("peername")
-            self._peer = name[0] if isinstance(name, tuple) else ""
-            super().connection_made(transport)
+        def _listener(self, request: WSUpgradeRequest) -> Any:
+            return listener_for(self.transport.underlying_transport, request)
 
         def data_received(self, data: bytes) -> None:
-            """Only the bytes that uvicorn had already read: the upgrade request."""
+            """Only the bytes that were already read: the upgrade request."""
             view = memoryview(data)
             while view:
                 buffer = self.get_buffer(len(view))
@@ -218,3 +213,12 @@ def protocol_class(listener_for: Callable[[str, WSUpgradeRequest], Any]) -> type
                 view = view[count:]
 
     return cast("type[asyncio.Protocol]", FrontProtocol)
+
+
+# What picows' constructor takes before and behind the function that makes a listener.
+_BEFORE: Final = (None, None, False)
+_AFTER: Final = (
+    *(_picows_log, True, HANDSHAKE_S),
+    *(False, 30.0, 30.0, WSAutoPingStrategy.PING_WHEN_IDLE),  # our own Ping frames are under the MAC
+    *(True, limits.MAX_FRAME, None, READ_BUFFER),
+)
