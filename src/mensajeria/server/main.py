@@ -79,7 +79,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             raise
         app.state.server = server
         app.state.gateway = gateway = Gateway(
-            server, broker=broker_for(settings, server.facts), numbers=numbers, traces=traces
+            server, broker=broker_for(settings, server.facts, numbers), numbers=numbers, traces=traces
         )
         app.state.readiness = Readiness(server, lambda: gateway.draining, lambda: gateway.broker.is_linked)
         try:
@@ -116,13 +116,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     return app
 
 
-def broker_for(settings: Settings, facts: Facts) -> Broker:
+def broker_for(settings: Settings, facts: Facts, numbers: Numbers) -> Broker:
     """Between processes when there is a Redis, else inside of this one."""
     if settings.redis_url is None:
         return MemoryBroker()
     from mensajeria.server.broker.redis import RedisBroker  # noqa: PLC0415 - 6 MB that most servers never use
 
-    return RedisBroker(settings.redis_url.get_secret_value(), facts.redis_prefix)
+    return RedisBroker(settings.redis_url.get_secret_value(), facts.redis_prefix, numbers.redis("publish"))
 
 
 def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Numbers, traces: Traces | None) -> None:

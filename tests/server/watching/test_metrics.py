@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import time
 import timeit
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol import frames
+from mensajeria.protocol.ids import b64
 from mensajeria.server.main import create_app
 from mensajeria.server.metrics.listener import MetricsPortError
 from mensajeria.server.realtime.gateway import Gateway
@@ -20,6 +24,8 @@ from mensajeria.server.settings import Settings, SettingsError, load_settings
 from mensajeria.server.state import Server
 from tests.server.enrol import register
 from tests.server.fixtures import ON_SQLITE
+from tests.server.process import World, start_server_process, stopping
+from tests.server.realtime.device import Device, outer
 
 TOKEN = "a-token-of-twenty-signs"
 
@@ -95,6 +101,46 @@ def test_metrics_for_others_need_a_token(host: str) -> None:
     with pytest.raises(SettingsError, match="MENSAJERIA_METRICS_TOKEN"):
         load_settings(metrics_port=9420, metrics_host=host)
     assert load_settings(metrics_port=9420, metrics_host=host, metrics_token=TOKEN).metrics_host == host
+
+
+@pytest.mark.slow
+async def test_every_number_of_the_manual_is_there_and_moves(tmp_path: Path, valkey_url: str) -> None:
+    port = free_port()
+    watched = {"MENSAJERIA_REDIS_URL": valkey_url, "MENSAJERIA_METRICS_PORT": str(port)}
+    server = await asyncio.to_thread(start_server_process, tmp_path, settings=watched)
+    async with stopping(server), httpx.AsyncClient() as http:
+        world = await World.of(server)
+        ana, bruno, chat_id = await world.pair()
+        a, b = await Device.online(world, ana), await Device.online(world, bruno)
+        a.send(outer(chat_id, 1))
+        await a.expect(frames.Ack)
+        b.send(frames.Fetch(1, chat_id, 0, 10))
+        await b.expect(frames.Events)
+        before = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+        refused = {"did": b64(bytes(16)), "refresh_token": b64(bytes(32))}
+        from_afar = {"X-Forwarded-For": "203.0.113.9"}
+        await http.post(f"http://127.0.0.1:{server.port}/v1/auth/refresh", json=refused, headers=from_afar)
+        text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+        for device in (a, b):
+            await device.disconnect()
+            Device.opened.remove(device)
+
+    manual = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
+    there = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    assert set(re.findall(r"`(mensajeria_\w+)", manual)) <= there | {f"{name}_total" for name in there}
+    for kind in ("MessageOuter", "Fetch"):
+        assert value(text, f'mensajeria_frame_seconds_count{{kind="{kind}"}}') == 1
+    for sample in ("event_commit_seconds_count", "fanout_seconds_count", "delivered_items_total"):
+        assert value(text, f"mensajeria_{sample}") >= 1
+    limits = 'mensajeria_redis_seconds_count{use="limit"}'
+    assert value(text, limits) > value(before, limits)
+    assert value(text, 'mensajeria_redis_seconds_count{use="publish"}') >= 1
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
 
 
 @pytest.mark.quick

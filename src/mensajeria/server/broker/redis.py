@@ -14,6 +14,8 @@ import asyncio
 import contextlib
 import itertools
 import secrets
+from collections.abc import Callable
+from time import perf_counter
 from typing import Final, NoReturn
 
 import structlog
@@ -62,6 +64,10 @@ _ALL: Final = b""
 _log = structlog.get_logger(__name__)
 
 
+def _nobody(_seconds: float) -> None:
+    """Watches."""
+
+
 class _StrangerError(Exception):
     """Another process has given this one up."""
 
@@ -69,9 +75,10 @@ class _StrangerError(Exception):
 class RedisBroker:
     """See `Broker`."""
 
-    def __init__(self, url: str, prefix: str) -> None:
-        """`prefix` keeps servers that share a Redis apart."""
+    def __init__(self, url: str, prefix: str, observe: Callable[[float], None] = _nobody) -> None:
+        """`prefix` keeps servers that share a Redis apart. `observe` gets the seconds of each publishing."""
         self._url = url
+        self._observe = observe
         self._prefix = prefix
         self._name = b""
         self._before = b""
@@ -282,7 +289,10 @@ class RedisBroker:
             self._flying, self._routed = self._routed, False
             if out:
                 packets = [(self._channel(to), encode_packet(self._name, said)) for to, said in out.items()]
-                for to, heard_by in zip(out, await link.send(packets), strict=True):
+                began = perf_counter()
+                receivers = await link.send(packets)
+                self._observe(perf_counter() - began)
+                for to, heard_by in zip(out, receivers, strict=True):
                     if heard_by == 0 and to:
                         self._drop(to)
             self._flying = False

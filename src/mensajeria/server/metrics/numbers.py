@@ -7,16 +7,18 @@ request, per commit of a whole batch or per second, never per message.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from mensajeria.protocol.records import MessageOuter
 from mensajeria.server.chats.log import EventLog, NewEvent, Outcome
 
+T = TypeVar("T")
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 ITEMS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 LAG_S: Final = 0.5
@@ -36,6 +38,8 @@ class Numbers:
         )
         self._writes = self._histogram("database_write_seconds", "Other transactions that write, waiting included.")
         self._fanout = self._histogram("fanout_seconds", "Handing one committed batch to connections and broker.")
+        self._frames = self._histogram("frame_seconds", "Frames, from their arrival to the answer.", "kind")
+        self._redis = self._histogram("redis_seconds", "What is asked of Redis.", "use")
         self._lag = self._histogram("event_loop_lag_seconds", "How late the event loop wakes a timer.")
 
     def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
@@ -49,9 +53,26 @@ class Numbers:
         """A transaction other than a batch of messages has ended."""
         self._writes.observe(seconds)
 
-    def event_log(self, event_log: EventLog) -> EventLog:
-        """The same log, observed."""
-        return _ObservedLog(event_log, self._commits.observe, self._batches.observe)
+    def event_log(self, event_log: EventLog, now_ms: Callable[[], int]) -> EventLog:
+        """The same log, observed. Of a batch, the message that has waited longest counts as a frame."""
+        arrived_to_commit = self._frames.labels(MessageOuter.__name__).observe
+        return _ObservedLog(event_log, self._commits.observe, self._batches.observe, arrived_to_commit, now_ms)
+
+    def frame(self, kind: type, answer: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """The same answer to a frame that has just come, timed."""
+        arrived = perf_counter()
+
+        async def timed() -> T:
+            try:
+                return await answer()
+            finally:
+                self._frames.labels(kind.__name__).observe(perf_counter() - arrived)
+
+        return timed
+
+    def redis(self, use: str) -> Callable[[float], None]:
+        """What observes the seconds that one use of Redis took."""
+        return self._redis.labels(use).observe
 
     def fanout(self, hand_out: Callable[..., None]) -> Callable[..., None]:
         """The same function, timed."""
@@ -79,11 +100,18 @@ class _ObservedLog:
     """See `EventLog`. Failed appends count, too: a slow failure is what one looks for."""
 
     def __init__(
-        self, event_log: EventLog, seconds: Callable[[float], None], messages: Callable[[float], None]
+        self,
+        event_log: EventLog,
+        seconds: Callable[[float], None],
+        messages: Callable[[float], None],
+        waited: Callable[[float], None],
+        now_ms: Callable[[], int],
     ) -> None:
         self._event_log = event_log
         self._seconds = seconds
         self._messages = messages
+        self._waited = waited
+        self._now_ms = now_ms
         self.close = event_log.close
 
     async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
@@ -94,3 +122,4 @@ class _ObservedLog:
         finally:
             self._seconds(perf_counter() - started)
             self._messages(len(events))
+            self._waited((self._now_ms() - events[0].ts) / 1000)

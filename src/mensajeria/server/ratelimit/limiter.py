@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
+from time import perf_counter
 from typing import Final, Protocol
 
 from mensajeria.kit.clock import Clock
@@ -66,6 +68,8 @@ class Limiter:
 
     def __init__(self, store: BucketStore) -> None:
         self._store = store
+        self.observe: Callable[[float], None] | None = None
+        """Gets the seconds that the store took, each time."""
         self.refused: Counter[str] = Counter()
         """Uses that were refused since the start, by limiter."""
 
@@ -87,11 +91,14 @@ class Limiter:
         await self._store.close()
 
     async def _take(self, limit: Limit, key: bytes | str, cost: int) -> float:
+        began = perf_counter()
         try:
             raw = key.encode() if isinstance(key, str) else key
             wait = await self._store.take(limit.label, raw, limit.value, cost)
         except OSError:
             wait = 0.0 if limit.value.fail_open else 1.0
+        if self.observe is not None:
+            self.observe(perf_counter() - began)
         if wait:
             self.refused[limit.label] += 1
         return wait

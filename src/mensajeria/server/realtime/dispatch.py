@@ -23,6 +23,7 @@ from mensajeria.server.chats.heads import Viewer, heads_page
 from mensajeria.server.chats.log import NewEvent, due_ms
 from mensajeria.server.db.engine import Database
 from mensajeria.server.mailbox.service import Mailboxes
+from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.realtime.connection import Connection, Request
 from mensajeria.server.realtime.fanout import RETRY_MS, TICKS_UP_TO, settle
@@ -52,6 +53,7 @@ class Dispatcher:
         cursors: GroupCommit[Step],
         mailboxes: Mailboxes,
         presence: Presence,
+        numbers: Numbers,
         traces: Traces | None = None,
     ) -> None:
         self._db = db
@@ -62,6 +64,7 @@ class Dispatcher:
         self._cursors = cursors
         self._mailboxes = mailboxes
         self._presence = presence
+        self._numbers = numbers
         self._traces = traces
         self.draining = False
         self.table: Final[dict[type, Callable[[Connection, Any, bytes], None]]] = {
@@ -87,7 +90,8 @@ class Dispatcher:
         self.table[kind](connection, frame, body)
 
     def _request(self, connection: Connection, frame: msgspec.Struct, rid: int, answer: Request) -> None:
-        connection.request(rid, answer if self._traces is None else self._traces.frame(type(frame), answer))
+        timed = self._numbers.frame(type(frame), answer)
+        connection.request(rid, timed if self._traces is None else self._traces.frame(type(frame), timed))
 
     # --- messages
 

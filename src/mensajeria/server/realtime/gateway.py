@@ -95,6 +95,8 @@ class Gateway:
         self.closes: Counter[str] = Counter()
         numbers = numbers or Numbers()
         server.db.observe_write = numbers.write if traces is None else _both(numbers.write, traces.write)
+        if server.settings.redis_url is not None:
+            server.limiter.observe = numbers.redis("limit")
         self.draining = False
         self.cache = ChatCache(server.db)
         self.hub = Hub(self._chat_changed, Endings(server.authenticator).told)
@@ -102,7 +104,7 @@ class Gateway:
         self.healing = Healing(self.hub, self.broker, server.db, self._forget_all)
         fanout = Fanout(self.hub, self.broker, self.cache)
         self._fanout = fanout
-        log, hand_out = numbers.event_log(event_log(server.db)), numbers.fanout(fanout.events)
+        log, hand_out = numbers.event_log(event_log(server.db), server.clock.now_ms), numbers.fanout(fanout.events)
         if traces is not None:
             log, hand_out = traces.event_log(log), traces.fanout(hand_out)
         self.committer = EventCommitter(log, hand_out)
@@ -117,6 +119,7 @@ class Gateway:
         )
         self.dispatcher = Dispatcher(
             presence=self.presence,
+            numbers=numbers,
             traces=traces,
             db=server.db,
             clock=server.clock,
