@@ -12,6 +12,7 @@ from mensajeria.desktop.bridge.updates import Erased, apply
 from mensajeria.desktop.viewmodels.asking import BackupInfo, LoadBackup, LogOut, Request
 from mensajeria.desktop.viewmodels.profiles import ProfileRow
 from mensajeria.desktop.viewmodels.types import ConnectionPhase, ConnectionState, ErrorNotice, Phase
+from mensajeria.desktop.windows.account_pages import AccountPage
 from mensajeria.desktop.windows.log_out import LogOutDialog
 from mensajeria.desktop.windows.settings import SettingsDialog
 from tests.desktop.hands import press
@@ -91,7 +92,9 @@ def test_enter_on_the_open_dialog_does_not_log_out(dialog: LogOutDialog, asked: 
 def test_the_page_of_the_account_leads_there(signed_in: AppWindow, asked: list[Request]) -> None:
     signed_in.main.settings("account")
     assert isinstance(signed_in.main.dialog, SettingsDialog)
-    signed_in.main.dialog.account.log_out.click()
+    page = signed_in.main.dialog.page
+    assert isinstance(page, AccountPage)
+    page.log_out.click()
     assert isinstance(signed_in.main.dialog, LogOutDialog)
 
 

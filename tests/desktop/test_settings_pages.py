@@ -142,12 +142,21 @@ def test_every_page_fits_the_narrowest_window(settings: SettingsDialog, ui: UiCo
     found = []
     for language in LANGUAGES:
         ui.change(replace(ui.preferences, language=language))
-        for name, page in settings.pages.items():
+        for name in (*PAGES, "renewal"):
             settings.choose(name)
+            page = settings.page
             inside, room = present(page.widget()), present(page.viewport())
             if inside.minimumSizeHint().width() > room.width():
                 found.append((name, language, inside.minimumSizeHint().width(), room.width()))
     assert found == [], found
+
+
+def test_pages_are_made_when_they_are_shown_first(settings: SettingsDialog) -> None:
+    assert [*settings.pages] == ["appearance"]
+    first = settings.page
+    settings.choose("privacy")
+    settings.choose("appearance")
+    assert settings.page is first
 
 
 def test_the_arrow_keys_walk_the_pages(settings: SettingsDialog) -> None:

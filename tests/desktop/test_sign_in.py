@@ -49,6 +49,15 @@ def form(window: AppWindow, session: SessionModel) -> RegisterPage:
     return page
 
 
+def test_what_is_known_of_the_server_is_said_on_a_page_that_comes_later(
+    window: AppWindow, session: SessionModel
+) -> None:
+    window.auth.login.server.show_address(SERVER)
+    session.set_server_check(ServerCheck(SERVER, CheckState.OK, "0.1.0", registration_open=False))
+    window.auth.login.other_wanted.emit()
+    assert window.auth.register.invite.isVisible()
+
+
 def fill(qtbot: QtBot, page: RegisterPage, session: SessionModel) -> None:
     write(page.handle.line, "Bruno")
     qtbot.waitUntil(lambda: session.name_check.handle == "bruno")

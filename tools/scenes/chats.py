@@ -196,7 +196,7 @@ def focus(scene: Scene) -> None:
     """The focus ring."""
     main_direct(scene)
     pressed = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Shift, Qt.KeyboardModifier.NoModifier)
-    QApplication.sendEvent(scene.window, pressed)
+    QApplication.sendEvent(scene.window.windowHandle(), pressed)
     scene.window.main.sidebar.new_chat.setFocus(Qt.FocusReason.TabFocusReason)
 
 

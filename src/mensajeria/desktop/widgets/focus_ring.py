@@ -20,7 +20,8 @@ _FOLLOWED = (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.Hide, QEvent.Type
 class FocusRing(QWidget):
     """Draws 2 px around every control that has a ``ring_radius``, with a gap of 2 px.
 
-    Others mark their focus themselves.
+    Others mark their focus themselves. It hears the native window, through which keys and the pointer come, and the
+    control that has the focus: hearing every object of the program costs a third of the work of showing a window.
     """
 
     def __init__(self, ui: UiContext, window: QWidget) -> None:
@@ -29,7 +30,6 @@ class FocusRing(QWidget):
         self._target: QWidget | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        application().installEventFilter(self)
         application().focusChanged.connect(self._focus_changed)
         self.hide()
 
@@ -47,7 +47,14 @@ class FocusRing(QWidget):
                 self._follow()
         return False
 
-    def _focus_changed(self, _old: QWidget | None, new: QWidget | None) -> None:
+    def _focus_changed(self, old: QWidget | None, new: QWidget | None) -> None:
+        if old is not None:
+            old.removeEventFilter(self)
+        if new is not None:
+            new.installEventFilter(self)
+        # There is none before the window was shown; to be told of twice is the same as once.
+        if (native := self._window.window().windowHandle()) is not None:  # type: ignore[union-attr] # always somewhere
+            native.installEventFilter(self)
         self._target = new
         self._follow()
 

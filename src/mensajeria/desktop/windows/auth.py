@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtGui import QPainter, QPaintEvent, QResizeEvent
@@ -11,7 +12,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 from mensajeria.desktop.viewmodels.types import Phase
 from mensajeria.desktop.widgets.brand import BrandPanel
 from mensajeria.desktop.widgets.toast import Toast
-from mensajeria.desktop.windows.forms import CornerBar
+from mensajeria.desktop.windows.forms import CornerBar, Page
 from mensajeria.desktop.windows.group_dialogs import ConfirmDialog
 from mensajeria.desktop.windows.link import LinkPage
 from mensajeria.desktop.windows.login import LoginPage
@@ -24,27 +25,22 @@ if TYPE_CHECKING:
     from mensajeria.desktop.theme.context import UiContext
     from mensajeria.desktop.viewmodels.session import SessionModel
 
+P = TypeVar("P", bound=Page)
 _BRAND_FROM = 780
 """Narrower windows show the form only."""
 
 
 class AuthWindow(QWidget):
-    """Login and registration share the server's address and the name."""
+    """Login and registration share the server's address and the name. Pages but the first are made when first shown."""
 
     def __init__(self, ui: UiContext, session: SessionModel) -> None:
         super().__init__()
         self._ui, self._session = ui, session
         self.brand = BrandPanel(ui, "brand.login")
         self.corner = CornerBar(ui)
-        self.login = LoginPage(ui, session)
-        self.register = RegisterPage(ui, session)
-        self.recover = RecoverPage(ui, session)
-        self.reset = ResetPage(ui, session)
-        self.link = LinkPage(ui, session)
-        self.recovery = RecoveryPage(ui, session)
         self.pages = QStackedWidget()
-        for page in (self.login, self.register, self.recover, self.reset, self.link, self.recovery):
-            self.pages.addWidget(page)
+        self._made: list[Page] = []
+        self.login = self._put(LoginPage(ui, session))
         right = QVBoxLayout()
         right.setContentsMargins(16, 18, 20, 0)
         right.addWidget(self.corner)
@@ -56,19 +52,54 @@ class AuthWindow(QWidget):
         whole.addLayout(right, 1)
         self.toast = Toast(ui, self, 24)
         self.dialog: ConfirmDialog | None = None
-        self.recovery.told.connect(lambda text, good: self.toast.tell(text, good=good))
         self.login.other_wanted.connect(self.show_register)
         self.login.erase_wanted.connect(self._ask_to_erase)
         session.erased.connect(self._erased)
         self.login.recover_wanted.connect(self.show_recover)
-        self.register.other_wanted.connect(self.show_login)
-        self.recover.other_wanted.connect(self.show_login)
-        self.recover.reset_wanted.connect(self.show_reset)
-        self.reset.other_wanted.connect(self.show_recover)
         self.login.link_wanted.connect(self.show_link)
-        self.link.other_wanted.connect(self.show_login)
         session.phase_changed.connect(self.follow)
         ui.theme_changed.connect(self.update)
+
+    @cached_property
+    def register(self) -> RegisterPage:
+        """The page for a new account."""
+        page = self._put(RegisterPage(self._ui, self._session))
+        page.other_wanted.connect(self.show_login)
+        return page
+
+    @cached_property
+    def recover(self) -> RecoverPage:
+        """The page for people without their password."""
+        page = self._put(RecoverPage(self._ui, self._session))
+        page.other_wanted.connect(self.show_login)
+        page.reset_wanted.connect(self.show_reset)
+        return page
+
+    @cached_property
+    def reset(self) -> ResetPage:
+        """The page for people without password and recovery code."""
+        page = self._put(ResetPage(self._ui, self._session))
+        page.other_wanted.connect(self.show_recover)
+        return page
+
+    @cached_property
+    def link(self) -> LinkPage:
+        """The page on which this computer is linked to an account."""
+        page = self._put(LinkPage(self._ui, self._session))
+        page.other_wanted.connect(self.show_login)
+        return page
+
+    @cached_property
+    def recovery(self) -> RecoveryPage:
+        """The page with a new recovery code."""
+        page = self._put(RecoveryPage(self._ui, self._session))
+        page.told.connect(lambda text, good: self.toast.tell(text, good=good))
+        return page
+
+    def _put(self, page: P) -> P:
+        self.pages.addWidget(page)
+        self._made.append(page)
+        return page
 
     def sizeHint(self) -> QSize:
         """Room for the longer form."""
@@ -77,9 +108,8 @@ class AuthWindow(QWidget):
     def show_login(self) -> None:
         """Show the login page."""
         left = self.pages.currentWidget()
-        if left is not self.link:
-            page = self.recover if left is self.recover else self.register
-            self._carry(page.handle.text, page.server.address, self.login)
+        if isinstance(left, RecoverPage | RegisterPage):
+            self._carry(left.handle.text, left.server.address, self.login)
         self.pages.setCurrentWidget(self.login)
         self.brand.set_slogan("brand.login")
         self._begin(self.login)
@@ -93,7 +123,8 @@ class AuthWindow(QWidget):
 
     def show_recover(self) -> None:
         """Show the page for people without their password."""
-        left = self.reset if self.pages.currentWidget() is self.reset else self.login
+        current = self.pages.currentWidget()
+        left = current if isinstance(current, ResetPage) else self.login
         self._carry(left.handle.text, left.server.address, self.recover)
         self.pages.setCurrentWidget(self.recover)
         self.brand.set_slogan("brand.recovery")
@@ -142,11 +173,8 @@ class AuthWindow(QWidget):
     def follow(self, phase: Phase) -> None:
         """Bring the page of this phase to the front; what was typed into the others is wiped."""
         if phase is not Phase.SIGNED_OUT:
-            self.login.password.wipe()
-            self.register.chosen.wipe()
-            self.recover.wipe()
-            self.reset.wipe()
-            self.link.wipe()
+            for page in self._made:
+                page.wipe()
         if phase is Phase.RECOVERY_CODE:
             self.brand.set_slogan("brand.recovery")
             self.pages.setCurrentWidget(self.recovery)
@@ -157,7 +185,8 @@ class AuthWindow(QWidget):
             if (account := self._session.account) is not None:  # who was here may come back with a password only
                 self._carry(account.handle, self._session.connection.server, self.login)
                 self._begin(self.login)
-        self.recovery.refresh()
+        if "recovery" in vars(self):
+            self.recovery.refresh()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """The panel gives way to the form."""

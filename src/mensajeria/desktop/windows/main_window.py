@@ -166,7 +166,7 @@ class MainWindow(QWidget):
         """Show a page of the settings."""
         if self.dialog is None:
             dialog = SettingsDialog(self._ui, self._session, self, page)
-            dialog.account.log_out_wanted.connect(self._leave_settings)
+            dialog.log_out_wanted.connect(self._leave_settings)
             self._present(dialog)
 
     def _leave_settings(self) -> None:

@@ -95,6 +95,10 @@ class RegisterPage(Page):
         self.handle.calm()
         self._name_timer.start()
 
+    def wipe(self) -> None:
+        """Forget the password."""
+        self.chosen.wipe()
+
     def _check_name(self) -> None:
         self._session.check_name(self.server.address, self.name)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
-from PyQt6.QtCore import QEvent, QObject, QRectF, QSize, Qt
+from PyQt6.QtCore import QEvent, QObject, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QBoxLayout, QButtonGroup, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts, icons
+from mensajeria.desktop.theme.context import UiContext
+from mensajeria.desktop.viewmodels.session import SessionModel
 from mensajeria.desktop.widgets.avatar import Avatar
 from mensajeria.desktop.widgets.buttons import PaintedButton
 from mensajeria.desktop.widgets.dialog import Dialog
@@ -21,11 +24,7 @@ from mensajeria.desktop.windows.notifications_page import NotificationsPage
 from mensajeria.desktop.windows.privacy_page import PrivacyPage
 from mensajeria.desktop.windows.renewal_page import RenewalPage
 from mensajeria.desktop.windows.security_page import SecurityPage
-
-if TYPE_CHECKING:
-    from mensajeria.desktop.theme.context import UiContext
-    from mensajeria.desktop.viewmodels.session import SessionModel
-    from mensajeria.desktop.windows.settings_page import SettingsPage
+from mensajeria.desktop.windows.settings_page import SettingsPage
 
 PAGES: Final = {
     "account": "user-circle",
@@ -40,6 +39,19 @@ PAGES: Final = {
     "health": "info",
 }
 """Name and icon of each page, in their order."""
+_MAKERS: Final[dict[str, Callable[[UiContext, SessionModel], SettingsPage]]] = {
+    "account": AccountPage,
+    "appearance": lambda ui, _session: AppearancePage(ui),
+    "notifications": NotificationsPage,
+    "privacy": PrivacyPage,
+    "security": SecurityPage,
+    "renewal": RenewalPage,
+    "devices": DevicesPage,
+    "data": DataPage,
+    "backup": BackupPage,
+    "invites": InvitesPage,
+    "health": HealthPage,
+}
 _ABOVE: Final = {"renewal": "security"}
 """Pages that the list does not name, and from which page one comes to them."""
 NARROW: Final = 640
@@ -100,29 +112,14 @@ class Nav(QWidget):
 
 
 class SettingsDialog(Dialog):
-    """800 px wide, 660 high, or what the window has room for."""
+    """800 px wide, 660 high, or what the window has room for. A page is made when it is shown first."""
+
+    log_out_wanted = pyqtSignal()
 
     def __init__(self, ui: UiContext, session: SessionModel, host: QWidget, page: str = "appearance") -> None:
         super().__init__(ui, host, "settings.title", width=800)
-        self.account = AccountPage(ui, session)
-        data = DataPage(ui, session)
-        data.backup_wanted.connect(lambda: self._lead_to("backup"))
-        security, renewal = SecurityPage(ui, session), RenewalPage(ui, session)
-        security.renewal_wanted.connect(lambda: self.choose("renewal"))
-        renewal.left.connect(lambda: self._lead_to("security"))
-        self.pages: dict[str, SettingsPage] = {
-            "account": self.account,
-            "appearance": AppearancePage(ui),
-            "notifications": NotificationsPage(ui, session),
-            "privacy": PrivacyPage(ui, session),
-            "security": security,
-            "renewal": renewal,
-            "devices": DevicesPage(ui, session),
-            "data": data,
-            "backup": BackupPage(ui, session),
-            "invites": InvitesPage(ui, session),
-            "health": HealthPage(ui, session),
-        }
+        self._session = session
+        self.pages: dict[str, SettingsPage] = {}
         self.items = {name: NavItem(ui, name, icon) for name, icon in PAGES.items()}
         self._stack = QStackedWidget()
         self._page_title = Label(ui, role=fonts.HEADING)
@@ -137,11 +134,32 @@ class SettingsDialog(Dialog):
 
     def choose(self, name: str) -> None:
         """Bring a page to the front."""
-        page = self.pages[name]
+        page = self._page(name)
         self.items[_ABOVE.get(name, name)].setChecked(True)
         self._page_title.say(f"settings.page.{name}")
         self._stack.setCurrentWidget(page)
         page.shown()
+
+    def _page(self, name: str) -> SettingsPage:
+        if name not in self.pages:
+            self.pages[name] = self._make(name)
+            self._stack.addWidget(self.pages[name])
+        return self.pages[name]
+
+    def _make(self, name: str) -> SettingsPage:
+        page = _MAKERS[name](self.ui, self._session)
+        match page:
+            case AccountPage():
+                page.log_out_wanted.connect(self.log_out_wanted)
+            case DataPage():
+                page.backup_wanted.connect(lambda: self._lead_to("backup"))
+            case SecurityPage():
+                page.renewal_wanted.connect(lambda: self.choose("renewal"))
+            case RenewalPage():
+                page.left.connect(lambda: self._lead_to("security"))
+            case _:
+                pass
+        return page
 
     def _lead_to(self, name: str) -> None:
         self.choose(name)
@@ -178,8 +196,6 @@ class SettingsDialog(Dialog):
         column.addStretch(1)
         self._me = self._account(session)
         column.addWidget(self._me)
-        for page in self.pages.values():
-            self._stack.addWidget(page)
         right = QVBoxLayout()
         right.setSpacing(12)
         right.addWidget(self._page_title)
