@@ -195,6 +195,7 @@ def menu(scene: Scene) -> None:
 def focus(scene: Scene) -> None:
     """The focus ring."""
     main_direct(scene)
+    wait(60)  # keys go to a window that is in use
     pressed = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Shift, Qt.KeyboardModifier.NoModifier)
     QApplication.sendEvent(scene.window.windowHandle(), pressed)
     scene.window.main.sidebar.new_chat.setFocus(Qt.FocusReason.TabFocusReason)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
-from PyQt6.QtGui import QColor, QIcon, QLinearGradient, QPainter, QPainterPath, QPaintEvent, QPixmap
+from PyQt6.QtGui import QColor, QIcon, QLinearGradient, QPainter, QPainterPath, QPaintEvent, QPixmap, QTransform
 from PyQt6.QtWidgets import QWidget
 
 from mensajeria.desktop.theme import fonts, icons, wallpaper
@@ -41,14 +42,10 @@ def mark(box: QRectF) -> QPainterPath:
     stem.lineTo(16.7, 22)
     stem.closeSubpath()
     path.addPath(hole.united(stem))
-    placed = QPainterPath()
-    placed.setFillRule(Qt.FillRule.OddEvenFill)
-    for at in range(path.elementCount()):
-        path.setElementPositionAt(at, box.x() + path.elementAt(at).x * unit, box.y() + path.elementAt(at).y * unit)
-    placed.addPath(path)
-    return placed
+    return QTransform.fromTranslate(box.x(), box.y()).scale(unit, unit).map(path)
 
 
+@cache
 def window_icon(theme: Theme) -> QIcon:
     """The program's icon for the task bar."""
     made = QIcon()
@@ -67,6 +64,40 @@ def window_icon(theme: Theme) -> QIcon:
         painter.end()
         made.addPixmap(pixmap)
     return made
+
+
+@lru_cache(maxsize=2)
+def _ground(theme: Theme, width: int, height: int, ratio: float) -> QPixmap:
+    """Gradient and tiles of the panel, kept: they are most of its painting."""
+    made = QPixmap(QSize(width, height) * ratio)
+    made.setDevicePixelRatio(ratio)
+    painter = QPainter(made)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    gradient = QLinearGradient(0, 0, width * 0.35, height)
+    gradient.setColorAt(0, theme["brand_top"])
+    gradient.setColorAt(1, theme["brand_bottom"])
+    painter.fillRect(0, 0, width, height, gradient)
+    _paint_tiles(painter, theme, height)
+    painter.end()
+    return made
+
+
+def _paint_tiles(painter: QPainter, theme: Theme, height: int) -> None:
+    """Tiles of 96 px that fade in towards the right, and out towards the bottom."""
+    scale = 96 / wallpaper.TILE
+    for column in range(3):
+        for row in range(-1, height // 96 + 1):
+            if column == 0 and row != 1:
+                continue
+            stroke = QColor(theme["brand_pattern"])
+            depth = max(0.0, row / (height / 96))
+            stroke.setAlphaF((0.05, 0.15, 0.24)[column] * (1 - 0.6 * depth))
+            painter.save()
+            painter.translate(88 + column * 96, row * 96 + 78)
+            painter.scale(scale, scale)
+            wallpaper.draw_petals(painter, stroke)
+            wallpaper.draw_ring(painter, stroke, QPointF(wallpaper.TILE, wallpaper.TILE))
+            painter.restore()
 
 
 class BrandPanel(QWidget):
@@ -93,33 +124,12 @@ class BrandPanel(QWidget):
         """Gradient, tiles, sign, slogan, promises."""
         painter, theme = QPainter(self), self._ui.theme
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        gradient = QLinearGradient(0, 0, self.width() * 0.35, self.height())
-        gradient.setColorAt(0, theme["brand_top"])
-        gradient.setColorAt(1, theme["brand_bottom"])
-        painter.fillRect(self.rect(), gradient)
-        self._paint_tiles(painter)
+        painter.drawPixmap(0, 0, _ground(theme, self.width(), self.height(), self.devicePixelRatioF()))
         painter.fillPath(mark(QRectF(42, 48, 40, 40)), theme["on_brand"])
         painter.setPen(theme["on_brand"])
         painter.setFont(fonts.font(fonts.HEADING))
         painter.drawText(QPointF(96, 72), "MensajeriaApp")
         self._paint_words(painter)
-
-    def _paint_tiles(self, painter: QPainter) -> None:
-        """Tiles of 96 px that fade in towards the right, and out towards the bottom."""
-        scale = 96 / wallpaper.TILE
-        for column in range(3):
-            for row in range(-1, self.height() // 96 + 1):
-                if column == 0 and row != 1:
-                    continue
-                stroke = QColor(self._ui.theme["brand_pattern"])
-                depth = max(0.0, row / (self.height() / 96))
-                stroke.setAlphaF((0.05, 0.15, 0.24)[column] * (1 - 0.6 * depth))
-                painter.save()
-                painter.translate(88 + column * 96, row * 96 + 78)
-                painter.scale(scale, scale)
-                wallpaper.draw_petals(painter, stroke)
-                wallpaper.draw_ring(painter, stroke, QPointF(wallpaper.TILE, wallpaper.TILE))
-                painter.restore()
 
     def _paint_words(self, painter: QPainter) -> None:
         theme, say = self._ui.theme, self._ui.say

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt
-from PyQt6.QtGui import QPainter, QPaintEvent, QPen
+from PyQt6.QtGui import QPainter, QPaintEvent, QPen, QWindow
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from mensajeria.desktop.qt import application
@@ -30,6 +30,7 @@ class FocusRing(QWidget):
         self._target: QWidget | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        application().focusWindowChanged.connect(self._window_changed)
         application().focusChanged.connect(self._focus_changed)
         self.hide()
 
@@ -47,14 +48,16 @@ class FocusRing(QWidget):
                 self._follow()
         return False
 
+    def _window_changed(self, native: QWindow | None) -> None:
+        top = self._window.window()
+        if native is not None and top is not None and native is top.windowHandle():
+            native.installEventFilter(self)
+
     def _focus_changed(self, old: QWidget | None, new: QWidget | None) -> None:
         if old is not None:
             old.removeEventFilter(self)
         if new is not None:
             new.installEventFilter(self)
-        # There is none before the window was shown; to be told of twice is the same as once.
-        if (native := self._window.window().windowHandle()) is not None:  # type: ignore[union-attr] # always somewhere
-            native.installEventFilter(self)
         self._target = new
         self._follow()
 
