@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
 
 from mensajeria.protocol.api import MAC_HEADER, Problem
 from mensajeria.protocol.errors import MEANINGS, Code
+from mensajeria.server.examples import add_examples
 from mensajeria.server.problems import MEDIA_TYPE, problem_body
 
 CALLER_CODES: Final = (
@@ -60,28 +65,42 @@ def _answer(codes: list[Code]) -> dict[str, Any]:
     }
 
 
+def description_page(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
+    """`/openapi.json`: made when somebody asks first, kept as the bytes that are sent."""
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        return json.dumps(describe(app), separators=(",", ":")).encode()
+
+    async def read(_request: Request) -> Response:
+        if not made:
+            made.append(await asyncio.to_thread(make))
+        return Response(made[0], media_type="application/json")
+
+    return read
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI 3.1 document, made once."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            openapi_version="3.1.0",
-            description=app.description,
-            routes=app.routes,
-        )
-        components = document.setdefault("components", {})
-        components["securitySchemes"] = _SECURITY
-        schemas = components.setdefault("schemas", {})
-        schemas["Problem"] = Problem.model_json_schema()
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        for path, methods in document["paths"].items():
-            for operation in methods.values():
-                operation["security"] = _security_of(path)
-                operation["responses"].pop("422", None)
-        app.openapi_schema = document
-    return app.openapi_schema
+    """The OpenAPI 3.1 document."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=app.description,
+        routes=app.routes,
+    )
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = _SECURITY
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = Problem.model_json_schema()
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            operation["security"] = _security_of(path)
+            operation["responses"].pop("422", None)
+    add_examples(document)
+    return document
 
 
 def _security_of(path: str) -> list[dict[str, list[str]]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mensajeria.server.main import create_app
+from mensajeria.server.reference import describe
 from mensajeria.server.settings import Settings
 
 PATH: Final = Path(__file__).with_name("api_spec.yaml")
@@ -15,7 +16,7 @@ PATH: Final = Path(__file__).with_name("api_spec.yaml")
 
 def document() -> dict[str, Any]:
     """The OpenAPI document as the code has it."""
-    return create_app(Settings()).openapi()
+    return describe(create_app(Settings()))
 
 
 def main(arguments: list[str]) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
+from pydantic import BaseModel
 
+from mensajeria.protocol import api
 from mensajeria.protocol.errors import MEANINGS, Code
+from mensajeria.server.examples import example
 from mensajeria.server.spec import PATH, document, to_yaml
 
 
@@ -41,8 +46,32 @@ def test_every_error_is_a_problem_with_an_example_of_that_status(spec: dict[str,
                 continue
             content = answer["content"]["application/problem+json"]
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
-            for code, example in content["examples"].items():
-                assert example["value"]["status"] == int(status) == MEANINGS[Code(code)].status
+            for code, shown in content["examples"].items():
+                assert shown["value"]["status"] == int(status) == MEANINGS[Code(code)].status
+
+
+def test_every_json_and_every_parameter_has_an_example_that_its_schema_accepts(spec: dict[str, Any]) -> None:
+    tried = 0
+    for path, method, operation in operations(spec):
+        good = [answer for status, answer in operation["responses"].items() if int(status) < 300]
+        parts = [operation.get("requestBody", {}), *good]
+        described = [
+            part["content"]["application/json"] for part in parts if "application/json" in part.get("content", {})
+        ]
+        for one in [*operation.get("parameters", ()), *described]:
+            schema = {**one["schema"], "components": spec["components"]}
+            Draft202012Validator(schema).validate(one["example"])
+            tried += 1
+        assert described or {"204", "206"} & set(operation["responses"]) or method == "head", path
+    assert tried > 80
+
+
+@pytest.mark.parametrize("name", ["RefreshRequest", "ReportRequest", "EraseRequest", "BackupUpload", "DeviceRename"])
+def test_an_example_of_a_body_is_one_that_the_endpoint_parses(spec: dict[str, Any], name: str) -> None:
+    made = example({"$ref": f"/{name}"}, spec["components"]["schemas"])
+
+    parsed: BaseModel = getattr(api, name).model_validate_json(json.dumps(made))
+    assert json.loads(parsed.model_dump_json()) == made
 
 
 def test_models_are_closed(spec: dict[str, Any]) -> None:

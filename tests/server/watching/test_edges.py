@@ -16,6 +16,7 @@ from mensajeria.protocol.ids import b64
 from mensajeria.server.apidocs.routes import ASSETS, REDOC
 from mensajeria.server.main import create_app
 from mensajeria.server.settings import Settings, SettingsError, load_settings
+from mensajeria.server.spec import PATH, to_yaml
 from tests.server.fixtures import ON_SQLITE
 
 ORIGIN = "https://chat.example.org"
@@ -44,6 +45,15 @@ async def test_every_refusal_is_a_problem_document(method: str, path: str, statu
     assert answer.json()["status"] == status
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert ("allow" in answer.headers) == (status == 405)
+
+
+async def test_the_description_is_the_committed_one() -> None:
+    async with client() as http:
+        answers = [await http.get("/openapi.json") for _ in range(2)]
+        assert (await http.post("/openapi.json")).status_code == 405
+
+    assert answers[0].content == answers[1].content
+    assert to_yaml(answers[0].json()) == PATH.read_text(encoding="utf-8")
 
 
 async def test_every_method_of_a_path_is_named() -> None:

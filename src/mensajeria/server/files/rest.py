@@ -83,7 +83,7 @@ async def upload_state(file_id: B16, login: Caller, server: TheServer) -> FileSt
     return _state(await server.files.own(file_id, login.account_id))
 
 
-@router.head("/{file_id}", responses=errors(*CALLER_CODES, Code.MALFORMED, Code.NOT_FOUND))
+@router.head("/{file_id}", response_class=Response, responses=errors(*CALLER_CODES, Code.MALFORMED, Code.NOT_FOUND))
 async def describe(file_id: B16, _login: Caller, server: TheServer) -> Response:
     """Size and entity tag of a finished file."""
     row = await server.files.finished(file_id)
