@@ -393,6 +393,48 @@ async def test_a_server_that_keeps_earlier_rows_back_is_told_on(circle: Circle) 
     await circle.carla.shows(circle.group, "ana: sigue")
 
 
+class HideRemoval(Withhold):
+    """As `Withhold`, from the next row on; and the chain's events are cut off there as well, if so wanted."""
+
+    def __init__(self, circle: Circle, who: Actor, *, everywhere: bool) -> None:
+        super().__init__(circle, who)
+        self.seq += 1
+        self._everywhere = everywhere
+
+    def rest(self, to: bytes | None, method: str, path: str, answer: Json) -> Json:
+        if self._everywhere and to == self.who and path.endswith("/members-events") and "events" in answer:
+            return {**answer, "events": [one for one in answer["events"] if one["seq"] != self.seq]}
+        return answer
+
+
+async def test_a_removal_that_the_log_hides_is_learned_all_the_same(circle: Circle) -> None:
+    """Bruno goes on behind the hole; what is written there names the removal, which he asks for by its number."""
+    circle.stage.evil.rule = HideRemoval(circle, circle.bruno, everywhere=False)
+    await circle.ana.client.chat(circle.group).remove("carla")
+    await circle.ana.send(circle.group, "sin carla")
+    await circle.bruno.warned("log_gap")
+    await circle.bruno.shows(circle.group, "ana: sin carla")
+    assert await circle.names(circle.bruno) == ["ana", "bruno"]
+    circle.stage.evil.rule = Rule()
+    circle.stage.evil.drop_connections()
+    await circle.bruno.has_place(circle.group, Cause.MEMBER_REMOVED)
+    assert Cause.MISSING not in await circle.bruno.places(circle.group)
+
+
+async def test_behind_a_hidden_removal_nothing_is_believed_without_it(circle: Circle) -> None:
+    """No row and no answer has it: what was written after it waits, however often the log goes on."""
+    circle.stage.evil.rule = HideRemoval(circle, circle.bruno, everywhere=True)
+    await circle.ana.client.chat(circle.group).remove("carla")
+    await circle.ana.send(circle.group, "sin carla")
+    await circle.bruno.has_place(circle.group, Cause.WAITING)
+    assert Cause.MISSING in await circle.bruno.places(circle.group)
+    assert "ana: sin carla" not in await circle.bruno.texts(circle.group)
+    circle.stage.evil.rule = Rule()
+    circle.stage.evil.drop_connections()
+    await circle.bruno.shows(circle.group, "ana: sin carla")
+    assert await circle.names(circle.bruno) == ["ana", "bruno"]
+
+
 async def test_without_a_choice_no_server_makes_a_new_member_read_what_was_before(circle: Circle) -> None:
     await left_out(circle)
     await circle.ana.client.chat(circle.group).add(["carla"])

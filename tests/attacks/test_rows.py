@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from mensajeria.client.api import Cause, MessageKind
+from mensajeria.client.api import Cause, Message, MessageKind
 from mensajeria.crypto.message import decode_outer
 from mensajeria.protocol import frames
 from mensajeria.protocol.encoding import encode
@@ -328,7 +328,36 @@ async def test_a_log_that_was_rolled_back_is_told(stage: Stage) -> None:
     assert await bruno.texts(stage.chat_id) == ["ana: hola", "bruno: qué tal"]
 
 
-async def test_a_hole_in_the_log_is_told_and_not_asked_for_without_end(stage: Stage) -> None:
+async def test_a_hole_in_the_log_is_marked_and_ends_no_conversation(stage: Stage) -> None:
+    """The row before the last is never served, and its author cannot help: she is not there."""
+    ana = await stage.open("ana")
+    for text in ("uno", "dos", "tres"):
+        await ana.send(stage.chat_id, text)
+    await ana.close()
+    with stage.evil.database() as db:
+        (last,) = db.execute("SELECT last_seq FROM chat").fetchone()
+    stage.evil.rule = Log(hidden=last - 1)
+    bruno = await stage.open("bruno")
+    await bruno.shows(stage.chat_id, "ana: uno", "ana: tres")
+    await bruno.warned("log_gap")
+    await bruno.warned("messages_missing")
+    assert [dict(one.params) for one in await missing(bruno, stage.chat_id)] == [{"count": "1"}]
+    await bruno.send(stage.chat_id, "sigo")
+    await bruno.close()
+    bruno = await stage.open("bruno")
+    await bruno.client.caught_up()
+    assert await bruno.texts(stage.chat_id) == ["ana: hola", "bruno: qué tal", "ana: uno", "ana: tres", "bruno: sigo"]
+    stage.evil.rule = Rule()
+    stage.evil.drop_connections()
+    await bruno.shows(stage.chat_id, "ana: uno", "ana: dos", "ana: tres", "bruno: sigo")
+    assert await missing(bruno, stage.chat_id) == []
+
+
+async def missing(actor: Actor, chat_id: bytes) -> list[Message]:
+    return [one for one in await actor.timeline(chat_id) if one.cause is Cause.MISSING]
+
+
+async def test_a_hole_in_the_log_is_not_asked_for_without_end(stage: Stage) -> None:
     ana = await stage.open("ana")
     for text in ("uno", "dos", "tres"):
         await ana.send(stage.chat_id, text)

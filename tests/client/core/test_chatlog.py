@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mensajeria.client.core.chatlog import MAX_HELD, MAX_USELESS_FETCHES, Apply, ChatLog, Effect, Fetch, Violation
+from mensajeria.client.core.chatlog import (
+    MAX_HELD,
+    MAX_PASSED,
+    MAX_USELESS_FETCHES,
+    Apply,
+    ChatLog,
+    Effect,
+    Fetch,
+    Pass,
+    Violation,
+)
 from mensajeria.protocol.frames import Event, EventKind
 
 CHAT = b"c" * 32
@@ -80,14 +90,64 @@ def test_a_log_that_became_shorter_is_a_violation() -> None:
     assert log.fetched((), 8) == [Violation(CHAT, "log_rolled_back")]
 
 
-def test_a_page_with_a_hole_is_refused_and_asked_again_a_few_times() -> None:
+def test_of_a_page_with_a_hole_what_stands_before_it_counts() -> None:
     log = ChatLog(CHAT)
     log.head(3)
-    holed = (row(1), row(3))
-    assert log.fetched(holed, 3) == [Violation(CHAT, "log_gap"), Fetch(CHAT, 0)]
-    assert log.fetched(holed, 3) == [Violation(CHAT, "log_gap"), Fetch(CHAT, 0)]
-    assert log.fetched(holed, 3) == [Violation(CHAT, "log_gap")]
-    assert log.position == 0
+    assert log.fetched((row(1), row(3)), 3) == [Apply(CHAT, (row(1),)), Fetch(CHAT, 1)]
+
+
+def test_a_hole_is_asked_for_a_few_times_and_then_passed_over() -> None:
+    log = ChatLog(CHAT, position=1, last_seq=1)
+    assert log.head(5) == [Fetch(CHAT, 1)]
+    for _ in range(MAX_USELESS_FETCHES - 1):
+        assert log.fetched(rows(4, 5), 5) == [Violation(CHAT, "log_gap"), Fetch(CHAT, 1)]
+    assert log.fetched(rows(4, 5), 5) == [Violation(CHAT, "log_gap"), Pass(CHAT, 2, 3), Apply(CHAT, rows(4, 5))]
+    assert (log.position, log.level) == (5, True)
+
+
+def test_what_was_pushed_or_acked_behind_a_hole_goes_on_although_nothing_is_served() -> None:
+    for known in ("pushed", "own"):
+        log = ChatLog(CHAT, position=1, last_seq=1)
+        log.pushed(row(4)) if known == "pushed" else log.own_acked(4)
+        while Pass(CHAT, 2, 3) not in (effects := log.fetched((), 4)):
+            assert log.position == 1
+            assert Fetch(CHAT, 1) in effects
+        assert log.position == 4
+
+
+def test_behind_a_hole_the_nearest_row_that_is_known_comes_next() -> None:
+    log = ChatLog(CHAT, position=1, last_seq=1)
+    effects = log.pushed(row(4))
+    for _ in range(MAX_USELESS_FETCHES):
+        assert log.position == 1
+        effects = log.fetched(rows(7, 8), 8)
+    assert effects[1:] == [Pass(CHAT, 2, 3), Apply(CHAT, (row(4),)), Fetch(CHAT, 4)]
+
+
+def test_a_number_from_nowhere_moves_nobody_there() -> None:
+    for size in (MAX_PASSED, MAX_PASSED + 1):
+        log = ChatLog(CHAT)
+        effects = log.pushed(row(size + 1))
+        for _ in range(MAX_USELESS_FETCHES):
+            effects = log.fetched((), size + 1)
+        assert log.position == (size + 1 if size == MAX_PASSED else 0)
+        assert (Pass(CHAT, 1, size) in effects) == (size == MAX_PASSED)
+
+
+@given(st.sets(st.integers(1, 30)), st.integers(1, 7))
+def test_whatever_is_kept_back_every_other_row_comes_once_in_order(hidden: set[int], page: int) -> None:
+    log, seen, passed = ChatLog(CHAT), list[int](), set[int]()
+    effects = log.head(31)
+    while effects:
+        asked = [effect.after for effect in effects if isinstance(effect, Fetch)]
+        seen += applied(effects)
+        for effect in effects:
+            if isinstance(effect, Pass):
+                passed |= set(range(effect.first, effect.upto + 1))
+        served = [row(seq) for seq in range(asked[0] + 1, 32) if seq not in hidden][:page] if asked else []
+        effects = log.fetched(served, 31) if asked else []
+    assert seen == sorted(set(range(1, 32)) - hidden)
+    assert passed == hidden
 
 
 def test_pages_in_the_wrong_order_of_another_chat_or_empty_are_refused() -> None:

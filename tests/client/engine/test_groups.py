@@ -17,6 +17,7 @@ from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarn
 from mensajeria.client.engine.acks import read_by_member
 from mensajeria.client.engine.kinds import own
 from mensajeria.client.engine.letters import Letter
+from mensajeria.client.engine.log_gaps import pass_over
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import Served, new_contact
 from mensajeria.client.engine.sealing import Plan
@@ -426,6 +427,36 @@ async def test_a_change_that_its_authors_removal_overtook_has_no_effect(desks: D
         await show(desk, *rows)
     assert await texts(bruno, log) == ["lo que dije"]
     assert await texts(ana, log) == ["lo que nunca dije"], "in time it would have had an effect"
+
+
+async def test_a_row_that_comes_late_of_somebody_removed_since_is_folded(desks: Desks, log: Log) -> None:
+    """The log had not shown it when the cursor went past: whether it was written in time, nobody can tell."""
+    ana, bruno, carla = desks
+    items, keys = await write(carla, log.chat_id, "¿a tiempo?")
+    said = log.row(EventKind.MESSAGE, bodies(items)[0])
+    cut = log.put(log.next(ana.who, "remove", who=carla.who.uid))
+    await give_key(bruno, carla, keys[0])
+    await bruno.do(lambda tx, out: pass_over(tx, out, bruno.me, log.chat_id, said.seq, said.seq))
+    await show(bruno, cut)
+    assert await places(bruno, log) == [Cause.MISSING, Cause.MEMBER_REMOVED]
+    for _ in range(2):  # once: the second time it is here
+        await bruno.do(lambda tx, out: bruno.rows.apply_passed(tx, out, log.chat_id, [said]))
+    page = await bruno.store.read(lambda tx: tx.messages.page(log.chat_id))
+    assert [(m.text, m.late, m.cause) for m in page.messages] == [
+        ("¿a tiempo?", True, None),
+        ("", False, Cause.MEMBER_REMOVED),
+    ]
+
+
+async def test_a_row_that_nobody_went_past_is_not_taken_as_one_of_a_gap(desks: Desks, log: Log) -> None:
+    ana, bruno, _ = desks
+    items, keys = await write(ana, log.chat_id, "uno")
+    said = log.row(EventKind.MESSAGE, bodies(items)[0])
+    await give_key(bruno, ana, keys[0])
+    await bruno.do(lambda tx, out: bruno.rows.apply_passed(tx, out, log.chat_id, [said]))
+    assert await texts(bruno, log) == []
+    await show(bruno, said)
+    assert await texts(bruno, log) == ["uno"]
 
 
 async def test_what_was_said_between_a_removal_and_coming_back_is_from_before_one_joined(

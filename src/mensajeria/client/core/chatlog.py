@@ -1,7 +1,8 @@
 """Catching up with one chat's log: every row exactly once, in order, whatever is pushed, fetched, late or twice.
 
 The log is the truth and a push is a hint: seq <= position is dropped, position + 1 is applied, more starts a fetch.
-What is fetched must be gapless; a server that answers otherwise is told on and not believed.
+What is fetched must be gapless; a server that answers otherwise is told on, and asked again. When it goes on so, the
+rows that it does not give are passed over (`Pass`): what follows says itself what it needs of them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from mensajeria.protocol.frames import Event
 MAX_HELD: Final = 1024
 """Pushed rows held while earlier ones are fetched; above this they are dropped and fetched later."""
 MAX_USELESS_FETCHES: Final = 3
+MAX_PASSED: Final = 1024
+"""Rows that are passed over at once: a number from nowhere must not move a device to the end of all numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,21 @@ class Violation:
     code: str
 
 
-Effect = Apply | Fetch | Violation
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The server does not give the rows `first` to `upto`: go on behind them."""
+
+    chat_id: bytes
+    first: int
+    upto: int
+
+
+Effect = Apply | Fetch | Violation | Pass
 
 
 @dataclass(slots=True)
 class ChatLog:
-    """Where this device stands in a chat's log. `position` counts rows handed out by `Apply` or acked as own."""
+    """Where this device stands in a chat's log. `position` counts rows handed out, acked as own, or passed over."""
 
     chat_id: bytes
     position: int = 0
@@ -91,18 +103,17 @@ class ChatLog:
         self.fetching = False
         if last_seq < self.position:
             return [Violation(self.chat_id, "log_rolled_back")]
-        if any(event.chat_id != self.chat_id for event in events) or not _is_gapless(events):
-            return self._refuse_fetch("log_gap")
+        if any(event.chat_id != self.chat_id for event in events) or not _is_ascending(events):
+            return self._refuse_fetch((), last_seq)
         fresh = [event for event in events if event.seq > self.position]
         # Nothing new although the server has spoken of more: asking on and on would get the same answer.
         if (fresh and fresh[0].seq != self.position + 1) or (
             not fresh and max(last_seq, self.last_seq) > self.position
         ):
-            return self._refuse_fetch("log_gap")
+            return self._refuse_fetch(fresh, last_seq)
         self.last_seq = max(self.last_seq, last_seq)
         self._useless = 0
-        for event in fresh:
-            self._held[event.seq] = event
+        self._hold(fresh)
         return [*self._release(), *self._fetch_if_behind()]
 
     def disconnected(self) -> None:
@@ -129,10 +140,31 @@ class ChatLog:
         self.fetching = True
         return [Fetch(self.chat_id, self.position)]
 
-    def _refuse_fetch(self, code: str) -> list[Effect]:
+    def _hold(self, events: Sequence[Event]) -> None:
+        """Keep rows up to the first gap among them: what is behind it is asked for again, from there."""
+        for at, event in enumerate(events):
+            if event.seq != events[0].seq + at:
+                return
+            self._held[event.seq] = event
+
+    def _refuse_fetch(self, fresh: Sequence[Event], last_seq: int) -> list[Effect]:
+        """The answer does not go on where this device stands; `fresh` is what it has of later rows."""
         self._useless += 1
-        return [Violation(self.chat_id, code), *self._fetch_if_behind()]
+        told = Violation(self.chat_id, "log_gap")
+        if self._useless < MAX_USELESS_FETCHES:
+            return [told, *self._fetch_if_behind()]
+        return [told, *self._pass_over(fresh, last_seq)]
+
+    def _pass_over(self, fresh: Sequence[Event], last_seq: int) -> list[Effect]:
+        """Go on with the next row that is here, if there is one and it is not too far."""
+        here = [seq for seq in (*self._held, *self._own, *(event.seq for event in fresh[:1])) if seq > self.position]
+        first, upto = self.position + 1, min(here, default=0) - 1
+        if not first <= upto < first + MAX_PASSED:
+            return []
+        self._hold(fresh)
+        self.position, self._useless, self.last_seq = upto, 0, max(self.last_seq, last_seq)
+        return [Pass(self.chat_id, first, upto), *self._release(), *self._fetch_if_behind()]
 
 
-def _is_gapless(events: Sequence[Event]) -> bool:
-    return all(second.seq == first.seq + 1 for first, second in pairwise(events))
+def _is_ascending(events: Sequence[Event]) -> bool:
+    return all(second.seq > first.seq for first, second in pairwise(events))

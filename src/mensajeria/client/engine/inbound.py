@@ -20,7 +20,9 @@ from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.groups import GroupKeeper
+from mensajeria.client.engine.log_gaps import pass_over
 from mensajeria.client.engine.outcome import Outcome
+from mensajeria.client.engine.passed_rows import PassedRows
 from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.rewinding import Rewinding
 from mensajeria.client.engine.sending import Sending
@@ -70,6 +72,7 @@ class Inbound:
         self._session = session
         self._keys_low = keys_low
         self._before_logs = before_logs
+        self._passed = PassedRows(context, session, groups.events)
         self._queue: deque[_Item] = deque()
         self._filled = asyncio.Event()
         self._logs: dict[ChatId, ChatLog] = {}
@@ -110,6 +113,7 @@ class Inbound:
                 await self._perform(log.head(min(head.last_seq, MAX_SEQ)))
                 if head.cursor < log.position and await self._shows_delivered(ChatId(head.chat_id)):
                     self._session.send(frames.Cursor(head.chat_id, log.position))
+        await self._passed.ask([ChatId(head.chat_id) for head in heads])
 
     async def _heads(self) -> list[Head]:
         heads: list[Head] = []
@@ -330,6 +334,8 @@ class Inbound:
                 await self._apply(ChatId(effect.chat_id), effect.events)
             elif isinstance(effect, chatlog.Fetch):
                 todo.extend(await self._fetch(effect))
+            elif isinstance(effect, chatlog.Pass):
+                await self._pass_over(effect)
             else:
                 await self._violation(effect)
 
@@ -365,6 +371,10 @@ class Inbound:
             return []
         events = [event for event in page.events if _is_possible(event)]
         return self._logs[ChatId(chat_id)].fetched(events, min(page.last_seq, MAX_SEQ))
+
+    async def _pass_over(self, effect: chatlog.Pass) -> None:
+        chat_id, me = ChatId(effect.chat_id), self._context.me
+        await self._context.commit(lambda tx, out: pass_over(tx, out, me, chat_id, effect.first, effect.upto))
 
     async def _violation(self, effect: chatlog.Violation) -> None:
         def step(tx: Tx, out: Outcome) -> None:

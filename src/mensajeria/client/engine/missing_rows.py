@@ -6,6 +6,7 @@ from typing import Final
 
 from mensajeria.client.api import Cause, Message, MessageChanged, MessageReceived
 from mensajeria.client.engine.holes import MAX_GAP, Gap, Place, missing_row
+from mensajeria.client.engine.log_gaps import explained
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.outcome import Outcome
@@ -108,6 +109,7 @@ class MissingRows:
             for order, (session_id, idx) in enumerate(gap.last, notice.order - len(gap.last)):
                 place = Place(order, row.seq, row.server_ms)
                 out.ask_keys |= missing_row(tx, row.chat_id, session_id, idx, place, now)
+        explained(tx, out, row.chat_id, row.seq, gap.count)
         tx.meta.count(MISSING_ROWS, gap.count)
         out.warn(tx, "messages_missing", now, row.chat_id, **params)
 
@@ -153,6 +155,19 @@ def teller(tx: Tx, chat_id: ChatId, session_id: SessionId, idx: int) -> Message 
     """The next message of the session had told that this one is missing; in between others may have come back."""
     rows = tx.messages.rows_behind(chat_id, session_id, idx, MAX_GAP)
     return next((notice for seq in rows if (notice := missing_notice(tx, chat_id, seq)) is not None), None)
+
+
+def came_after_all(tx: Tx, out: Outcome, chat_id: ChatId, session_id: SessionId, idx: int) -> bool:
+    """The row of an index that was missing is in the log: nobody is asked any more. Whether a notice had told of it."""
+    hole = tx.holes.get(chat_id, session_id, idx)
+    if hole is not None:
+        tx.holes.remove(hole)
+        notice = missing_notice(tx, chat_id, hole.seq)
+    else:
+        notice = teller(tx, chat_id, session_id, idx)
+    if notice is not None:
+        one_less_missing(tx, out, notice)
+    return notice is not None
 
 
 def one_less_missing(tx: Tx, out: Outcome, notice: Message) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from mensajeria.client.api import MessageKind, MessageStateChanged
 from mensajeria.client.engine.context import Context
+from mensajeria.client.engine.log_gaps import forget_behind
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import verified_list
 from mensajeria.client.engine.session import Session
@@ -103,6 +104,7 @@ class Rewinding:
         self._context.sealer.throw_away(tx, chat_id)
         tx.restores.set_previous(chat_id, last)
         tx.restores.rewind(chat_id, fork, [one.mid for one in lost])
+        forget_behind(tx, chat_id, fork)
         self._context.memberships.forget()
         for one in lost:
             _queue(tx, chat_id, one)

@@ -10,6 +10,7 @@ from mensajeria.client.engine.acks import seen_by_other
 from mensajeria.client.engine.former_life import anything_waits, facts_for, give_way
 from mensajeria.client.engine.gossip import note_told
 from mensajeria.client.engine.kinds import Arrival, Kinds
+from mensajeria.client.engine.log_gaps import is_passed
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Chain, Memberships, known_identity_at
 from mensajeria.client.engine.missing_rows import MissingRows
@@ -172,7 +173,7 @@ class RowOpener:
             cut_seq=cut,
             cut_row_seq=chain.row_of(cut),
             row_seq=row.seq,
-            cursor_passed=self._skipped.have(tx, row.chat_id, row.seq),
+            cursor_passed=self._skipped.have(tx, row.chat_id, row.seq) or is_passed(tx, row.chat_id, row.seq),
         )
 
 

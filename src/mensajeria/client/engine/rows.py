@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mensajeria.client.api import Cause, MessageChanged, MessageReceived, MessageRemoved
+from mensajeria.client.engine import log_gaps
 from mensajeria.client.engine import row_display as display
 from mensajeria.client.engine.acks import acknowledge
 from mensajeria.client.engine.kinds import Kinds, known_kinds
@@ -13,7 +14,13 @@ from mensajeria.client.engine.kinds.again import read_again
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.member_rows import MemberRows
 from mensajeria.client.engine.membership import Memberships
-from mensajeria.client.engine.missing_rows import MissingRows, missing_notice, one_less_missing, teller
+from mensajeria.client.engine.missing_rows import (
+    MissingRows,
+    came_after_all,
+    missing_notice,
+    one_less_missing,
+    teller,
+)
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.row_opening import RowOpener
 from mensajeria.client.engine.skipped_rows import SkippedRows
@@ -60,6 +67,21 @@ class RowReader:
                 self._decide(tx, out, chat_id, event)
         self._finish(tx)
         tx.chats.advance_cursor(chat_id, max(upto, chat.cursor))
+        out.touched.add(chat_id)
+
+    def apply_passed(self, tx: Tx, out: Outcome, chat_id: ChatId, events: Sequence[Event]) -> None:
+        """Decide rows that the log did not have when the cursor went past them. Others are ignored."""
+        self._begin(tx)
+        for event in events:
+            if log_gaps.is_missing(tx, chat_id, event.seq):
+                index = _index_of(event)
+                if index is None or tx.replays.ciphertext_hash(*index) is None:
+                    self._decide(tx, out, chat_id, event)
+                    told = index is not None and came_after_all(tx, out, chat_id, *index)
+                else:
+                    told = True  # its author's device has brought it back
+                log_gaps.came(tx, out, chat_id, event.seq, told_elsewhere=told)
+        self._finish(tx)
         out.touched.add(chat_id)
 
     def apply_earlier(self, tx: Tx, out: Outcome, chat_id: ChatId, events: Sequence[Event]) -> None:
@@ -249,3 +271,14 @@ class RowReader:
         elif result is not None and result.cause is MessageCause.UNKNOWN_HEAD:
             tx.rows.put(display.kept(row, RowOutcome.HELD))  # the key is here: now a membership event opens it
         return False
+
+
+def _index_of(event: Event) -> tuple[SessionId, int] | None:
+    """The session and index that a message's row names; None for any other row."""
+    if event.kind != EventKind.MESSAGE:
+        return None
+    try:
+        outer = decode_outer(bytes(event.body))
+    except (MalformedError, NewerVersionError):
+        return None
+    return SessionId(outer.session_id), outer.idx
