@@ -6,13 +6,13 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from mensajeria.server.broker.broker import ChatNote, DeviceItemNote, EndNote, FrameNote, ItemNote, JoinNote
 from mensajeria.server.broker.link import Link
-from mensajeria.server.broker.packet import PacketError, Stranger, decode_packet, encode_packet
+from mensajeria.server.broker.packet import Message, PacketError, Stranger, decode_packet, encode_packet
 from mensajeria.server.broker.redis import RedisBroker
 from tests.server.broker.conftest import Process
 from tests.server.broker.test_contract import NOTES
@@ -174,6 +174,75 @@ async def test_what_is_published_while_redis_is_away_makes_the_others_catch_up(
     await a.until(lambda p: p.broker.is_linked)
     await b.until(lambda p: p.missed > 0)
     assert a.missed == 1
+
+
+@pytest.mark.slow
+async def test_what_a_process_says_after_it_stood_still_makes_the_others_catch_up(
+    over_valkey: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others had given it up, and did not wait for it to know of devices that came meanwhile."""
+    a, b = [await over_valkey() for _ in range(2)]
+    assert isinstance(a.broker, RedisBroker)
+    assert isinstance(b.broker, RedisBroker)
+    unread: list[list[Message]] = []
+    with monkeypatch.context() as standing_still:
+        standing_still.setattr(a.broker, "_take", lambda _sender, messages: unread.append(messages))
+        b.broker._drop(a.broker._name)
+        await b.broker.announce(1, 11)
+        a.say(ItemNote((1,), b"b does not hear this"))
+        missed = b.missed
+        await a.until(lambda _: any(Stranger() in messages for messages in unread))
+    await b.until(lambda p: p.missed > missed)
+    assert b.notes == []
+
+
+@pytest.mark.slow
+async def test_two_that_have_given_each_other_up_find_each_other_again(over_valkey: Begin) -> None:
+    """Both stood still, or the way between them did: neither says hello by itself."""
+    a, b = [await over_valkey() for _ in range(2)]
+    assert isinstance(a.broker, RedisBroker)
+    assert isinstance(b.broker, RedisBroker)
+    await b.broker.announce(1, 11)
+    one, other = a.broker._name, b.broker._name
+    a.broker._drop(other)
+    b.broker._drop(one)
+    missed = a.missed, b.missed
+    await a.until(lambda p: p.missed > missed[0])
+    await b.until(lambda p: p.missed > missed[1])
+    await settled(a, b)
+    a.say(ItemNote((1,), b"again"))
+    await b.until(lambda p: ItemNote((1,), b"again") in p.notes)
+
+
+@pytest.mark.slow
+async def test_a_session_ends_though_the_library_drops_a_cancellation(
+    over_valkey: Begin, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `asyncio.wait_for` does up to Python 3.11 when both come together. The session would be over and stay."""
+    send, dropped = Link.send, 0
+
+    async def dropping(link: Link, packets: Sequence[tuple[str, bytes]]) -> list[int]:
+        nonlocal dropped
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            dropped += 1
+        return await send(link, packets)
+
+    a, b = [await over_valkey() for _ in range(2)]
+    assert isinstance(a.broker, RedisBroker)
+    monkeypatch.setattr(Link, "send", dropping)
+    opened = Link(valkey_url)
+    for known in range(20):  # until one comes while something is sent
+        name = a.broker._name
+        await send(opened, [(a.broker._channel(name), encode_packet(b"?" * 8, [Stranger()]))])
+        a.say(ChatNote(b"c" * 32, ()))
+        await a.until(lambda p, known=known: p.missed > known, seconds=5)  # type: ignore[misc]
+        if dropped:
+            break
+    await opened.close()
+    assert dropped
+    await settled(a, b)
 
 
 def test_every_note_survives_the_way() -> None:

@@ -49,6 +49,11 @@ async def test_valkey_hangs_for_some_seconds(cluster: Cluster, own_valkey: Valke
     await crashes(cluster, [partial(hang_valkey, own_valkey)], rounds=1)
 
 
+async def test_a_server_stands_still_for_some_seconds(cluster: Cluster) -> None:
+    """The others give it up; when it goes on, it knows nothing of that, and what it says goes by what it knew."""
+    await crashes(cluster, [partial(hang_server, cluster, 0)], rounds=1)
+
+
 async def test_postgres_is_killed(cluster: Cluster, own_postgres: PostgresServer) -> None:
     await crashes(cluster, [partial(kill_postgres, own_postgres)])
 
@@ -94,7 +99,16 @@ async def kill_valkey(valkey: ValkeyServer) -> None:
 
 async def hang_valkey(valkey: ValkeyServer) -> None:
     """It keeps its connections and does nothing."""
-    pid = await asyncio.to_thread(valkey.pid)
+    await stand_still(await asyncio.to_thread(valkey.pid))
+
+
+async def hang_server(cluster: Cluster, index: int) -> None:
+    """As when its machine is paused."""
+    await stand_still(cluster.servers[index].process.pid)
+
+
+async def stand_still(pid: int) -> None:
+    """Stop a process for a while."""
     os.kill(pid, signal.SIGSTOP)
     try:
         await asyncio.sleep(float(os.environ.get("MENSAJERIA_TEST_OUTAGE_S", "6")))

@@ -55,7 +55,7 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=24):
 
 
 class Beat(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=25):
-    """A sign of life."""
+    """To all: a sign of life."""
 
 
 class Lost(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=26):

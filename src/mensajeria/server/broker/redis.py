@@ -90,7 +90,6 @@ class RedisBroker:
         self._idle = asyncio.Event()
         self._met = asyncio.Event()
         self._linked = asyncio.Event()
-        self._routed = self._flying = False
         self._lost = False
         self._may_miss = False
         self._tickets: dict[int, tuple[set[bytes], asyncio.Future[None]]] = {}
@@ -166,7 +165,6 @@ class RedisBroker:
     # --- where a note goes
 
     def _route(self, note: Note) -> None:  # noqa: C901 - one table
-        self._routed = True
         match note:
             case ItemNote():
                 for peer, accounts in self._roster.of_accounts(note.accounts).items():
@@ -224,8 +222,8 @@ class RedisBroker:
         if was_linked:
             _log.warning(event, error=type(group.exceptions[0]).__name__)
             self._may_miss = True
-        self._lost = self._lost or self._routed or self._flying
-        self._routed = self._flying = False
+            # Also of what has arrived: who stood still was given up, and what it then said went by an old roster.
+            self._lost = True
         self._linked.clear()
         self._before, self._name = self._name or self._before, b""
         self._roster.clear()
@@ -281,12 +279,11 @@ class RedisBroker:
         self._listener.missed()
 
     async def _write(self, link: Link) -> None:
-        while True:
+        while not _is_cancelled():
             await self._wake.wait()
             self._wake.clear()
             out, self._out = self._out, {}
             self._idle.clear()
-            self._flying, self._routed = self._routed, False
             if out:
                 packets = [(self._channel(to), encode_packet(self._name, said)) for to, said in out.items()]
                 began = perf_counter()
@@ -295,14 +292,13 @@ class RedisBroker:
                 for to, heard_by in zip(out, receivers, strict=True):
                     if heard_by == 0 and to:
                         self._drop(to)
-            self._flying = False
             if not self._out:
                 self._idle.set()
 
     async def _beat(self) -> None:
         now = asyncio.get_running_loop().time
         while True:
-            for peer in (*self._roster.peers, self._name):
+            for peer in (*self._roster.peers, _ALL):  # all: whoever has given us up, and we it, asks who we are
                 self._say(peer, Beat())
             await asyncio.sleep(BEAT_S)
             silent = [peer for peer in self._roster.peers if now() - self._heard.get(peer, 0) > SILENCE_S]
@@ -324,7 +320,7 @@ class RedisBroker:
 
     async def _read(self, link: Link, name: bytes) -> None:
         now = asyncio.get_running_loop().time
-        while True:
+        while not _is_cancelled():
             data = await link.read(SILENCE_S)
             try:
                 sender, messages = decode_packet(data)
@@ -367,7 +363,7 @@ class RedisBroker:
                 self._miss()
             case Bye():
                 self._drop(sender, said_all=True)
-            case Beat() if not known:
+            case Beat() if not known and self.is_linked:  # until then it may just not have answered our hello yet
                 self._say(sender, Stranger())
             case Stranger():
                 raise _StrangerError
@@ -394,3 +390,12 @@ def _tick_off(waiting: set[bytes], done: asyncio.Future[None], peer: bytes) -> N
     waiting.discard(peer)
     if not waiting and not done.done():
         done.set_result(None)
+
+
+def _is_cancelled() -> bool:
+    """Asked after each visit to the library, which may have dropped the cancellation: the session would never end.
+
+    It waits by `asyncio.wait_for`, which does that up to Python 3.11 when what it waits for comes at the same moment.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
