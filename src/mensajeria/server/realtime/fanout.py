@@ -48,10 +48,10 @@ class Fanout:
             if status <= log.KNOWN:
                 if event.accepts:
                     self._accepted(pending)
-                settle(source, encode_item(Ack(info.chat_id, event.mid, seq, ts)))
-                if status == log.NEW or again:
+                if status == log.NEW or again:  # those who wait for the message come before its sender
                     item = encode_item(Event(info.chat_id, seq, ts, KINDS[event.kind], event.body))
                     publish(ItemNote(info.audience, item, source.device_id))
+                settle(source, encode_item(Ack(info.chat_id, event.mid, seq, ts)))
             else:
                 refusal = REFUSALS[status]
                 settle(source, encode_item(Nack(info.chat_id, event.mid, refusal.code, refusal.retry_after_ms)))
