@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import inspect
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -24,6 +25,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, Phase
 
 from tests.support import shipped, warm
+from tests.support.examples import QUICK
 from tests.support.logs import RecordedErrors
 from tests.support.loop import LoopLag
 
@@ -58,6 +60,7 @@ shipped.use(shipped=False)
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()  # only in the process that owns the run
 _TESTS = Path(__file__).parent
+_ALL_SLOW = re.compile(r"^pytestmark = (\[.*)?pytest\.mark\.slow\b", re.MULTILINE)
 _WATCHED_FOR_BLOCKING = (_TESTS / "server", _TESTS / "client")
 
 
@@ -92,7 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     usual = hypothesis.settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     hypothesis.settings.register_profile("usual", usual)
-    hypothesis.settings.register_profile("quick", usual, max_examples=30)
+    hypothesis.settings.register_profile("quick", usual, max_examples=QUICK)
     hypothesis.settings.register_profile("nightly", usual, max_examples=1000)
     first_failure = [Phase.explicit, Phase.generate]
     hypothesis.settings.register_profile(
@@ -100,6 +103,13 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if not config.getoption("--hypothesis-profile"):
         hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "usual")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick tests come without the files that hold none: importing them would be a tenth of their collection."""
+    if config.option.markexpr != "not slow" or not collection_path.match("test_*.py"):
+        return None
+    return True if _ALL_SLOW.search(collection_path.read_text("utf-8")) else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -7,12 +7,13 @@ import tomllib
 from importlib import resources
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.client.strength import estimate, guesses_log10
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
+from tests.support.examples import examples
 
 ADVICE = "password.advice."
 
@@ -81,7 +82,7 @@ def test_every_advice_has_a_sentence_in_both_languages() -> None:
         assert {"too_short", "contains_name", "common", "add_words", "one_more_word"} <= set(advice)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text(st.characters(), max_size=400), st.text(st.characters(), max_size=40))
 def test_any_password_is_judged(password: str, handle: str) -> None:
     strength = estimate(password, handle)
@@ -89,7 +90,7 @@ def test_any_password_is_judged(password: str, handle: str) -> None:
     assert not (strength.accepted and len(password) < 5)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.text("abcñ 19", min_size=1, max_size=30), st.sampled_from("xqz?7"))
 def test_one_more_character_never_makes_it_weaker_by_more_than_a_new_word(password: str, more: str) -> None:
     assert guesses_log10(password + more) >= guesses_log10(password) - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.inbound import InboundSession
@@ -44,8 +45,13 @@ class Person:
         self.device = DeviceKeys.create(self.uid)
         self.signed_list = self.identity.first_list(handle, self.device.card(self.idfp, NOW), NOW)
         self.list: VerifiedList = check_first_list(self.signed_list, self.record, uid=self.uid, handle=handle)
-        self.prekeys: Prekeys = self.device.first_prekeys(NOW)
+
+    @cached_property
+    def prekeys(self) -> Prekeys:
+        """What the device has published; made when it is asked for: a hundred signatures."""
+        made = self.device.first_prekeys(NOW)
         self.device.mark_published()
+        return made
 
     @property
     def idfp(self) -> bytes:

@@ -7,7 +7,7 @@ import os
 import msgspec
 import opaque_snake
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.crypto import aead, password
@@ -39,6 +39,7 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.records import AccountWrap
 from mensajeria.protocol.signing import Ctx, verify_ed25519
 from tests.crypto.people import SERVER
+from tests.support.examples import examples
 
 UID = b"u" * 16
 EK = Secret(b"e" * 64)
@@ -150,7 +151,7 @@ def test_a_wrong_password_never_makes_the_last_message(
         start.finish(ke2)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.binary(max_size=400))
 def test_any_answer_gives_the_declared_error(data: bytes) -> None:
     with pytest.raises(PasswordProofError):

@@ -6,13 +6,14 @@ import os
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.crypto.linking import PREFIX, LinkCodeError, code_text, is_proof, new_code, parse_code, prove
 from mensajeria.protocol.records_healing import LinkCode, LinkProof
 from tests.crypto.people import SERVER, Person
 from tests.second.encoding import cat, mac
+from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_what_is_no_code_is_refused(text: str) -> None:
 def test_any_change_of_a_code_is_refused_or_another_code(ana: Person) -> None:
     text = code_text(code_of(ana)).reveal_text()
 
-    @settings(max_examples=80, deadline=None, database=None)
+    @examples(80, database=None)
     @given(st.integers(0, len(text) - 1), st.characters(codec="utf-8"))
     def check(at: int, letter: str) -> None:
         changed = text[:at] + letter + text[at + 1 :]

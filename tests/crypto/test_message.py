@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import vodozemac
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.crypto.body import BodyError, pack_body, unpack_body
@@ -40,6 +40,7 @@ from mensajeria.protocol.membership import ChatKind
 from mensajeria.protocol.records import MessageInner, MessageOuter, Reference, Signed
 from mensajeria.protocol.signing import Ctx
 from tests.crypto.people import DAY, NOW, DirectChat, Person
+from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +237,7 @@ def test_an_unknown_type_is_kept(chat: DirectChat) -> None:
     assert (got.inner.t, got.body) == ("hologram", b"\x01\x02")
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(data: bytes) -> None:
     chat = _chat()
@@ -244,7 +245,7 @@ def test_any_bytes_are_refused(data: bytes) -> None:
     assert isinstance(opened(chat, forged(chat, ct=data or b"x")), RefusedMessage)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.binary(max_size=300))
 def test_any_plaintext_of_an_author_is_refused(data: bytes) -> None:
     chat = _chat()

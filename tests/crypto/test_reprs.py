@@ -18,6 +18,7 @@ from tests.crypto.people import NOW, DirectChat, Person, envelope
 
 def test_reprs_of_key_classes() -> None:
     ana, bruno = Person("ana", b"a" * 16), Person("bruno", b"b" * 16)
+    assert ana.prekeys.pq is not None
     chat = DirectChat(ana, bruno)
     did, session = ana.device.did.hex(), chat.outbound.session_id.hex()
     word = Secret(b"pw" * 32)

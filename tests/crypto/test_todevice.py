@@ -4,7 +4,7 @@ import os
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.crypto.device import DeviceKeys, StateError, UnknownPrekeyError
@@ -27,16 +27,24 @@ from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.prekeys import verify_pq_prekey
 from mensajeria.protocol.records import PqPrekey, ToDeviceOuter
 from tests.crypto.people import DAY, NOW, Person, envelope
+from tests.support.examples import examples
+
+
+def published(handle: str) -> Person:
+    """Somebody whose device has published its prekeys."""
+    made = Person(handle)
+    assert made.prekeys.one_time
+    return made
 
 
 @pytest.fixture
 def ana() -> Person:
-    return Person("ana")
+    return published("ana")
 
 
 @pytest.fixture
 def bruno() -> Person:
-    return Person("bruno")
+    return published("bruno")
 
 
 def opened(bruno: Person, ana: Person, sealed: SealedEnvelope, peer: OlmPeer | None = None) -> OpenedEnvelope:
@@ -244,7 +252,7 @@ def test_all_envelopes_of_a_bucket_have_one_size(ana: Person, bruno: Person) -> 
     assert len(sizes) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 3), st.binary(max_size=300))
 def test_any_olm_bytes_give_the_declared_error(kind: int, olm: bytes) -> None:
     ana, bruno = _pair()
@@ -253,7 +261,7 @@ def test_any_olm_bytes_give_the_declared_error(kind: int, olm: bytes) -> None:
         open_inner(bruno.device, outer, sender=ana.list, me=bruno.address, peer=None, now_ms=NOW)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.binary(max_size=1500))
 def test_any_blob_gives_the_declared_error(blob: bytes) -> None:
     _, bruno = _pair()
@@ -261,7 +269,7 @@ def test_any_blob_gives_the_declared_error(blob: bytes) -> None:
         open_outer(bruno.device, 1, blob)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.binary(max_size=300))
 def test_any_outer_gives_the_declared_error(outer: bytes) -> None:
     _, bruno = _pair()
@@ -277,7 +285,7 @@ _people: list[Person] = []
 
 def _pair() -> tuple[Person, Person]:
     if not _people:
-        _people.extend([Person("ana"), Person("bruno")])
+        _people.extend([published("ana"), published("bruno")])
     return _people[0], _people[1]
 
 

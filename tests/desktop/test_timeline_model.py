@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QAbstractItemModelTester
@@ -12,6 +12,7 @@ from PyQt6.QtTest import QAbstractItemModelTester
 from mensajeria.desktop.viewmodels.timeline import MAX_ROWS, PAGE_ROWS, TimelineModel
 from mensajeria.desktop.viewmodels.types import PENDING_BASE, MessageState, Page, ServiceKind, Unreadable
 from tests.desktop.material import DAY_MS, MINUTE_MS, NOW_MS, incoming, opened, outgoing
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.wording import Wording
@@ -161,7 +162,7 @@ def test_screen_readers_hear_sender_time_text_and_state(model: TimelineModel) ->
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=8), max_size=8),
     minutes=st.integers(1, 400),

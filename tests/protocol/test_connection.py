@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.kit.secrets import Secret
@@ -29,6 +29,7 @@ from mensajeria.protocol.connection import (
     WrongPhaseError,
 )
 from mensajeria.protocol.errors import Close
+from tests.support.examples import examples
 
 CK = Secret(b"k" * 32)
 SERVER = b"s" * 16
@@ -196,7 +197,7 @@ def test_an_encoded_body_is_sent_as_it_is() -> None:
     assert ours.receive(theirs.send_body(frames.TYPE_OF[frames.OtkLow], body)) == frames.OtkLow(2)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.binary(max_size=200))
 def test_any_bytes_close_or_pass(data: bytes) -> None:
     for receive in (ServerConnection().receive, _waiting_client().receive, opened()[1].receive, opened()[0].receive):
@@ -210,7 +211,7 @@ def _waiting_client() -> ClientConnection:
     return ours
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.sampled_from(sorted(frames.FRAMES)), st.binary(max_size=120))
 def test_an_authentic_body_is_a_frame_or_malformed(kind: int, body: bytes) -> None:
     keys = ChannelKeys.derive(b"k" * 32, b"n" * 32, b"m" * 32)

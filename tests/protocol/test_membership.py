@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mensajeria.crypto.device import DeviceKeys
@@ -34,6 +34,7 @@ from mensajeria.protocol.records import MemberEvent, Signed
 from mensajeria.protocol.signing import Ctx
 from tests.crypto.people import NOW, SERVER, Person
 from tests.protocol.grouping import ZERO, Group, state_of, successor
+from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def test_an_unknown_type_is_for_newer_programs(crowd: list[Person], group: Group
     assert isinstance(group.judge(group.event(2, "leave", v=2)), NewerType)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_void(body: bytes) -> None:
     verdict = judge(None, Signed(body, bytes(64)), lambda *_: Unavailable.UNKNOWN)
@@ -429,7 +430,7 @@ def test_quarantine(mhead: int, cut: int | None, row: int, passed: bool, expecte
     assert got is expected
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @example([(0, 1, 1), (2, 2, 0), (3, 2, 0), (0, 2, 0), (0, 0, 1)])
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 4)), max_size=12))
 def test_whatever_is_tried_the_invariants_hold(steps: list[tuple[int, int, int]]) -> None:

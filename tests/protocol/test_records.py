@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.crypto.device import DeviceKeys
@@ -58,6 +58,7 @@ from mensajeria.protocol.transparency import (
     verify_tree_head,
 )
 from tests.crypto.people import DAY, NOW, SERVER, Person
+from tests.support.examples import examples
 
 P = 2**255 - 19
 SMALL_Y = (
@@ -195,7 +196,7 @@ msgpack_values = st.recursive(
 def test_any_bytes_give_a_value_or_the_declared_error(name: str) -> None:
     decode = DECODERS[name]
 
-    @settings(max_examples=60, deadline=None, database=None)
+    @examples(60, database=None)
     @given(st.binary(max_size=300) | msgpack_values.map(msgspec.msgpack.encode))
     def check(data: bytes) -> None:
         try:
@@ -206,7 +207,7 @@ def test_any_bytes_give_a_value_or_the_declared_error(name: str) -> None:
     check()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.integers(0, 2**31), st.integers(0, 7))
 def test_a_flipped_bit_never_gives_the_same_list(at: int, bit: int) -> None:
     body = _list_body()

@@ -6,12 +6,13 @@ import ast
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.second.document import SHAPES, record
 from tests.second.encoding import RefusedError, read
 from tests.second.vectors import BACKUP, COMPUTED, GROUPS, HEALING, PROFILES, SEALED
+from tests.support.examples import examples
 
 RECORDS: dict[str, str] = {
     "binding": "skb",
@@ -108,7 +109,7 @@ def test_a_second_form_of_a_value_is_refused(data: str) -> None:
         read(bytes.fromhex(data))
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@examples(100, database=None)
 @given(st.data())
 def test_a_record_with_another_byte_is_another_record_or_none(data: st.DataObject) -> None:
     kind, frozen = data.draw(st.sampled_from(EVERY))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.crypto.aead import SealError
@@ -15,6 +15,7 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.records_groups import GroupProfile
+from tests.support.examples import examples
 
 PROFILE = GroupProfile(name="Excursión", description="Sábado a las 8", picture=b"\x89PNG")
 KEY, CHAT, SALT = Secret(bytes(range(32))), b"c" * 32, b"s" * 16
@@ -44,7 +45,7 @@ def test_it_opens_in_its_own_place_only(what: str) -> None:
         open_profile(key, chat, ver, data)
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@examples(60, database=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_value_or_the_declared_error(data: bytes) -> None:
     try:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.protocol.decoding import decode_record
@@ -22,6 +22,7 @@ from mensajeria.protocol.records_healing import (
     ResendRequest,
 )
 from mensajeria.protocol.records_history import HistoryBody, HistoryKeys
+from tests.support.examples import examples
 
 RECORDS: dict[str, Record] = {
     "forwarded_key": ForwardedKey(skb=Signed(b"skb", b"s" * 64), export=b"e" * 165, first_index=7),
@@ -68,7 +69,7 @@ def test_any_bytes_give_a_value_or_the_declared_error(name: str) -> None:
         lambda at: data[: at[0]] + bytes([data[at[0]] ^ at[1]]) + data[at[0] + 1 :]
     )
 
-    @settings(max_examples=60, deadline=None, database=None)
+    @examples(60, database=None)
     @given(st.binary(max_size=300) | changed)
     def check(data: bytes) -> None:
         try:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.crypto.aead import SealError
@@ -17,6 +17,7 @@ from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError, encode
 from mensajeria.protocol.records import Record
 from mensajeria.protocol.records_profiles import ProfileKey, UserProfile, is_clean_name, is_clean_status
+from tests.support.examples import examples
 
 PROFILE = UserProfile(name="Ana Pérez", status="De viaje 🚲", picture=b"\xff\xd8\xff\xe0")
 KEY, UID, SALT = Secret(bytes(range(32))), b"a" * 16, b"s" * 16
@@ -102,7 +103,7 @@ def test_a_status_may_hold_joined_emoji_and_no_directions() -> None:
 
 @pytest.mark.parametrize("kind", [UserProfile, ProfileKey])
 def test_any_bytes_give_a_value_or_the_declared_error(kind: type[Record]) -> None:
-    @settings(max_examples=60, deadline=None, database=None)
+    @examples(60, database=None)
     @given(st.binary(max_size=300))
     def check(data: bytes) -> None:
         try:

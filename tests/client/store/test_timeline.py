@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.client.api import Cause, Message, MessageKind, MessageState, Page
@@ -18,6 +18,7 @@ from mensajeria.client.store.values import MAX_NOTICES, MAX_SEQ, ORDER_SHIFT, PE
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId
 from tests.client.store.people import ANA, BRUNO, CHAT, OTHER_CHAT, incoming, mid, queued
+from tests.support.examples import examples
 
 
 def texts(page: Page) -> list[str]:
@@ -280,7 +281,7 @@ async def test_what_is_added_in_the_same_transaction_is_found(store: Store) -> N
     assert await store.run(both) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text(st.characters(), max_size=300))
 def test_any_text_is_one_expression_or_none(text: str) -> None:
     expression = match_expression(text)

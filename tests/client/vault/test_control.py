@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.client import control
@@ -35,6 +35,7 @@ from mensajeria.client.control import (
 from mensajeria.client.errors import ClientError, ProfileError, StateError
 from mensajeria.protocol import limits
 from mensajeria.protocol.ids import ChatId, Mid
+from tests.support.examples import examples
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets here")
 SENT = SentMessage(ChatId(b"c" * 32), Mid(b"m" * 16))
@@ -241,7 +242,7 @@ async def test_who_asks_and_goes_away_does_no_harm(tmp_path: Path, handler: Hand
     assert await hand_over(tmp_path, to="bruno", text="hola", wait=True) == SENT
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_value_or_the_declared_error(data: bytes) -> None:
     for decode in (decode_request, decode_answer):

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mensajeria.client import profile as profile_module
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.profile import Profile, ProfileInfo, default_folder, load_info
+from tests.support.examples import examples
 
 INFO = ProfileInfo(server_url="https://chat.example", server_id="0" * 32, uid="1" * 32, did="2" * 32, handle="ana")
 HOLDER = """
@@ -121,7 +122,7 @@ def test_a_damaged_description_gives_a_clear_error_and_lets_go(tmp_path: Path) -
     Profile.open(tmp_path).close()
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.binary(max_size=200))
 def test_any_description_is_refused_with_the_declared_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

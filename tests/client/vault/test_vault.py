@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keyring
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
@@ -21,6 +21,7 @@ from mensajeria.client.vault.content import Content
 from mensajeria.client.vault.sealed_file import FILE_BYTES, MAGIC, SealedFile, seal_content, stretch, unseal_content
 from mensajeria.client.vault.vault import GEN_BLOCK
 from mensajeria.kit.secrets import Secret
+from tests.support.examples import examples
 from tests.support.loop import LoopLag
 
 PASSPHRASE = Secret.from_text("una frase que nadie sabe")
@@ -214,7 +215,7 @@ def test_the_sealed_format_is_frozen() -> None:
     assert (content.key, content.ceiling) == (Secret(bytes(range(32))), 640)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.binary(max_size=300) | st.binary(max_size=200).map(lambda tail: MAGIC + b"\x01" + tail))
 def test_any_bytes_are_refused_with_the_declared_error(data: bytes) -> None:
     with pytest.raises(ProfileError) as caught:
@@ -222,7 +223,7 @@ def test_any_bytes_are_refused_with_the_declared_error(data: bytes) -> None:
     assert caught.value.code in {"profile_damaged", "profile_newer", "passphrase_wrong"}
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.binary(max_size=100))
 def test_any_content_is_refused_or_round_trips(data: bytes) -> None:
     try:
