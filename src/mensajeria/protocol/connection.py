@@ -42,6 +42,8 @@ class Phase(Enum):
     OPEN = auto()
     CLOSED = auto()
 
+    __hash__ = object.__hash__  # up to Python 3.11 an enum's own is slow
+
 
 class Step(Enum):
     """What can happen on a connection."""
@@ -52,6 +54,8 @@ class Step(Enum):
     RECEIVE_WELCOME = auto()
     SEND_FRAME = auto()
     RECEIVE_FRAME = auto()
+
+    __hash__ = object.__hash__
 
 
 # Every frame asks these, and up to Python 3.11 an enum gives a member for five times the price of a name.

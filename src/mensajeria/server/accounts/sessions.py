@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from mensajeria.kit.clock import Clock
@@ -27,8 +27,7 @@ CROWD_PAUSE_S: Final = 0.002
 """Logins in one query."""
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(msgspec.Struct, frozen=True):
     """A proven caller. `ck`: channel key. `gen`: highest count of persisted encryptions that the device has shown."""
 
     account_id: int
@@ -39,8 +38,7 @@ class Login:
     gen: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Cached:
+class _Cached(msgspec.Struct, frozen=True):
     login: Login
     key_id: bytes
     until: float

@@ -13,7 +13,6 @@ import hashlib
 import os
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Final, Literal
 
@@ -79,8 +78,7 @@ class ChannelKeySealer:
         raise ProtocolError(Code.LOGIN_REVOKED)
 
 
-@dataclass(frozen=True, slots=True)
-class AccessClaims:
+class AccessClaims(msgspec.Struct, frozen=True, gc=False):
     """What a valid access token says."""
 
     uid: bytes
