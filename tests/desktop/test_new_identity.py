@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QPoint, QRect, Qt
+from PyQt6.QtWidgets import QApplication, QWidget
 
 from mensajeria.desktop.viewmodels.asking import RenewIdentity, Request
 from mensajeria.desktop.viewmodels.types import ErrorNotice, PasswordStrength, Phase, ResetRequest
@@ -18,6 +19,8 @@ from tests.desktop.hands import press, write
 from tests.desktop.material import ANA
 
 if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.windows.app_window import AppWindow
     from mensajeria.desktop.windows.new_password import NewPassword
@@ -119,6 +122,38 @@ def test_without_an_answer_one_is_told_that_it_may_have_been_done(
     page.send()
     session.asks.finish(asked[0], ErrorNotice("timeout"))
     assert "prueba primero con la contraseña nueva" in page.outcome.label.text()
+
+
+def in_view(page: RenewalPage, widget: QWidget) -> bool:
+    """Whether nothing of it lies outside the page."""
+    top = widget.mapTo(page, QPoint(0, 0))
+    return page.rect().contains(QRect(top, widget.size()))
+
+
+@pytest.mark.parametrize("width", [1180, 440])
+def test_the_buttons_and_what_came_of_it_are_always_in_view(
+    qtbot: QtBot, page: RenewalPage, signed_in: AppWindow, session: SessionModel, asked: list[Request], width: int
+) -> None:
+    signed_in.resize(width, 760)
+    page.go.click()
+    session.asks.finish(asked[-1], ErrorNotice("network"))
+    qtbot.waitUntil(lambda: all(in_view(page, widget) for widget in (page.go, page.cancel, page.outcome)))
+    assert not page.cancel.geometry().intersects(page.go.geometry())
+    bottom = page.viewport().geometry().bottom()  # type: ignore[union-attr]
+    assert page.outcome.mapTo(page, QPoint(0, 0)).y() > bottom, "nothing that scrolls lies behind it"
+
+
+def test_the_tabulator_goes_from_the_code_to_the_buttons(page: RenewalPage) -> None:
+    page.code.line.setFocus()
+    for button in (page.go, page.cancel):
+        press(window_focus(), Qt.Key.Key_Tab)
+        assert button.hasFocus(), window_focus()
+
+
+def window_focus() -> QWidget:
+    found = QApplication.focusWidget()
+    assert found is not None
+    return found
 
 
 def test_a_code_that_is_missing_is_asked_for(page: RenewalPage, asked: list[Request]) -> None:

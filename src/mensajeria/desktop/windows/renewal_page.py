@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from mensajeria.desktop.theme import fonts
@@ -57,9 +57,8 @@ class RenewalPage(AskingPage):
         self.column.addWidget(self.form)
         self.go = Button(ui, "renewal.submit", Kind.DANGER, wide=True)
         self.cancel = Button(ui, "action.cancel", Kind.SECONDARY, wide=True)
-        for below in (self.outcome, self.go, self.cancel):
-            self.column.addWidget(below)
         self.column.addStretch(1)
+        self.stand_below(self.outcome, self.go, self.cancel)
         self._wire()
 
     def _wire(self) -> None:
@@ -117,11 +116,6 @@ class RenewalPage(AskingPage):
         super().failed(request, error)
         if error.code in _UNSURE:
             self.tell("danger", f"{self.ui.translator.error(error.code)} {self.ui.say('renewal.unsure')}")
-
-    def tell(self, ink: str, sentence: str) -> None:
-        """What came of it must be seen."""
-        super().tell(ink, sentence)
-        QTimer.singleShot(0, lambda: self.ensureWidgetVisible(self.cancel))  # once it is laid out
 
     def _first_wrong(self) -> Field | None:
         if not self.old.text:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtCore import QEvent, Qt, pyqtSignal
+from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from mensajeria.desktop.qt import present
 from mensajeria.desktop.theme import fonts
@@ -18,6 +20,43 @@ if TYPE_CHECKING:
     from mensajeria.desktop.viewmodels.asking import Request
     from mensajeria.desktop.viewmodels.session import SessionModel
     from mensajeria.desktop.viewmodels.types import ErrorNotice
+
+
+_BESIDE: Final = 380
+"""Buttons stand beside each other from this width on."""
+
+
+class Foot(QWidget):
+    """What stays in view below a page that scrolls: a word, and buttons, the first one at the right or on top."""
+
+    resized = pyqtSignal()
+    """It needs another height."""
+
+    def __init__(self, page: QWidget, word: QWidget, buttons: Sequence[QWidget]) -> None:
+        super().__init__(page)
+        self._buttons = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._buttons.setSpacing(10)
+        for button in buttons:
+            self._buttons.addWidget(button, 1)
+        column = self._column = QVBoxLayout(self)
+        column.setContentsMargins(4, 12, 12, 4)
+        column.setSpacing(10)
+        column.addWidget(word)
+        column.addLayout(self._buttons)
+
+    def height_at(self, width: int) -> int:
+        """How high it is at this width."""
+        wide = width >= _BESIDE
+        self._buttons.setDirection(QBoxLayout.Direction.RightToLeft if wide else QBoxLayout.Direction.TopToBottom)
+        layout = self._column
+        return layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
+
+    def event(self, event: QEvent | None) -> bool:
+        """A word came or went."""
+        done = super().event(event)
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.resized.emit()
+        return done
 
 
 class SettingsPage(QScrollArea):
@@ -35,12 +74,32 @@ class SettingsPage(QScrollArea):
         self.column.setContentsMargins(4, 4, 12, 4)
         self.column.setSpacing(12)
         self.setWidget(inside)
+        self._foot: Foot | None = None
         # The card below shows through: its ground is another one than the window's.
         for ground in (inside, present(self.viewport())):
             ground.setAutoFillBackground(False)
 
     def shown(self) -> None:
         """The page comes to the front: ask for what it shows."""
+
+    def stand_below(self, word: QWidget, *buttons: QWidget) -> None:
+        """Keep these in view, whatever scrolls above them."""
+        self._foot = Foot(self, word, buttons)
+        self._foot.resized.connect(self._place_foot)
+        self._place_foot()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """The foot stays at the bottom."""
+        super().resizeEvent(event)
+        self._place_foot()
+
+    def _place_foot(self) -> None:
+        if self._foot is not None:
+            width = present(self.viewport()).width()
+            height = self._foot.height_at(width)
+            if self.viewportMargins().bottom() != height:
+                self.setViewportMargins(0, 0, 0, height)
+            self._foot.setGeometry(0, self.height() - height, width, height)
 
     def heading(self, key: str) -> None:
         """A title over a section."""
