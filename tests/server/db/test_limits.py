@@ -59,6 +59,9 @@ async def test_store_away_opens_or_closes_as_the_table_says() -> None:
     limiter = Limiter(Away())
     assert await limiter.allows(Limit.REST_DEVICE, b"k")
     assert not await limiter.allows(Limit.LOGIN_HANDLE, b"k")
+    with pytest.raises(ProtocolError) as refused:
+        await limiter.check(Limit.LOGIN_HANDLE, b"k")
+    assert (refused.value.code, refused.value.retry_after_ms) == (Code.UNAVAILABLE, 1000)  # not "too many tries"
 
 
 def test_every_limit_has_its_own_name() -> None:

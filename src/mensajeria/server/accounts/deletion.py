@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, insert, select, update
 
 from mensajeria.kit.clock import Clock
 from mensajeria.protocol.approval import Action, deletion_digest
@@ -43,8 +43,8 @@ def delete_account(connection: Connection, account_id: int, now_ms: int, *, keep
     devices = _lock_devices(connection, account_id)
     for device_id in devices:
         empty_device(connection, device_id)
-    chats = _leave_chats(connection, account_id, now_ms)
     revoke_invites_of(connection, account_id, now_ms)
+    chats = _leave_chats(connection, account_id, now_ms)
     connection.execute(delete(account).where(account.c.id == account_id))
     if keep_name:
         reserve(connection, row.handle, now_ms)
@@ -58,26 +58,35 @@ def _lock_devices(connection: Connection, account_id: int) -> tuple[int, ...]:
 
 
 def _leave_chats(connection: Connection, account_id: int, now_ms: int) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
-    """Leave every chat; a chat without anybody is purged, a direct chat with one left is not listed any more."""
-    mine = (
-        select(chat.c.id, chat.c.chat_id, chat.c.kind)
-        .join(chat_member, chat_member.c.chat == chat.c.id)
-        .where(chat_member.c.account == account_id)
-        .order_by(chat.c.id)
-    )
+    """Leave every chat; a chat without anybody is purged, a direct chat with one left is not listed any more.
+
+    There may be thousands: a few statements for all, and the chats' rows, which messages wait for, are locked last.
+    """
+    own = select(chat_member.c.chat).where(chat_member.c.account == account_id)
+    mine = select(chat.c.id, chat.c.chat_id).where(chat.c.id.in_(own)).order_by(chat.c.id)
     chats = connection.execute(mine).all()
-    connection.execute(delete(chat_member).where(chat_member.c.account == account_id))
-    left = {row.id: _members(connection, row.id) for row in chats}
+    left = _others(connection, account_id)
     for row in chats:
-        if not left[row.id]:
+        if row.id not in left:
             _purge(connection, row.id, now_ms)
-        elif row.kind == KIND_DIRECT:
-            connection.execute(update(chat).where(chat.c.id == row.id).values(departed=True))
-    return tuple((row.chat_id, left[row.id]) for row in chats)
+    connection.execute(mine.with_for_update(key_share=True))
+    connection.execute(update(chat).where(chat.c.id.in_(own), chat.c.kind == KIND_DIRECT).values(departed=True))
+    connection.execute(delete(chat_member).where(chat_member.c.account == account_id))
+    return tuple((row.chat_id, tuple(left.get(row.id, ()))) for row in chats)
 
 
-def _members(connection: Connection, chat_row: int) -> tuple[int, ...]:
-    return tuple(connection.execute(select(chat_member.c.account).where(chat_member.c.chat == chat_row)).scalars())
+def _others(connection: Connection, account_id: int) -> dict[int, list[int]]:
+    """Who else is in the account's chats, by chat."""
+    mine, theirs = chat_member.alias("mine"), chat_member.alias("theirs")
+    query = (
+        select(theirs.c.chat, theirs.c.account)
+        .join(mine, and_(mine.c.chat == theirs.c.chat, mine.c.account == account_id))
+        .where(theirs.c.account != account_id)
+    )
+    others: dict[int, list[int]] = {}
+    for row in connection.execute(query):
+        others.setdefault(row.chat, []).append(row.account)
+    return others
 
 
 def _purge(connection: Connection, chat_row: int, now_ms: int) -> None:

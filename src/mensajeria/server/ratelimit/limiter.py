@@ -13,6 +13,8 @@ from mensajeria.server.ratelimit.limits import Bucket, Limit
 
 MAX_BUCKETS: Final = 100_000
 """Buckets kept in memory, about 20 MB. The one used longest ago goes first."""
+AWAY_MS: Final = 1000
+"""When to try again while the store does not answer."""
 
 
 class BucketStore(Protocol):
@@ -77,28 +79,34 @@ class Limiter:
         """Count one use.
 
         Raises:
-            ProtocolError: RATE_LIMITED, with the limiter's name and when to try again.
+            ProtocolError: RATE_LIMITED, with the limiter's name and when to try again; UNAVAILABLE, nobody can say how
+                much was used, and this limit guards a secret.
         """
-        if wait := await self._take(limit, key, cost):
+        wait = await self._take(limit, key, cost)
+        if wait is None:
+            raise ProtocolError(Code.UNAVAILABLE, limit.label, retry_after_ms=AWAY_MS)
+        if wait:
             raise ProtocolError(Code.RATE_LIMITED, limit.label, retry_after_ms=max(1, round(wait * 1000)))
 
     async def allows(self, limit: Limit, key: bytes | str, *, cost: int = 1) -> bool:
         """As `check`, for limits that change the answer instead of refusing it."""
-        return not await self._take(limit, key, cost)
+        return await self._take(limit, key, cost) == 0
 
     async def close(self) -> None:
         """Nothing is counted any more."""
         await self._store.close()
 
-    async def _take(self, limit: Limit, key: bytes | str, cost: int) -> float:
+    async def _take(self, limit: Limit, key: bytes | str, cost: int) -> float | None:
+        """Seconds to wait, or None when the store does not answer and the limit is one that closes."""
         began = perf_counter()
+        wait: float | None
         try:
             raw = key.encode() if isinstance(key, str) else key
             wait = await self._store.take(limit.label, raw, limit.value, cost)
         except OSError:
-            wait = 0.0 if limit.value.fail_open else 1.0
+            wait = 0.0 if limit.value.fail_open else None
         if self.observe is not None:
             self.observe(perf_counter() - began)
-        if wait:
+        if wait != 0:
             self.refused[limit.label] += 1
         return wait
