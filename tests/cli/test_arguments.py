@@ -182,3 +182,18 @@ def test_help_loads_nothing_heavy() -> None:
 def test_the_words_of_every_command_are_in_the_catalogue() -> None:
     for language in ("es", "en"):
         build(Translator(language))  # raises MissingStringError for a sentence that is not there
+
+
+@pytest.mark.parametrize("argv", [["send"], ["--debug", "send", "--help"]], ids=" ".join)
+def test_a_command_s_options_are_those_it_has_in_the_whole_command_line(argv: list[str]) -> None:
+    english = Translator("en")
+    for parser in (build(english), build(english, argv)):
+        args = parser.parse_args(["--debug", "send", "--to", "bruno", "--no-wait", "hola"])
+        assert (args.module, args.to, args.text, args.no_wait, args.timeout) == ("send", "bruno", "hola", True, 30.0)
+    assert build(english, argv).format_help() == build(english).format_help()
+
+
+def test_options_of_other_commands_are_not_made() -> None:
+    parser = build(Translator("en"), ["send"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["history", "--with", "bruno"])

@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (`mensajeria.cli.exit_codes`)."""
     forbid_core_dumps()
     translator = translator_of(os.environ)
-    parser = build(translator)
+    argv = sys.argv[1:] if argv is None else argv
+    parser = build(translator, argv)
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:  # argparse ends --help and complaints this way

@@ -10,14 +10,14 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from mensajeria.cli.argument_types import count, message_id, path_from, port, seconds, timer
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.terminal import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from mensajeria.client.i18n import Translator
 
@@ -82,14 +82,15 @@ class _Formatter(argparse.HelpFormatter):
 
 
 class Builder:
-    """Adds the commands one by one."""
+    """Adds the commands one by one; of those that are not `wanted` only the entry in the list."""
 
-    def __init__(self, translator: Translator) -> None:
-        self._translator = translator
+    def __init__(self, translator: Translator, wanted: Callable[[str], bool]) -> None:
+        self._translator, self._wanted = translator, wanted
         Parser.translator, Parser.width = translator, shutil.get_terminal_size().columns - 2
         self.parser = Parser(prog="mensajeria", description=self._help("program"))
         self.parser.add_argument("--version", action="store_true", help=self._help("version"))
         self.parser.add_argument("--debug", action="store_true", help=self._help("debug"))
+        self._unwanted = Parser()
         self._commands = self._choices(self.parser, "command", "commands")
 
     def _help(self, key: str) -> str:
@@ -99,8 +100,17 @@ class Builder:
         # `prog` is given: argparse would make it of the usage line, translated prefix and all.
         required = parser is not self.parser
         return parser.add_subparsers(
-            dest=name, metavar=self._help(name), title=self._help(title), prog=parser.prog, required=required
+            dest=name,
+            metavar=self._help(name),
+            title=self._help(title),
+            prog=parser.prog,
+            required=required,
+            parser_class=cast("type[Parser]", self._make),
         )
+
+    def _make(self, *, prog: str, **options: Any) -> Parser:
+        command = prog.split()[1]
+        return Parser(prog=prog, **options) if self._wanted(command) else self._unwanted
 
     def command(self, name: str, module: str, *, key: str = "") -> Parser:
         """A command that is run by `mensajeria.cli.commands.<module>.run`."""
@@ -111,13 +121,16 @@ class Builder:
 
     def family(self, parent: Parser, dest: str, prefix: str, names: Iterable[str]) -> dict[str, Parser]:
         """Sub-commands, whose words are `cli.help.<prefix>_<name>`; `args.<dest>` names the one asked for."""
+        if parent is self._unwanted:
+            return dict.fromkeys(names, parent)
         choices = self._choices(parent, dest, "actions")
         texts = {name: self._help(f"{prefix}_{name}") for name in names}
         return {name: choices.add_parser(name, help=text, description=text) for name, text in texts.items()}
 
     def option(self, parser: Parser, *flags: str, key: str = "", **options: Any) -> None:
         """An option whose help is the catalogue's sentence `cli.help.<key or name>`."""
-        parser.add_argument(*flags, help=self._help(key or flags[-1].lstrip("-").replace("-", "_")), **options)
+        if parser is not self._unwanted:
+            parser.add_argument(*flags, help=self._help(key or flags[-1].lstrip("-").replace("-", "_")), **options)
 
     def profile(self, parser: Parser, *, network: bool = True) -> None:
         """The options of every command that opens a profile."""
@@ -136,14 +149,19 @@ class Builder:
         self.option(parser, "--timeout", type=seconds, default=30.0, metavar="S")
 
 
-def build(translator: Translator) -> Parser:
-    """The whole command line. Not for use from several threads: argparse keeps the language on a class."""
+def build(translator: Translator, argv: Sequence[str] | None = None) -> Parser:
+    """The command line: whole, or with the options of that command only which `argv` begins with.
+
+    Not for use from several threads: argparse keeps the language on a class.
+    """
     # They need this module's classes.
     from mensajeria.cli.parser_account import add_account_commands  # noqa: PLC0415
     from mensajeria.cli.parser_admin import add_admin_commands  # noqa: PLC0415
     from mensajeria.cli.parser_people import add_people_commands  # noqa: PLC0415
 
-    builder = Builder(translator)
+    # The options before a command take no values.
+    first = None if argv is None else next((word for word in argv if not word.startswith("-")), "")
+    builder = Builder(translator, lambda command: first in {None, command})
     _server_commands(builder)
     add_account_commands(builder)
     _message_commands(builder)
