@@ -23,7 +23,7 @@ _KNOWN: Final[dict[str, Any]] = {
     "If-Range": '"oggmvJ3vcQrm2wkRMTmYuw"',
     "Range": "bytes=0-262143",
     "Upload-Offset": 0,
-    "size": 300_000,
+    "index": 0,
     "text": "Unwanted advertising",
     "version": VERSION,
 }
