@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -111,6 +112,15 @@ def test_a_wrong_command_line_is_two_lines_and_exit_2(
     assert said in captured.err
     assert len(captured.err.splitlines()) == 2
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("argv", [["audit", "--limit", "x", "--json"], ["--json", "nothing"], ["report", "--json"]])
+def test_a_wrong_command_line_for_a_program_is_one_object(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["admin", *argv])
+
+    told = json.loads(capsys.readouterr().err)
+    assert (status, told["type"], told["code"], told["exit"]) == (2, "error", "usage", 2)
+    assert told["message"].startswith("mensajeria admin")
 
 
 def test_complaints_are_in_the_person_s_language_too(

@@ -6,6 +6,7 @@ Nothing heavy is imported here: a command's module is loaded when that command r
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import sys
@@ -43,6 +44,7 @@ class Parser(argparse.ArgumentParser):
 
     translator: Translator  # set on the class by `build`: argparse makes the sub-parsers by itself
     width: int = 78  # of the help, likewise: argparse would ask the terminal again for each argument
+    as_json: bool = False  # likewise: what is wrong is told as any other failure
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, add_help=False, allow_abbrev=False, **options)
@@ -51,8 +53,12 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help=self.translator.tr("cli.help.help"))
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line and where the help is; exit 2."""
-        print(f"{self.prog}: {one_line(self._complaint(message))}", file=sys.stderr)
+        """Say what is wrong in one line and where the help is, or in one JSON object; exit 2."""
+        sentence = f"{self.prog}: {one_line(self._complaint(message))}"
+        if self.as_json:
+            print(json.dumps({"type": "error", "code": "usage", "message": sentence, "exit": 2}), file=sys.stderr)
+            raise SystemExit(Exit.USAGE)
+        print(sentence, file=sys.stderr)
         print(self.translator.tr("cli.usage.see_help", command=f"{self.prog} --help"), file=sys.stderr)
         raise SystemExit(Exit.USAGE)
 
@@ -162,6 +168,7 @@ def build(translator: Translator, argv: Sequence[str] | None = None) -> Parser:
     # The options before a command take no values.
     first = None if argv is None else next((word for word in argv if not word.startswith("-")), "")
     builder = Builder(translator, lambda command: first in {None, command})
+    Parser.as_json = "--json" in (argv or ())
     _server_commands(builder)
     add_account_commands(builder)
     _message_commands(builder)
