@@ -19,7 +19,6 @@ from mensajeria.client.store.values import Outbound
 from mensajeria.kit.secrets import Secret
 from tests.client.store.people import ANA, BRUNO, CHAT, KEY, SESSION, contact, incoming, mid, queued, set_up
 
-pytestmark = pytest.mark.as_shipped
 WRONG = Secret(bytes(32))
 SAMPLE = Path(__file__).parent / "data" / "store_v1.db"
 
@@ -117,12 +116,6 @@ async def test_a_newer_file_is_left_alone(tmp_path: Path, store: Store) -> None:
     await store.run(lambda tx: tx.meta._db.execute(f"PRAGMA user_version = {schema.VERSION + 1}"))
     await store.close()
     assert await refusal(tmp_path / "store.db", KEY) == "profile_newer"
-
-
-async def test_the_pragmas_are_in_force(store: Store) -> None:
-    names = ("journal_mode", "synchronous", "secure_delete", "temp_store", "cipher_memory_security", "foreign_keys")
-    pragmas = await store.read(lambda tx: {name: tx.meta._db.value(f"PRAGMA {name}") for name in names})
-    assert [str(pragmas[name]) for name in names] == ["wal", "2", "1", "2", "1", "1"]
 
 
 async def test_a_file_of_version_1_opens_in_this_version(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
-"""What a person would feel: opening, a page, a search. Bounds in CPU time, far above what is measured, so that only a
-lost index or a changed query plan fails them.
+"""What a person would feel of a store as it ships: opening, a page, a search.
+
+Bounds in CPU time, far above what is measured, so that only a lost index or a changed query plan fails them. A program:
+test_shipped.py starts it.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from mensajeria.client.store.connection import create_store, open_store
 from mensajeria.client.store.db import Db
@@ -17,7 +18,6 @@ from mensajeria.client.store.fulltext import index_new
 from mensajeria.client.store.tx import Tx
 from tests.client.store.people import CHAT, KEY, incoming, set_up
 
-pytestmark = pytest.mark.as_shipped
 WORDS = [
     "hola", "canción", "mañana", "tarde", "playa", "perro", "gato", "casa", "trabajo", "reunión", "mensaje", "número",
     "señor", "feliz", "nada", "siempre",
@@ -35,11 +35,9 @@ def cpu(function: Callable[[], object]) -> float:
     return min(times)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_large_store_answers_at_once(tmp_path: Path) -> None:
+def measure(path: Path) -> None:
+    """Fill a store and look at it. Raises AssertionError for what takes too long."""
     chance = random.Random(1)
-    path = tmp_path / "store.db"
     create_store(path, KEY)
     connection = open_store(path, KEY)
     db = Db(connection)
@@ -63,3 +61,7 @@ def test_a_large_store_answers_at_once(tmp_path: Path) -> None:
         assert len(tx.views.search(query)) == 50
         assert cpu(lambda query=query: tx.views.search(query, chat_id=CHAT)) < 0.05  # type: ignore[misc]
     connection.close()
+
+
+if __name__ == "__main__":
+    measure(Path(sys.argv[1]))
