@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pytest
 
 from mensajeria.client import Client
 from mensajeria.client.api import Cause, HistoryRestored, SettingChanged
-from mensajeria.client.engine.account_keys import sealer_of
+from mensajeria.client.engine.account_keys import PASS_KEYS, sealer_of
 from mensajeria.client.engine.letters import Letter
+from mensajeria.client.engine.session import Session
 from mensajeria.client.store import Tx
 from mensajeria.crypto.backup import BackupSealer, SealedRow, session_counter
 from mensajeria.crypto.inbound import InboundSession
@@ -246,6 +247,41 @@ async def test_a_device_that_missed_the_letter_asks_for_the_keys(phone_stage: St
     while await phone.read(lambda tx: tx.meta.number("backup_version")) < 2:
         assert time.monotonic() < end, "the keys did not come"
         await asyncio.sleep(0.02)
+
+
+async def test_keys_that_became_due_while_something_else_was_told_are_passed_on(phone_stage: Stage) -> None:
+    """A device is removed while the others are told of a setting; later nobody is there to ask."""
+    stage = phone_stage
+    bruno = await stage.open("bruno")
+    third = await new_device(stage, "bruno", "third")
+    removed = third.client._context.me.did
+    mailer = bruno.client._engine._mailer
+    deliver, done = mailer.deliver, asyncio.Event()
+
+    async def delayed(session: Session, letters: Sequence[Letter]) -> None:
+        await deliver(session, letters)
+        if not done.is_set() and any(letter.type == "setting" for letter in letters):
+            done.set()
+            await bruno.client.revoke_device(removed, PASSWORDS["bruno"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mailer, "deliver", delayed)
+        await bruno.client.settings.put("color", b"azul")
+        await asyncio.wait_for(done.wait(), PATIENCE_S)
+        end = time.monotonic() + PATIENCE_S
+        while not await bruno.read(passed_on):
+            assert time.monotonic() < end, "the keys do not leave"
+            await asyncio.sleep(0.02)
+    await bruno.close()
+    phone = await stage.open("phone")
+    end = time.monotonic() + PATIENCE_S
+    while await phone.read(lambda tx: tx.meta.number("backup_version")) < 2:
+        assert time.monotonic() < end, "the keys did not come"
+        await asyncio.sleep(0.02)
+
+
+def passed_on(tx: Tx) -> bool:
+    return tx.meta.number("backup_version") == 2 and tx.meta.get(PASS_KEYS) is None
 
 
 async def test_keys_and_settings_from_anybody_else_are_refused(stage: Stage) -> None:

@@ -30,6 +30,7 @@ from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.ids import ChatId, Idfp, SessionId, Uid
 from mensajeria.protocol.records import VoidIndex
+from mensajeria.protocol.records_backup import SETTING_ROW, IndexEntry
 from tests.client.store.people import (
     ANA,
     BRUNO,
@@ -292,6 +293,25 @@ async def test_of_many_sessions_each_is_stored_once_and_what_is_there_is_left(st
     assert await store.read(lambda tx: tx.inbound.get(KEY)) == known
     assert await store.read(lambda tx: tx.inbound.get(other.key)) == other
     assert await store.read(lambda tx: tx.backup.count_pending()) == 0  # they have come from the backup
+
+
+async def test_what_a_former_backup_version_did_not_get_is_not_waited_for(store: Store) -> None:
+    """Its upload was refused because a device had been removed."""
+    entries = [IndexEntry(SETTING_ROW, bytes([n]) * 16, 1) for n in range(2)]
+
+    def under_the_first(tx: Tx) -> None:
+        for entry in entries:
+            tx.backup.place(1, entry, None)
+        tx.backup.confirm(1, [0])
+
+    await store.run(under_the_first)
+    assert await store.read(lambda tx: tx.backup.count_pending()) == 1
+    await store.run(lambda tx: tx.backup.begin_version(2))
+    assert await store.read(lambda tx: (tx.backup.count_pending(), tx.backup.entries(1))) == (0, 1)
+    await store.run(lambda tx: tx.backup.place(2, entries[1], None))
+    assert await store.read(lambda tx: tx.backup.count_pending()) == 1
+    await store.run(lambda tx: tx.backup.forget_server())  # it was restored: the newest version is sent again, no other
+    assert await store.read(lambda tx: tx.backup.count_pending()) == 1
 
 
 async def test_replays_and_gaps(store: Store) -> None:

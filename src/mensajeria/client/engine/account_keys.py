@@ -34,7 +34,7 @@ def put_keys(tx: Tx, n: int, backup: Secret, settings: Secret, *, from_root: boo
         tx.meta.raise_to(NEWEST, n)
         tx.own.put(BACKUP_KEY, backup)
         tx.own.put(SETTINGS_KEY, settings)
-        tx.backup.pend_all()
+        tx.backup.begin_version(n)
     return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from mensajeria.client.core.backoff import Backoff
@@ -32,6 +33,17 @@ _log = logging.getLogger(__name__)
 KEYS: Final = "backup_keys"
 KEYS_REQUEST: Final = "backup_keys_request"
 EVERY_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What own devices are to be told."""
+
+    letters: list[Letter]
+    told: list[tuple[str, int]]
+    """Settings among them: key and counter."""
+    passed: int
+    """The backup version whose keys are among them; 0 = none."""
 
 
 class OwnDevices:
@@ -71,30 +83,32 @@ class OwnDevices:
                 self._context.keys_due.set()
 
     async def _tell(self, session: Session) -> None:
-        letters, told = await self._context.store.read(self._due)
-        if letters:
-            await self._mailer.deliver(session, letters)
+        due = await self._context.store.read(self._due)
+        if due.letters:
+            await self._mailer.deliver(session, due.letters)
 
         def settle(tx: Tx) -> None:
-            tx.meta.remove(PASS_KEYS)
-            for key, counter in told:
+            if due.passed and due.passed == newest_version(tx, self._context.me):
+                tx.meta.remove(PASS_KEYS)  # a device may have been removed meanwhile: then the next ones are owed
+            for key, counter in due.told:
                 tx.settings.told(key, counter)
 
         await self._context.store.run(settle)
 
-    def _due(self, tx: Tx) -> tuple[list[Letter], list[tuple[str, int]]]:
-        me = self._context.me
+    def _due(self, tx: Tx) -> _Due:
+        me, passed = self._context.me, 0
         letters: list[Letter] = []
         wanted = wanted_version(tx, me)
         if newest_version(tx, me) < wanted and self._asked < wanted:
             self._asked = wanted
             letters += self._to_all(tx, KEYS_REQUEST, encode(BackupKeysRequest(n=wanted)))
         if tx.meta.get(PASS_KEYS) is not None:
-            content = self._keys(tx, newest_version(tx, me))
+            passed = newest_version(tx, me)
+            content = self._keys(tx, passed)
             letters += [] if content is None else self._to_all(tx, KEYS, content)
         untold = tx.settings.untold()
         letters += self._context.settings.letters(tx, [stored.key for stored in untold])
-        return letters, [(stored.key, stored.counter) for stored in untold]
+        return _Due(letters, [(stored.key, stored.counter) for stored in untold], passed)
 
     def _to_all(self, tx: Tx, kind: str, content: bytes) -> list[Letter]:
         me = self._context.me

@@ -69,8 +69,16 @@ class Backups:
             key.chat_id,
         )
 
+    def begin_version(self, n: int) -> None:
+        """There is a new backup version: every session needs a row under it, and what was on its way under others goes.
+
+        The server refuses that, or has it for nothing: it would be on its way for ever.
+        """
+        self._db.execute("DELETE FROM backup_index WHERE n < ? AND NOT confirmed", n)
+        self.pend_all()
+
     def pend_all(self) -> None:
-        """There is a new backup version: every session needs a row under it."""
+        """Every session needs a row."""
         self._db.execute("INSERT OR IGNORE INTO backup_pending SELECT session_id, chat, uid, did FROM megolm_inbound")
 
     def pend_unconfirmed(self, n: int) -> None:
@@ -139,7 +147,7 @@ class Backups:
     def forget_server(self) -> None:
         """The server was restored: nobody knows what it has. Everything is sent again; the index stays as it is."""
         self._db.execute("DELETE FROM backup_known")
-        self._db.execute("UPDATE backup_index SET confirmed = 0")
+        self._db.execute("UPDATE backup_index SET confirmed = 0 WHERE n = (SELECT max(n) FROM backup_index)")
         self._db.execute("UPDATE settings SET saved_n = 0")
         self.pend_all()
 
