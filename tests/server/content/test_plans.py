@@ -13,8 +13,23 @@ import pytest
 from sqlalchemy import Connection, event, insert, select
 
 from mensajeria.protocol import limits
+from mensajeria.protocol.errors import ProtocolError
 from mensajeria.protocol.records import MessageOuter, Signed
+from mensajeria.server.accounts import (
+    deletion,
+    ending,
+    identities,
+    invites,
+    login,
+    member_invites,
+    refresh,
+    seen,
+    sessions,
+    signals,
+)
 from mensajeria.server.accounts import rest as accounts_rest
+from mensajeria.server.accounts.seen import Seen
+from mensajeria.server.accounts.sessions import Login
 from mensajeria.server.backup import rows as backup
 from mensajeria.server.chats import blocks, chain, cursors, membership, repository, requests, retention
 from mensajeria.server.chats.cache import read_chat
@@ -22,14 +37,15 @@ from mensajeria.server.chats.cursors import Step
 from mensajeria.server.chats.erase import Wish, erase
 from mensajeria.server.chats.heads import HEADS, Viewer, one_head
 from mensajeria.server.db import schema_chats, schema_content
-from mensajeria.server.db.schema import kt_leaf
+from mensajeria.server.db.schema import account, device, kt_leaf
 from mensajeria.server.devices import rest as device_rows
 from mensajeria.server.devices.audience import contacts_of
 from mensajeria.server.files import rows as files
-from mensajeria.server.keys import prekeys
+from mensajeria.server.keys import claims, prekeys
 from mensajeria.server.mailbox import store as mailbox
 from mensajeria.server.mailbox.store import Put
 from mensajeria.server.people import profiles
+from mensajeria.server.realtime import healing, presence
 from mensajeria.server.state import Server
 from mensajeria.server.transparency import log, tree
 from tests.server.enrol import register
@@ -182,6 +198,20 @@ def _finished(db: Connection) -> None:
     files.finished_file(db, file_id, 1)
 
 
+def _use(db: Connection) -> None:
+    with pytest.raises(ProtocolError):
+        invites.use_invite(db, bytes(16), 1)
+
+
+def _caller(db: Connection, did: bytes) -> None:
+    query = select(*sessions._COLUMNS).join(account, account.c.id == device.c.account_id)
+    db.execute(query.where(device.c.did.in_([did])))
+
+
+def _login(w: World) -> Login:
+    return Login(w.ana.account_id, w.ana.uid, w.ana.device_id, w.ana.did, w.ana.ck, 0)
+
+
 HOT: dict[str, Callable[[Connection, World], Any]] = {
     "heads": lambda db, w: HEADS.within(db, account=w.ana.account_id, device=w.ana.device_id, after=b"", limit=100),
     "one head": lambda db, w: one_head(db, Viewer(w.ana.account_id, w.ana.device_id), w.chat_id),
@@ -229,6 +259,23 @@ HOT: dict[str, Callable[[Connection, World], Any]] = {
     "mailbox page": lambda db, w: mailbox.page(db, w.ana.device_id, 2),
     "mailbox ack": lambda db, w: mailbox.ack(db, w.ana.device_id, [1, 2]),
     "mailbox expiry": lambda db, w: mailbox.expire(db, 3),
+    "caller": lambda db, w: _caller(db, w.ana.did),
+    "login": lambda db, w: login._credentials(db, "x", bytes(32)),
+    "a new login": lambda db, w: refresh.start_family(db, w.ana.device_id, 1),
+    "the end of a login": lambda db, w: refresh.end_login(db, w.ana.device_id),
+    "removed device": lambda db, w: ending.revoke_device(db, w.ana.device_id, 1),
+    "deleted account": lambda db, w: deletion.delete_account(db, w.ana.account_id, 1),
+    "admissions": lambda db, w: seen.store(db, [Seen(w.ana.device_id, w.ana.did, 1, 1)]),
+    "invite": lambda db, w: _use(db),
+    "own invites": lambda db, w: member_invites.page(db, _login(w), before=9, now_ms=1),
+    "new invite": lambda db, w: member_invites.make(db, _login(w), uses=1, days=1, now_ms=1),
+    "successions": lambda db, w: identities.successions_after(db, w.ana.uid, 0, 9),
+    "claim": lambda db, w: claims._targets(db, w.ana.account_id, [w.bruno.did]),
+    "one-time key": lambda db, w: prekeys.take_one_time_key(db, w.ana.device_id),
+    "one-time keys left": lambda db, w: prekeys.count_one_time_keys(db, [w.ana.device_id]),
+    "presence": lambda db, w: presence.contacts_to_tell(db, w.ana.account_id),
+    "connected while Redis is away": lambda db, w: healing._live_keys(db, (w.ana.device_id,)),
+    "signal": lambda db, w: signals._rows(db, [1, 2]),
     "cursors": lambda db, w: cursors.store(db, [Step(w.ana.device_id, w.ana.account_id, w.row, w.chat_id, 9)]),
 }
 

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
@@ -81,13 +81,13 @@ def create_invite(
 
 def _usable(token: bytes, now_ms: int) -> ColumnElement[bool]:
     """Not while who made it is suspended: somebody sent away must not let others in."""
-    maker = exists().where(account.c.id == invite.c.created_by, account.c.status == ACTIVE)
+    maker = select(account.c.status).where(account.c.id == invite.c.created_by).scalar_subquery()
     return and_(
         invite.c.token_hash == token_hash(token),
         invite.c.uses_left > 0,
         invite.c.expires_ms > now_ms,
         invite.c.revoked_ms.is_(None),
-        or_(invite.c.created_by.is_(None), maker),
+        or_(invite.c.created_by.is_(None), maker == ACTIVE),
     )
 
 

@@ -58,6 +58,8 @@ def page(connection: Connection, login: Login, *, before: int | None, now_ms: in
 
 def _joined(connection: Connection, ids: list[int]) -> dict[int, list[str]]:
     """Who came by which invite; at most INVITE_USES_MAX each."""
+    if not ids:
+        return {}
     query = (
         select(invitation.c.invite, account.c.handle)
         .join(account, account.c.id == invitation.c.account)
