@@ -14,10 +14,14 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, select, text
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import device
 
-FLUSH_PAUSE_S: Final = 0.25
-"""How long steps gather at least: nobody waits for a tick, each write costs one, and the messages beside it wait."""
+FLUSH_PAUSE_S: Final = 0.2
+"""How long steps gather at least: nobody waits for a tick, and each write costs one."""
 MAX_STEPS: Final = 2000
 """Steps in one flush."""
+PARTS: Final = 16
+PART_MIN: Final = 12
+PART_PAUSE_S: Final = 0.01
+"""A flush is written in parts, with a pause between: messages must not wait behind a hundred ticks."""
 _STORE: Final = """
 WITH step AS (
   SELECT s.device, s.account, s.chat, least(s.seq, c.last_seq) AS seq
@@ -65,6 +69,12 @@ def newest(steps: Sequence[Step]) -> list[Step]:
         if known is None or known.seq < step.seq:
             best[key] = step
     return [best[key] for key in sorted(best)]
+
+
+def parts(steps: Sequence[Step]) -> list[Sequence[Step]]:
+    """The steps of a flush as they are written: a few at a time, and all of them in a few times."""
+    size = max(PART_MIN, -(-len(steps) // PARTS))
+    return [steps[start : start + size] for start in range(0, len(steps), size)]
 
 
 def of_living(connection: Connection, steps: Sequence[Step]) -> list[Step]:

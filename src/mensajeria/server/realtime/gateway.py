@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -241,18 +241,24 @@ class Gateway:
     # --- after commits
 
     async def _store_cursors(self, steps: list[Step]) -> None:
+        parts = cursors.parts(cursors.newest(steps))
+        for number, part in enumerate(parts):
+            if number:
+                await asyncio.sleep(cursors.PART_PAUSE_S)
+            await self._store_part(part)
+
+    async def _store_part(self, steps: Sequence[Step]) -> None:
         # Not waiting for the disk: a pointer that a falling machine forgets, its device tells again when it is back.
-        newest = cursors.newest(steps)
         try:
             try:
-                moved = await cursors.move(self.server.db, newest)
+                moved = await cursors.move(self.server.db, steps)
             except IntegrityError:  # a device in it was deleted: the others' steps count
-                living = await self.server.db.query(lambda db: cursors.of_living(db, newest))
+                living = await self.server.db.query(lambda db: cursors.of_living(db, steps))
                 moved = await cursors.move(self.server.db, living)
             await self._fanout.cursors(moved)
         except DATABASE_ERRORS as error:
             # The next step of the device says the same and more.
-            _log.warning("cursors_not_stored", error=type(error).__name__, batch=len(newest))
+            _log.warning("cursors_not_stored", error=type(error).__name__, batch=len(steps))
 
     def _forget_all(self) -> None:
         self.cache.clear()
