@@ -35,7 +35,6 @@ from mensajeria.server.realtime.wire import Wire
 
 LINGER_S: Final = 3.0
 """How long a closed socket may take to deliver the close frame before it is cut."""
-HANDSHAKE_S: Final = 10.0
 READ_BUFFER: Final = 2048
 _BINARY: Final = WSMsgType.BINARY  # up to Python 3.11 an enum gives a member for five times the price of a name
 COPIED_BY_SEND: Final = 8192
@@ -218,7 +217,7 @@ def protocol_class(listener_for: Callable[[asyncio.BaseTransport, WSUpgradeReque
 # What picows' constructor takes before and behind the function that makes a listener.
 _BEFORE: Final = (None, None, False)
 _AFTER: Final = (
-    *(_picows_log, True, HANDSHAKE_S),
+    *(_picows_log, True, None),  # the upgrade has come, whole, before there is a protocol for it
     *(False, 30.0, 30.0, WSAutoPingStrategy.PING_WHEN_IDLE),  # our own Ping frames are under the MAC
     *(True, limits.MAX_FRAME, None, READ_BUFFER),
 )
