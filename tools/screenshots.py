@@ -68,6 +68,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "focus": chats.focus,
     "new-group": people.new_group,
     "group-info": people.group_info,
+    "group-without-owner": people.group_without_owner,
     "add-members": people.add_members,
     "edit-group": people.edit_group,
     "contact-info": people.contact_info,

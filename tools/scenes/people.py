@@ -50,6 +50,13 @@ def group_info(scene: Scene) -> None:
     scene.session.asks.put(ChatInfo("g0", members, "owner", timeline=lines))
 
 
+def group_without_owner(scene: Scene) -> None:
+    """Its owner has begun anew: the group knows a former identity."""
+    group_info(scene)
+    members = (Member(LUCIA, "owner", former_identity=True), Member(CARMEN, "member", me=True), Member(PABLO, "member"))
+    scene.session.asks.put(ChatInfo("g0", members, "member"))
+
+
 def add_members(scene: Scene) -> None:
     """People for a group, and how much of the past they may read."""
     group_info(scene)

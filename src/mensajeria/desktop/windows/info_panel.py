@@ -269,8 +269,12 @@ class InfoPanel(QWidget):
         if member.me:
             name = self._ui.say("info.me", name=name)
         told = self._session.profiles.find(member.person.uid).name
-        detail = self._ui.say("group.former_identity") if member.former_identity else told
+        detail = self._ui.say("info.former_identity") if member.former_identity else told
         row = PersonRow(self._ui, member.person, name=name, detail=detail)
+        if member.former_identity:
+            why = self._ui.say("group.former_identity")
+            row.setToolTip(why)
+            row.setAccessibleName(f"{row.accessibleName()}: {why}")
         if member.role != "member":
             row.row.addWidget(Pill(self._ui, f"info.role.{member.role}"))
         if member.blocked:
