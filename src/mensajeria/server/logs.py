@@ -51,6 +51,19 @@ def describe_failure(_logger: Any, _method: str, event: Event) -> Event:
     return event
 
 
+class _Libraries(logging.Handler):
+    """What libraries and the event loop log with the standard module: who, where and which error, never their words.
+
+    Without it Python prints them as they are: an exception that nobody awaited with all that it says.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one."""
+        error = None if record.exc_info is None else record.exc_info[1]
+        place = {"where": f"{record.filename}:{record.lineno} {record.funcName}"} if error is None else failure(error)
+        structlog.get_logger().log(record.levelno, "library", step=record.name, **place)
+
+
 def configure_logs(level: str, style: Literal["text", "json"]) -> None:
     """Set up structlog for the process: one line per event on standard error."""
     last = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
@@ -66,3 +79,5 @@ def configure_logs(level: str, style: Literal["text", "json"]) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [one for one in root.handlers if not isinstance(one, _Libraries)] + [_Libraries(logging.WARNING)]
