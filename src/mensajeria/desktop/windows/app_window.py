@@ -29,7 +29,7 @@ class AppWindow(QStackedWidget):
         super().__init__()
         self._ui, self._session = ui, session
         self._auth: AuthWindow | None = None
-        self.main = MainWindow(ui, session)
+        self.main = MainWindow(ui, session, self)
         self.addWidget(self.main)
         self.setMinimumSize(*_SMALLEST)
         self.setWindowIcon(window_icon(ui.theme))
@@ -44,7 +44,7 @@ class AppWindow(QStackedWidget):
     def auth(self) -> AuthWindow:
         """The pages of somebody who is not signed in; made when they are needed first."""
         if self._auth is None:
-            self._auth = AuthWindow(self._ui, self._session)
+            self._auth = AuthWindow(self._ui, self._session, self)
             self.addWidget(self._auth)
             self._auth.follow(self._session.phase)
         return self._auth

@@ -33,8 +33,8 @@ _BRAND_FROM = 780
 class AuthWindow(QWidget):
     """Login and registration share the server's address and the name. Pages but the first are made when first shown."""
 
-    def __init__(self, ui: UiContext, session: SessionModel) -> None:
-        super().__init__()
+    def __init__(self, ui: UiContext, session: SessionModel, parent: QWidget) -> None:
+        super().__init__(parent)
         self._ui, self._session = ui, session
         self.brand = BrandPanel(ui, "brand.login")
         self.corner = CornerBar(ui)

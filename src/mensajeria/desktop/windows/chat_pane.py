@@ -44,8 +44,8 @@ class ChatPane(QStackedWidget):
     unblock_wanted = pyqtSignal(str)
     """(user name)"""
 
-    def __init__(self, ui: UiContext, session: SessionModel) -> None:
-        super().__init__()
+    def __init__(self, ui: UiContext, session: SessionModel, parent: QWidget) -> None:
+        super().__init__(parent)
         self._ui, self._session = ui, session
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setMinimumWidth(300)

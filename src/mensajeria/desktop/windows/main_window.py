@@ -53,19 +53,22 @@ OVERLAY_BELOW = 1100
 
 
 class MainWindow(QWidget):
-    """What a signed-in person sees."""
+    """What a signed-in person sees.
 
-    def __init__(self, ui: UiContext, session: SessionModel) -> None:
-        super().__init__()
+    The parts are made in their places: Qt would dress all that a part holds again at each move.
+    """
+
+    def __init__(self, ui: UiContext, session: SessionModel, parent: QWidget) -> None:
+        super().__init__(parent)
         self._ui, self._session = ui, session
         self._narrow = False
-        self.sidebar = Sidebar(ui, session)
-        self.pane = ChatPane(ui, session)
-        self.info = InfoPanel(ui, session)
-        self.info.hide()
-        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
         self._splitter.setHandleWidth(1)
         self._splitter.setChildrenCollapsible(False)
+        self.sidebar = Sidebar(ui, session, self._splitter)
+        self.pane = ChatPane(ui, session, self._splitter)
+        self.info = InfoPanel(ui, session)
+        self.info.hide()
         self._splitter.addWidget(self.sidebar)
         self._splitter.addWidget(self.pane)
         self._splitter.setStretchFactor(1, 1)

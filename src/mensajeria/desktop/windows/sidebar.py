@@ -85,8 +85,8 @@ class Sidebar(QWidget):
     menu_wanted = pyqtSignal(object)
     """(the button under which the menu opens)"""
 
-    def __init__(self, ui: UiContext, session: SessionModel) -> None:
-        super().__init__()
+    def __init__(self, ui: UiContext, session: SessionModel, parent: QWidget) -> None:
+        super().__init__(parent)
         self._ui, self._session = ui, session
         self.setMinimumWidth(NARROWEST)
         self._me = Avatar(ui, 36)
