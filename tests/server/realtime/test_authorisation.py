@@ -6,7 +6,7 @@ The kinds are the protocol's own: a new one fails here until it is judged. tests
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -41,7 +41,7 @@ Judge = Callable[[Device, Group], Any]
 async def send(by: Device, group: Group) -> object:
     by.send(outer(group.chat_id, os.urandom(16)))
     await by.ping()
-    answer = await by.expect(msgspec.Struct, lambda one: isinstance(one, frames.Ack | frames.Nack))
+    answer: Any = await by.expect(msgspec.Struct, lambda one: isinstance(one, frames.Ack | frames.Nack))
     return IN if isinstance(answer, frames.Ack) else answer.code
 
 
@@ -53,7 +53,7 @@ async def listed(by: Device, group: Group) -> object:
 
 async def read(by: Device, group: Group) -> object:
     by.send(frames.Fetch(1, group.chat_id, 0, 10))
-    answer = await by.expect(msgspec.Struct, lambda one: isinstance(one, frames.Events | frames.Error))
+    answer: Any = await by.expect(msgspec.Struct, lambda one: isinstance(one, frames.Events | frames.Error))
     return IN if isinstance(answer, frames.Events) else answer.code
 
 
@@ -96,7 +96,7 @@ def quietly(frame: Callable[[Group], msgspec.Struct]) -> Judge:
 
 NO_SUCH = {IN: IN, "was in": Code.UNKNOWN_CHAT, OUT: Code.UNKNOWN_CHAT}
 ALIKE = {IN: IN, "was in": IN, OUT: IN}
-MATRIX: dict[type, tuple[Judge, dict[str, object]]] = {
+MATRIX: dict[type, tuple[Judge, Mapping[str, object]]] = {
     MessageOuter: (send, NO_SUCH),
     frames.Sync: (listed, {IN: IN, "was in": OUT, OUT: OUT}),
     frames.Fetch: (read, NO_SUCH),
