@@ -143,13 +143,17 @@ AREAS = {
         ("client/engine/healing.py", "client/engine/giving.py", "client/engine/withheld.py"),
         (
             "tests/client/engine/test_healing.py",
+            "tests/client/engine/test_healing_refused.py",
             "tests/client/engine/test_healing_bounds.py",
             "tests/client/engine/test_joining.py",
             "tests/client/engine/test_chosen_history.py",
             "tests/client/engine/test_giving_bounds.py",
             "tests/client/engine/test_withheld.py",
             "tests/client/engine/test_resending.py",
+            "tests/client/engine/test_resending_long.py",
             "tests/client/engine/test_groups.py",
+            "tests/client/engine/test_withheld_later.py",
+            "tests/client/engine/test_group_names.py",
         ),
     ),
     "profiles": Area(
@@ -163,9 +167,12 @@ AREAS = {
         (
             "tests/vectors/test_profile_vectors.py",
             "tests/client/engine/test_user_profiles.py",
+            "tests/client/engine/test_user_profiles_trust.py",
             "tests/client/engine/test_user_profiles_bounds.py",
             "tests/client/engine/test_group_profiles.py",
             "tests/client/engine/test_groups.py",
+            "tests/client/engine/test_withheld_later.py",
+            "tests/client/engine/test_group_names.py",
         ),
     ),
     "moves": Area(

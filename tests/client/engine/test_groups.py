@@ -2,80 +2,40 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
-from PIL import Image
 
-from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarning, Trust
+from mensajeria.client.api import Cause, MessageKind, MessageState, SecurityWarning
 from mensajeria.client.engine.acks import read_by_member
 from mensajeria.client.engine.kinds import own
-from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.log_gaps import pass_over
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import Served, new_contact
 from mensajeria.client.engine.sealing import Plan
-from mensajeria.client.engine.trust import accept_identity
-from mensajeria.client.engine.withheld import withheld_letters
 from mensajeria.client.store import Tx
 from mensajeria.client.store.contacts import NOBODY
 from mensajeria.client.store.values import Halt, NewMessage
 from mensajeria.crypto.device import DeviceKeys
-from mensajeria.crypto.group_profile import new_profile_key, seal_profile
 from mensajeria.crypto.message import TEXT, Draft, seal_message, text_body
 from mensajeria.crypto.recovery import RecoveryCode
 from mensajeria.crypto.root import AccountRoot
-from mensajeria.crypto.sender import OutboundSession, decode_room_key
-from mensajeria.kit.secrets import Secret
+from mensajeria.crypto.sender import OutboundSession
 from mensajeria.protocol import limits
 from mensajeria.protocol.devices import verify_device_list
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Event, EventKind
 from mensajeria.protocol.ids import Idfp, Mid, Uid
-from mensajeria.protocol.records_groups import GroupProfile
 from tests.client.engine.circle import GroupDesk, Log, member, seated, show, signed_in
-from tests.client.engine.test_rows_and_sealing import bodies, give_key, queue, write
+from tests.client.engine.test_rows_and_sealing import bodies, give_key, write
+from tests.client.engine.trio import Desks, desks, log, plan, texts, trio
 from tests.client.engine.world import NOW, Somebody
 
-
-@pytest.fixture(scope="session")
-def trio() -> tuple[Somebody, Somebody, Somebody]:
-    return Somebody.make("ana"), Somebody.make("bruno"), Somebody.make("carla")
-
-
-@pytest.fixture
-def log(trio: tuple[Somebody, Somebody, Somebody]) -> Log:
-    return Log.create(*trio)
-
-
-@pytest.fixture
-async def desks(
-    trio: tuple[Somebody, Somebody, Somebody], log: Log, tmp_path: Path
-) -> AsyncIterator[tuple[GroupDesk, GroupDesk, GroupDesk]]:
-    async with AsyncExitStack() as stack:
-        opened = [
-            await stack.enter_async_context(seated(who, [one for one in trio if one is not who], log, tmp_path))
-            for who in trio
-        ]
-        yield opened[0], opened[1], opened[2]
-
-
-Desks = tuple[GroupDesk, GroupDesk, GroupDesk]
-
-
-async def plan(desk: GroupDesk, log: Log, *texts: str, unusable: frozenset[Uid] = frozenset()) -> Plan:
-    def step(tx: Tx, out: Outcome) -> Plan:
-        queue(tx, desk, log.chat_id, texts)
-        return desk.sealer.plan(tx, out, log.chat_id, 100, unusable)
-
-    return await desk.do(step)
+__all__ = ["desks", "log", "trio"]
 
 
 async def places(desk: GroupDesk, log: Log) -> list[Cause]:
@@ -261,77 +221,7 @@ async def test_a_chain_is_rebuilt_from_the_store_even_if_a_signer_has_another_id
     assert await bruno.store.read(lambda tx: bruno.memberships.of(tx, log.chat_id).now.head) == before
 
 
-# --- names ---
-
-
-async def _name(desk: GroupDesk, log: Log) -> str:
-    group = await desk.store.read(lambda tx: tx.groups.get(log.chat_id))
-    assert group is not None
-    return group.name
-
-
-@pytest.mark.parametrize("key_first", [True, False], ids=["key first", "event first"])
-async def test_a_name_shows_when_event_and_key_are_here(desks: Desks, log: Log, *, key_first: bool) -> None:
-    ana, bruno, _ = desks
-    key = new_profile_key()
-    row = log.put(log.next(ana.who, "profile", profile_ver=1, profile=seal_profile(
-        key, log.chat_id, 1, GroupProfile(name="Excursión"))))  # fmt: skip
-
-    async def bring() -> None:
-        await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, key))
-
-    if key_first:
-        await bring()
-    await show(bruno, row)
-    if not key_first:
-        assert await _name(bruno, log) == ""
-        await bring()
-    assert await _name(bruno, log) == "Excursión"
-    found = await plan(bruno, log, "la clave va también")
-    assert {decode_room_key(letter.content).gpk for letter in found.letters} == {key.reveal()}
-
-
-async def test_a_key_from_who_is_not_in_the_group_or_a_false_one_changes_nothing(desks: Desks, log: Log) -> None:
-    ana, bruno, _ = desks
-    key = new_profile_key()
-    sealed = seal_profile(key, log.chat_id, 1, GroupProfile(name="Club"))
-    await show(bruno, log.put(log.next(ana.who, "profile", profile_ver=1, profile=sealed)))
-    stranger = Uid(os.urandom(16))
-    await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, stranger, key))
-    assert await _name(bruno, log) == ""
-    for false in [new_profile_key() for _ in range(20)] + [Secret(b"short")]:
-        await bruno.do(lambda tx, out, one=false: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, one))  # type: ignore[misc]
-    assert len(await bruno.store.read(lambda tx: tx.groups.keys(log.chat_id))) == 8
-    await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, key))
-    assert await _name(bruno, log) == "Club"
-
-
-def _jpeg(side: int) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (side, side), "teal").save(out, "JPEG")
-    return out.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("picture", "shown"),
-    [(_jpeg(64), True), (_jpeg(600), False), (b"\x89PNG", False), (b"\xff\xd8\xff", False)],
-    ids=["small", "too wide", "another format", "broken"],
-)
-async def test_a_group_s_picture_is_shown_if_it_is_a_small_jpeg(
-    desks: Desks, log: Log, picture: bytes, *, shown: bool
-) -> None:
-    ana, bruno, _ = desks
-    key = new_profile_key()
-    sealed = seal_profile(key, log.chat_id, 1, GroupProfile(name="Club", picture=picture))
-    await show(bruno, log.put(log.next(ana.who, "profile", profile_ver=1, profile=sealed)))
-    await bruno.do(lambda tx, out: bruno.profiles.take_key(tx, out, log.chat_id, ana.me.uid, key))
-    view = await bruno.store.read(lambda tx: tx.views.chat(log.chat_id))
-    assert view is not None
-    assert view.group is not None
-    assert (view.name, view.group.picture) == ("Club", picture if shown else b"")
-
-
-# --- receipts ---
+# --- receipts
 
 
 async def test_a_message_is_read_when_everybody_has_read_it(desks: Desks, log: Log) -> None:
@@ -473,98 +363,5 @@ async def test_what_was_said_between_a_removal_and_coming_back_is_from_before_on
     assert Cause.WAITING not in await places(carla, log)
 
 
-async def texts(desk: GroupDesk, log: Log) -> list[str]:
-    page = await desk.store.read(lambda tx: tx.messages.page(log.chat_id))
-    return [message.text for message in page.messages if message.kind is MessageKind.TEXT]
-
-
 def replace_seq(row: Event, seq: int) -> Event:
     return msgspec.structs.replace(row, seq=seq)
-
-
-# --- withheld and given later
-
-
-async def blocked(desk: GroupDesk, who: GroupDesk, *, yes: bool) -> None:
-    """`who` has another identity than the one that was verified; or the person goes on with it."""
-
-    def step(tx: Tx, out: Outcome) -> None:
-        if yes:
-            tx.contacts.set_trust(who.me.uid, Trust.CHANGED, sending_blocked=True)
-        else:
-            accept_identity(tx, out, desk.me, who.me.uid)
-
-    await desk.do(step)
-
-
-async def due(desk: GroupDesk) -> list[Letter]:
-    return await desk.do(lambda tx, _: withheld_letters(tx, desk.me, desk.memberships))
-
-
-async def test_an_accepted_member_gets_the_key_from_the_first_message_it_was_left_out_of(
-    desks: Desks, log: Log
-) -> None:
-    ana, _, carla = desks
-    await blocked(ana, carla, yes=True)
-    await write(ana, log.chat_id, "uno")
-    items, _ = await write(ana, log.chat_id, "dos")
-    assert await due(ana) == []
-    await blocked(ana, carla, yes=False)
-    assert ana.last.giving
-    (letter,) = await due(ana)
-    assert (letter.did, letter.session_id, letter.idx) == (carla.me.did, items[0].sealed.session_id, 0)  # type: ignore[union-attr]
-    await give_key(carla, ana, letter.content)
-
-
-async def test_of_a_session_that_had_begun_before_only_the_rest_is_withheld(desks: Desks, log: Log) -> None:
-    """Another device of Carla's gets it from the message on that she was left out of, not from the start."""
-    ana, _, carla = desks
-    await write(ana, log.chat_id, "cero")
-    await blocked(ana, carla, yes=True)
-    await write(ana, log.chat_id, "uno")
-    (name,) = await ana.store.read(lambda tx: tx.own.names("withheld:"))
-    kept = await ana.store.read(lambda tx: tx.own.get(name))
-    assert kept is not None
-    assert decode_room_key(kept.reveal()).first_index == 1
-
-
-async def test_sessions_that_ended_while_a_member_was_left_out_are_given_too(desks: Desks, log: Log) -> None:
-    ana, bruno, carla = desks
-    await blocked(ana, carla, yes=True)
-    await write(ana, log.chat_id, "uno")
-    await show(ana, log.put(log.next(bruno.who, "leave", who=bruno.who.uid)))
-    items, _ = await write(ana, log.chat_id, "dos")
-    await blocked(ana, carla, yes=False)
-    sessions = [item.sealed.session_id for item in items if item.sealed is not None]
-    assert len(set(sessions)) == 2
-    assert [letter.session_id for letter in await due(ana)] == sessions
-
-
-async def test_the_next_message_brings_the_withheld_key_as_well(desks: Desks, log: Log) -> None:
-    ana, _, carla = desks
-    await blocked(ana, carla, yes=True)
-    await write(ana, log.chat_id, "uno")
-    await blocked(ana, carla, yes=False)
-    (letter,) = (await plan(ana, log, "dos")).letters
-    assert (letter.did, letter.idx) == (carla.me.did, 0)
-    assert decode_room_key(letter.content).first_index == 0
-
-
-async def test_what_was_withheld_goes_to_nobody_who_was_removed_since(desks: Desks, log: Log) -> None:
-    ana, _, carla = desks
-    await blocked(ana, carla, yes=True)
-    await write(ana, log.chat_id, "uno")
-    await show(ana, log.put(log.next(ana.who, "remove", who=carla.who.uid)))
-    await blocked(ana, carla, yes=False)
-    assert await due(ana) == []
-    assert await ana.store.read(lambda tx: tx.own.names("withheld:")) == ()
-
-
-async def test_what_was_given_is_not_kept(desks: Desks, log: Log) -> None:
-    ana, _, carla = desks
-    await blocked(ana, carla, yes=True)
-    await write(ana, log.chat_id, "uno")
-    await blocked(ana, carla, yes=False)
-    await write(ana, log.chat_id, "dos")
-    assert await due(ana) == []
-    assert await ana.store.read(lambda tx: tx.own.names("withheld:")) == ()

@@ -27,9 +27,9 @@ from mensajeria.protocol.membership import MembershipState, start_direct
 from mensajeria.protocol.membership_state import Role, Row, direct_chat_id
 from mensajeria.protocol.records import KeyRequest
 from mensajeria.protocol.records_healing import ForwardedKey
+from tests.client.engine.healing_scene import Scene, ask, forwarded_from, made, session_of, written
 from tests.client.engine.newcomers import circle
 from tests.client.engine.stations import Station
-from tests.client.engine.test_healing import Scene, ask, forwarded_from, made, session_of, written
 from tests.crypto.people import NOW, SERVER, Person
 
 ANA, DORA = b"a" * 16, b"d" * 16

@@ -30,7 +30,7 @@ from mensajeria.protocol.records_backup import SettingRecord
 from mensajeria.protocol.records_profiles import PROFILE_KEY, ProfileKey
 from mensajeria.protocol.records_profiles import UserProfile as Record
 from tests.client.engine.own import direct
-from tests.client.engine.test_user_profiles import Place, Shelf, chat_with, jpeg, letter_of, placed
+from tests.client.engine.profile_places import Place, Shelf, chat_with, jpeg, letter_of, placed
 from tests.crypto.people import Person
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from mensajeria.crypto.sender import decode_room_key
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import Idfp, SessionId, Uid
 from tests.client.engine.circle import GroupDesk, Log, seated
-from tests.client.engine.test_groups import Desks, blocked, due
 from tests.client.engine.test_rows_and_sealing import write
+from tests.client.engine.trio import Desks, blocked, due
 from tests.client.engine.world import Somebody
 
 
