@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.util import await_only
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol import limits
@@ -17,7 +18,7 @@ from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.protocol.ids import b64
 from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_content import file
-from mensajeria.server.files import service
+from mensajeria.server.files import rows, service
 from mensajeria.server.files.rows import LEASE_MS, begin_step
 from mensajeria.server.files.storage import FolderStorage
 from mensajeria.server.state import Server
@@ -178,6 +179,26 @@ async def test_quota_and_size(http: httpx.AsyncClient, app_server: Server, ana: 
     problem(await ana.call(http, "POST", "/v1/files", {"size": 401}), 413, "quota_exceeded")
     assert (await ana.call(http, "DELETE", f"/v1/files/{first}")).status_code == 204
     await create(http, ana, 401)
+
+
+async def test_uploads_that_begin_together_share_no_room(
+    app_server: Server, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app_server.files._quota = 1000
+    if not app_server.db.is_sqlite:  # there one thread writes: nothing could come between
+
+        def slowly() -> bytes:
+            """Between looking how much room there is and taking it."""
+            await_only(asyncio.sleep(0.05))
+            return os.urandom(16)
+
+        monkeypatch.setattr(rows, "random16", slowly)
+    owner = await account_of(app_server)
+    begun = await asyncio.gather(*(app_server.files.create(owner, 300) for _ in range(9)), return_exceptions=True)
+
+    refused = [one for one in begun if isinstance(one, ProtocolError)]
+    assert [one.code for one in refused] == [Code.QUOTA_EXCEEDED] * 6
+    assert await app_server.db.query(lambda db: db.execute(select(func.sum(file.c.size))).scalar_one()) == 900
 
 
 async def test_only_the_owner_changes_a_file(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:
