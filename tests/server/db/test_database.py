@@ -111,3 +111,25 @@ async def test_two_first_readers_share_one_engine(server: Server) -> None:
     if server.db.is_sqlite:
         made = await asyncio.gather(*(asyncio.to_thread(server.db._awaited_engine) for _ in range(8)))
         assert len(set(map(id, made))) == 1
+
+
+async def test_who_was_overtaken_looks_again(server: Server) -> None:
+    """Each saw nothing there and made it; the slower one is told what it would have been told a moment later."""
+    if server.db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    looks = []
+
+    def make(connection: Connection) -> bool:
+        there = connection.execute(select(server_state.c.key).where(server_state.c.key == "e")).first() is not None
+        looks.append(there)
+        if not there:
+            put(connection, "e")
+        return not there
+
+    async with server.db.read() as faster:  # a transaction; this one is committed by hand
+        await faster.run_sync(lambda connection: put(connection, "e"))
+        slower = asyncio.create_task(server.db.write(make))
+        await asyncio.sleep(0.1)
+        await faster.commit()
+    assert await slower is False
+    assert looks == [False, True]

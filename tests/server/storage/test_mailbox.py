@@ -153,3 +153,16 @@ async def test_invented_receivers_take_no_memory(store: Store) -> None:
     await boxes.put(ana.account_id, ana.did, 0, [PutTarget(bruno.did, PREKEY_ID, b"x"), *invented[:1]])
     assert len(boxes.allowance) == 1
     await boxes.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_two_processes_remove_at_once_is_freed_once(store: Store) -> None:
+    ana, bruno, *_ = store.people
+    await store.db.write(lambda db: rows.put(db, [put_to(ana, bruno), put_to(ana, bruno)], 1))
+    async with store.db.read() as other:  # a transaction; this one is committed by hand
+        assert await other.run_sync(lambda db: rows.expire(db, 2)) == 2
+        second = asyncio.create_task(store.db.write(lambda db: rows.expire(db, 2)))
+        await asyncio.sleep(0.1)
+        await other.commit()
+    assert await second == 0
+    assert (await state(store, bruno))[1] == 0

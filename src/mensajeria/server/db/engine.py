@@ -37,8 +37,11 @@ T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 """A row whose columns are named by the query beside it."""
 _KINDS: Final = "the database is a file of SQLite (sqlite:///path) or PostgreSQL (postgresql://...)"
-RETRIED_STATES: Final = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock: the transaction had no effect and may be run again."""
+RETRIED_STATES: Final = frozenset({"40001", "40P01", "23505", "23503"})
+"""Serialization failure and deadlock; and somebody was faster, or has taken away what is pointed at.
+
+The transaction had no effect and may be run again: it then finds what it could not see the first time.
+"""
 
 
 def normalise_url(url: str) -> URL:
@@ -164,7 +167,8 @@ class Database:
     async def write(self, function: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run `function` in one transaction, committed when this returns; an exception rolls it back and is raised.
 
-        On PostgreSQL a deadlock or serialization failure runs it once more: it must have no effect beside the database.
+        On PostgreSQL what others did at the same moment (RETRIED_STATES) runs it once more: it must have no effect
+        beside the database.
         Not `durable`: this return does not wait for the disk. If the machine falls, the newest such transactions may be
         gone, whole; one that is durable brings all before it to the disk.
         """

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, tuple_, update
 
 from mensajeria.protocol import limits
 from mensajeria.protocol.frames import Envelope, PutOutcome
@@ -181,23 +181,21 @@ def ack(connection: Connection, device_id: int, ids: Iterable[int]) -> None:
 
 
 def expire(connection: Connection, before_ms: int) -> int:
-    """Remove envelopes put before `before_ms`, a bounded number at a time; return how many."""
-    old = connection.execute(
-        select(mailbox.c.device, mailbox.c.id, func.length(mailbox.c.blob).label("size"))
-        .where(mailbox.c.ts < before_ms)
-        .limit(EXPIRE_ROWS)
+    """Remove envelopes put before `before_ms`, a bounded number at a time; return how many.
+
+    Several processes may do it at once, and devices ack meanwhile: what counts as freed is what was removed here.
+    """
+    old = select(mailbox.c.device, mailbox.c.id).where(mailbox.c.ts < before_ms).limit(EXPIRE_ROWS)
+    gone = connection.execute(
+        delete(mailbox)
+        .where(tuple_(mailbox.c.device, mailbox.c.id).in_(old.with_for_update(skip_locked=True)))
+        .returning(mailbox.c.device, func.length(mailbox.c.blob).label("size"))
     ).all()
-    if not old:
-        return 0
     freed: dict[int, int] = {}
-    for row in old:
+    for row in gone:
         freed[row.device] = freed.get(row.device, 0) + row.size
-    connection.execute(
-        delete(mailbox).where(mailbox.c.device == bindparam("p_device"), mailbox.c.id == bindparam("p_id")),
-        [{"p_device": row.device, "p_id": row.id} for row in old],
-    )
     _shrink(connection, freed)
-    return len(old)
+    return len(gone)
 
 
 def _shrink(connection: Connection, freed: dict[int, int]) -> None:
