@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.world import make_people
+from tests.chaos.people import make_people
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ from mensajeria.client.transport.rest import RestClient
 from mensajeria.client.vault import create_vault
 from tests.attacks.evil import Network
 from tests.attacks.stage import Actor
-from tests.chaos.world import PATIENCE_S, Device, World
+from tests.chaos.people import Device
+from tests.chaos.world import PATIENCE_S, World
 
 Call = Callable[..., Awaitable[Any]]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.chaos.world import DAY_S, Device, World
+from tests.chaos.people import DAY_S, Device
+from tests.chaos.world import World
 
 
 class Story:

@@ -18,8 +18,9 @@ import pytest
 
 from tests.attacks.stage import Actor
 from tests.chaos.faults import Doom
+from tests.chaos.people import Device
 from tests.chaos.stories import STORIES, Story
-from tests.chaos.world import PATIENCE_S, Device, World
+from tests.chaos.world import PATIENCE_S, World
 
 ALL_POINTS = int(os.environ.get("CHAOS_EXAMPLES", "50")) > 50
 FEW = 4

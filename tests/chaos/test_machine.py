@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from tests.chaos.world import PASSWORDS, Device, World
+from tests.chaos.people import PASSWORDS, Device
+from tests.chaos.world import World
 
 T = TypeVar("T")
 PARTS = 5

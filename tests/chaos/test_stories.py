@@ -11,7 +11,9 @@ import pytest
 from mensajeria.client.errors import StateError
 from mensajeria.protocol.frames import Event, EventKind
 from tests.attacks.evil import Rule
-from tests.chaos.world import CANARY, CLUB, DAY_S, PATIENCE_S, World
+from tests.chaos.people import CLUB, DAY_S
+from tests.chaos.truth import CANARY
+from tests.chaos.world import PATIENCE_S, World
 
 
 class _HidesEvents(Rule):

@@ -7,23 +7,17 @@ the machine's, moved by an offset that the run owns: the world's, and each devic
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import random
 import shutil
 import sqlite3
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from mensajeria.client import Client, ClientError
 from mensajeria.client.api import (
-    Cause,
     ConnectionPhase,
     HistoryRestored,
     Message,
@@ -31,117 +25,24 @@ from mensajeria.client.api import (
     MessageState,
     MessageStateChanged,
 )
-from mensajeria.kit.clock import SystemClock
 from mensajeria.protocol.errors import Code
-from mensajeria.protocol.frames import Batch, BatchItem, Envelope, Event
-from mensajeria.protocol.ids import ChatId, Mid
-from mensajeria.protocol.records import MessageOuter
+from mensajeria.protocol.ids import ChatId
 from mensajeria.server.admin.content import raise_restore_epoch
 from mensajeria.server.db.engine import Database
-from tests.attacks.evil import EvilServer, Rule
+from tests.attacks.evil import EvilServer
 from tests.attacks.stage import Actor, _point_to
+from tests.chaos.people import CLUB, COUPLES, DEVICES, PASSWORDS, Device, MovedClock
+from tests.chaos.truth import CANARY, Truth
+from tests.chaos.weather import BadWeather
 
-PASSWORDS: Final = {
-    "ana": "girasol tranvía 47 niebla",
-    "bruno": "cántaro brújula 93 ventisca",
-    "carla": "marea linterna 28 avellana",
-}
-DEVICES: Final = (("ana", "laptop"), ("ana", "phone"), ("bruno", "laptop"), ("bruno", "phone"), ("carla", "laptop"))
-COUPLES: Final = (("ana", "bruno"), ("ana", "carla"), ("bruno", "carla"))
-CLUB: Final = frozenset(PASSWORDS)
-"""The group of all three; Ana owns it, Carla comes and goes."""
-CANARY: Final = "zarzaparrilla"
-"""Stands in every text, and nowhere in what a server sees."""
 CANNOT_WRITE: Final = {"unknown_chat", "not_a_member"}
 """A new device that was never online; somebody who was removed."""
 CANNOT_CHANGE: Final = {"network", "unknown_chat", "login_ended", "already_member", "no_such_member", "rolled_back"}
-GENUINE: Final = {MessageKind.TEXT, MessageKind.DELETED}
 ENDINGS: Final = {Code.ROLLED_BACK, Code.LOGIN_REVOKED, "login_ended"}
-DAY_S: Final = 24 * 3600.0
 PATIENCE_S: Final = 120.0
 """How long anything may take: long enough for a machine that is busy with other things."""
 ROUND_S: Final = 3.0
 """How long what is on its way is waited for, before the clocks move on to when it is asked for again."""
-
-
-@dataclass
-class MovedClock:
-    """The machine's clock with an offset; a device's is moved by the world's offset too."""
-
-    world: MovedClock | None = None
-    offset_s: float = 0.0
-
-    def _offset(self) -> float:
-        return self.offset_s + (self.world.offset_s if self.world is not None else 0.0)
-
-    def now_ms(self) -> int:
-        return SystemClock().now_ms() + round(self._offset() * 1000)
-
-    def monotonic(self) -> float:
-        return time.monotonic() + (self.world.offset_s if self.world is not None else self.offset_s)
-
-
-class BadWeather(Rule):
-    """A network that loses and reorders what is pushed, as often as it was told to."""
-
-    def __init__(self) -> None:
-        self.lose = 0
-        self.shuffle = 0
-        self._chance = random.Random(1)
-
-    def frame(self, to: bytes, frame: msgspec.Struct) -> Iterator[msgspec.Struct]:
-        if isinstance(frame, Batch):
-            items = list(self._left(frame.items))
-            if self.shuffle and len(items) > 1:
-                self.shuffle -= 1
-                self._chance.shuffle(items)
-            if items:
-                yield Batch(tuple(items))
-            return
-        yield frame
-
-    def _left(self, items: Iterable[BatchItem]) -> Iterator[BatchItem]:
-        for item in items:
-            if self.lose and isinstance(item, Event | Envelope):
-                self.lose -= 1
-            else:
-                yield item
-
-
-Row = tuple[str, str, bool, tuple[tuple[str, str], ...]]
-"""Author, text, whether it was edited, and who put which emoji under it."""
-
-
-def _row(message: Message) -> Row:
-    reactions = tuple(sorted((one.person.handle, one.emoji) for one in message.reactions))
-    return message.sender.handle, message.text, message.edited, reactions
-
-
-@dataclass
-class Device:
-    """One device of a person: its profile, and its client while it runs."""
-
-    person: str
-    name: str
-    folder: Path
-    clock: MovedClock
-    actor: Actor | None = None
-    copy: Path | None = None
-    removed: bool = False
-    doomed: bool = False
-    """Its removal was begun; whether it was completed is not known."""
-    mids: set[Mid] = field(default_factory=set)
-    """What the running program was asked to send."""
-    since: dict[ChatId, int] = field(default_factory=dict)
-    """For a device that was added: the row of each chat after which it must be able to read everything."""
-
-    def __str__(self) -> str:
-        return f"{self.person}/{self.name}"
-
-    @property
-    def client(self) -> Client:
-        assert self.actor is not None
-        return self.actor.client
 
 
 @dataclass
@@ -246,7 +147,7 @@ class World:
         """The copy is put in the place of the profile."""
         if device.copy is None or device.removed:
             return
-        self.forgotten |= await self._queued(device)
+        self.forgotten |= await self.queued(device)
         copy, device.copy = device.copy, None
         await self.replace(device, copy)
 
@@ -264,13 +165,13 @@ class World:
         """To be called in the store's thread, so that no transaction is half in the copy."""
         shutil.copytree(profile, target, ignore=shutil.ignore_patterns("*.sock", "*.lock"))
 
-    async def _queued(self, device: Device) -> set[str]:
+    async def queued(self, device: Device) -> set[str]:
         """Texts of the device that no server has yet."""
         if device.actor is None:
             await self.start(device)
         mine = {text for text, (who, _) in self.written.items() if who == device.person}
-        shown = [message for chat in await self._timelines(device) for message in chat]
-        self.forgotten |= {one.text for one in shown if one.state is MessageState.FAILED and self._may_fail(one)}
+        shown = [message for chat in await device.timelines() for message in chat]
+        self.forgotten |= {one.text for one in shown if one.state is MessageState.FAILED and Truth(self).may_fail(one)}
         return {one.text for one in shown if one.text in mine and one.state is MessageState.QUEUED}
 
     async def add_device(self, person: str) -> None:
@@ -335,7 +236,7 @@ class World:
         await self._is_gone(gone)
 
     async def _is_gone(self, device: Device) -> None:
-        self.forgotten |= await self._queued(device)
+        self.forgotten |= await self.queued(device)
         await self.stop(device)
         device.removed = True
 
@@ -484,7 +385,7 @@ class World:
             await self._until_level(end)
 
     async def _until_level(self, end: float) -> None:
-        for device in self._living():
+        for device in self.living():
             await self.level(device, end)
 
     async def level(self, device: Device, end: float | None = None) -> None:
@@ -506,7 +407,7 @@ class World:
     async def _left(self, end: float) -> list[str]:
         """What is not as it must become; asked again until nothing is left or the time is over."""
         pause = 0.01
-        while (found := await self._unhealed()) and time.monotonic() < end:
+        while (found := await Truth(self).unhealed()) and time.monotonic() < end:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.2)
         return found
@@ -521,156 +422,14 @@ class World:
                 assert error.code == "device_removed" and device.doomed, error  # noqa: PT017, PT018
                 await self._is_gone(device)
 
-    def _living(self) -> list[Device]:
+    def living(self) -> list[Device]:
         return [device for device in self.devices if not device.removed]
-
-    async def _timelines(self, device: Device) -> list[list[Message]]:
-        return [
-            [message async for message in device.client.chat(chat.chat_id).history()]
-            for chat in await device.client.chats()
-        ]
-
-    async def _unhealed(self) -> list[str]:
-        """Places that a device cannot read, rows that it lacks or shows otherwise, and texts that have not left."""
-        found, members = [], await self._club_members()
-        for device in self._living():
-            for one in (one for timeline in await self._timelines(device) for one in timeline):
-                if one.kind is MessageKind.UNREADABLE and self._may_read(device, one, members):
-                    found.append(f"{device}: {one.seq} {one.cause} {dict(one.params)}")
-                elif one.state is MessageState.FAILED and not self._may_fail(one):
-                    found.append(f"{device}: refused for good: {one.text} {one.error}")
-            found += [f"{device} still holds {text}" for text in await self._queued(device)]
-        return found or [odd for place in self.chats for odd in await self._differences(place)]
-
-    async def _differences(self, place: frozenset[str]) -> list[str]:
-        """Rows of a chat that a device lacks, or shows otherwise than another."""
-        chat_id, log, found = self.chats[place], dict[int, Row](), list[str]()
-        devices = [device for device in self._living() if device.person in place]
-        shown = [(device, await self._rows(device, chat_id)) for device in devices]
-        for device, rows in shown:
-            if device.person != "carla" and chat_id not in {chat.chat_id for chat in await device.client.chats()}:
-                found.append(f"{device} does not know the chat of {set(place)}")
-            for seq, row in rows.items():
-                if log.setdefault(seq, row) != row:
-                    found.append(f"{device} shows in row {seq} of {set(place)} {row}, another {log[seq]}")
-        for device, rows in shown:
-            if missing := set(self._entitled(device, place, log)) - set(rows):
-                found.append(f"{device} lacks rows {missing} of {set(place)}")
-        return found
-
-    def _may_fail(self, message: Message) -> bool:
-        """Carla may write into the club when she is removed already and has not heard of it."""
-        return self.written.get(message.text) == ("carla", CLUB)
-
-    async def _club_members(self) -> set[str]:
-        """Who is in the club now, as its owner knows it."""
-        owner = next(device for device in self._living() if device.person == "ana")
-        return {one.person.handle for one in await owner.client.chat(self.chats[CLUB]).members()}
-
-    def _may_read(self, device: Device, message: Message, members: set[str]) -> bool:
-        """Whether somebody must be able to help: nobody answers who is no member, nor for what came before one was."""
-        if message.chat_id == self.chats[CLUB] and device.person not in members:
-            return False
-        return message.cause is not Cause.BEFORE_JOINED and (message.seq or 0) > device.since.get(message.chat_id, 0)
 
     async def check(self) -> None:
         """The invariants, once everything has healed."""
-        await self._check_timelines()
-        self._check_wire()
-
-    async def _check_timelines(self) -> None:
-        for place, chat_id in self.chats.items():
-            assert not (odd := await self._differences(place)), odd
-            devices = [device for device in self._living() if device.person in place]
-            rows = {seq: row for device in devices for seq, row in (await self._rows(device, chat_id)).items()}
-            self._check_texts(place, [row for row in rows.values() if row[1]])
-
-    def _entitled(self, device: Device, place: frozenset[str], log: dict[int, Row]) -> Iterator[int]:
-        """The rows that the device must have: what came after it, while its person was a member."""
-        for seq in log:
-            if seq > device.since.get(self.chats[place], 0) and not (place == CLUB and device.person == "carla"):
-                yield seq
-
-    async def _rows(self, device: Device, chat_id: ChatId) -> dict[int, Row]:
-        """What the device shows of the log, reactions and edits too."""
-        if chat_id not in {chat.chat_id for chat in await device.client.chats()}:
-            return {}
-        history = [one async for one in device.client.chat(chat_id).history() if one.kind in GENUINE]
-        placed = [one for one in history if one.seq is not None]
-        assert [one.seq for one in placed] == sorted(one.seq or 0 for one in placed), "out of order"
-        since = device.since.get(chat_id, 0)
-        return {one.seq: _row(one) for one in placed if one.seq is not None and one.seq > since}
-
-    def _check_texts(self, place: frozenset[str], log: list[Row]) -> None:
-        """Everything that was written is there once, with its author."""
-        times = Counter(row[1] for row in log if CANARY in row[1])
-        assert [text for text, count in times.items() if count > 1] == [], "shown twice"
-        assert all(self.written[row[1]] == (row[0], place) for row in log if CANARY in row[1]), "wrong author"
-        wanted = {text for text, (_, where) in self.written.items() if where == place}
-        assert (lost := wanted - set(times) - self.forgotten - self.mended) == set(), f"lost: {lost}"
-
-    def _check_wire(self) -> None:
-        """No index of a session is used for two ciphertexts, and nothing readable has passed."""
-        made: dict[tuple[bytes, int], set[bytes]] = {}
-        for _, frame in self.evil.seen.from_clients:
-            if isinstance(frame, MessageOuter):
-                digest = hashlib.sha256(frame.ct).digest()
-                made.setdefault((bytes(frame.session_id), frame.idx), set()).add(digest)
-        assert [key for key, ciphertexts in made.items() if len(ciphertexts) > 1] == []
-        canary = CANARY.encode()
-        assert not any(canary in data for data in (*self.evil.seen.wire, *self.evil.seen.rest))
+        await Truth(self).check()
 
 
 async def _never(*_: Any, **__: Any) -> Any:
     """A store whose process is dead."""
     await asyncio.Event().wait()
-
-
-async def make_people(folder: Path) -> None:
-    """Three people, five devices, three chats that both have accepted; three days ago."""
-    clock = MovedClock(offset_s=-3 * DAY_S)
-    evil = EvilServer(folder / "server", clock=clock)
-    await evil.start()
-    actors: dict[tuple[str, str], Actor] = {}
-    for person, name in DEVICES:
-        make = Client.login if (person, "laptop") in actors else Client.register
-        client = await make(
-            evil.url,
-            person,
-            PASSWORDS[person],
-            profile=folder / f"{person}-{name}",
-            insecure_key_file=True,
-            device_name=name,
-            clock=clock,
-        )
-        actors[person, name] = await Actor.watch(client).online()
-    lines = []
-    for one, two in COUPLES:
-        chat_id = (await actors[one, "laptop"].client.direct_chat(two)).chat_id
-        await actors[one, "laptop"].send(chat_id, f"hola {two}")
-        await actors[two, "laptop"].shows(chat_id, f"{one}: hola {two}")
-        await actors[two, "laptop"].client.accept(chat_id)
-        await actors[two, "laptop"].send(chat_id, f"hola {one}")
-        await actors[one, "laptop"].shows(chat_id, f"{two}: hola {one}")
-        for person, name in DEVICES:
-            if person in {one, two}:
-                await actors[person, name].shows(chat_id, f"{two}: hola {one}")
-        lines.append(chat_id.hex())
-    lines.append(await _found_club(actors))
-    (folder / "chats").write_text("\n".join(lines))
-    for actor in actors.values():
-        await actor.close()
-    await evil.stop()
-
-
-async def _found_club(actors: dict[tuple[str, str], Actor]) -> str:
-    """Ana makes the group, the others accept and write in it."""
-    club = (await actors["ana", "laptop"].client.create_group("Club", ["bruno", "carla"])).chat_id
-    await actors["ana", "laptop"].send(club, "hola club")
-    for person, newest in (("bruno", "ana: hola club"), ("carla", "bruno: hola de bruno")):
-        await actors[person, "laptop"].shows(club, newest)
-        await actors[person, "laptop"].client.accept(club)
-        await actors[person, "laptop"].send(club, f"hola de {person}")
-    for actor in actors.values():
-        await actor.shows(club, "bruno: hola de bruno", "carla: hola de carla")
-    return club.hex()
