@@ -81,11 +81,11 @@ async def test_processes_count_together_and_a_bucket_that_is_full_is_forgotten(
 ) -> None:
     prefix = f"test:{secrets.token_hex(8)}:"
     one, other = RedisBuckets(valkey_url, prefix), RedisBuckets(valkey_url, prefix)
-    bucket = Bucket(2, 3600 * 100, fail_open=False)
+    bucket = Bucket(2, 3600 * 5, fail_open=False)  # a fifth of a second for each: a slow machine is still in time
     assert await one.take("x", b"k", bucket, 2) == 0
     assert await other.take("x", b"k", bucket, 1) > 0
     ttl = await one._client.pttl(f"{prefix}limit:x:{b'k'.hex()}")
-    assert 900 < ttl <= 1020
+    assert 1000 < ttl <= 1420
     await one.close()
     await other.close()
 
