@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from mensajeria.server.chats.log import UNKNOWN_CHAT, LogUnavailableError, NewEvent
 from mensajeria.server.chats.log_postgres import PostgresEventLog
 from mensajeria.server.db.failures import LaneError
+from mensajeria.server.db.schema import device
 from mensajeria.server.state import Server
 from tests.server.fixtures import void
 
@@ -72,3 +75,35 @@ async def test_nobody_holds_locks_for_long_who_is_away(server: Server) -> None:
     finally:
         await log.close()
     assert [tuple(row) for rows in shown for row in rows] == [("15s", "15")] * len(shown)
+
+
+async def test_a_database_that_has_become_a_spare_is_away_and_the_one_that_takes_its_place_is_found(
+    server: Server,
+) -> None:
+    """Whoever is connected stays connected to it: nothing but the refusal tells."""
+    log = PostgresEventLog(server.db.postgres_dsn)
+    row = NewEvent(1, bytes(16), 0, 0, 1, b"x")
+
+    async def write() -> None:
+        await server.db.write(lambda db: void(db.execute(update(device).values(gen=1))))
+
+    async def become(read_only: str) -> None:
+        own = {"default_transaction_read_only": "off"}
+        operator = await asyncpg.connect(server.db.postgres_dsn, server_settings=own)
+        name = await operator.fetchval("SELECT current_database()")
+        await operator.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {read_only}')
+        await operator.close()
+
+    await become("on")  # of the connections that are opened from now on: there is none yet
+    with pytest.raises(DBAPIError):
+        await write()
+    with pytest.raises(LaneError):
+        await server.db.mark("UPDATE device SET gen = 1")
+    with pytest.raises(LogUnavailableError):
+        await log.append([row])
+    await become("off")
+
+    await write()
+    await server.db.mark("UPDATE device SET gen = 1")
+    assert [status for status, _, _ in await log.append([row])] == [UNKNOWN_CHAT]
+    await log.close()

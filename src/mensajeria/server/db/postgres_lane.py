@@ -37,8 +37,9 @@ AWAY: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,  # it is the spare of another one by now
 )
-"""The database, or the connection to it, is away."""
+"""The database, or the connection to it, is away: another connection may find it."""
 
 
 class PostgresLane:

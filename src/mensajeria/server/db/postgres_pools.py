@@ -13,6 +13,8 @@ from sqlalchemy.pool import Pool
 
 from mensajeria.server.db.postgres_session import SESSION
 
+_READ_ONLY: Final = "25006"
+
 
 class PostgresPools:
     """`writing`: transactions. `reading`: each statement is a transaction of its own, and none may write.
@@ -28,6 +30,7 @@ class PostgresPools:
     def __init__(self, url: URL, pool_size: int) -> None:
         half = max(1, pool_size // 2)
         self.writing = _engine(url, half, pool_size)
+        event.listen(self.writing.sync_engine, "handle_error", _leave_a_spare)
         reading = _engine(url, half, half, default_transaction_read_only="on")
         self.reading = reading.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -59,6 +62,12 @@ def _engine(url: URL, kept: int, on_top: int, **settings: str) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "checkout", _refuse_lost)
     return engine
+
+
+def _leave_a_spare(context: Any) -> None:
+    """A database that has stopped taking writes is the spare of another one by now: connect anew."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _refuse_lost(connection: Any, _record: Any, _proxy: Any) -> None:

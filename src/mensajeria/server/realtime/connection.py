@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -22,6 +22,8 @@ from mensajeria.server.realtime.wire import Wire
 
 _log = structlog.get_logger(__name__)
 Request = Callable[[], Awaitable[msgspec.Struct | None]]
+AGE_SPREAD_S: Final = 2 * 3600
+"""Who came together, after a restart, does not go together a day later, but within so long."""
 
 
 class Host(Protocol):
@@ -214,7 +216,7 @@ class Connection:
             if now - self.born > limits.HELLO_TIMEOUT_S:
                 self.close(Close.HELLO_TIMEOUT)
             return
-        if now - self.born > limits.MAX_CONNECTION_AGE_S:
+        if now - self.born > limits.MAX_CONNECTION_AGE_S - self.device_id % AGE_SPREAD_S:
             self.close(Close.TOO_OLD)
         elif self._heard:
             self._heard = self._pinged = False
