@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -204,3 +204,50 @@ async def test_who_does_not_read_is_let_go() -> None:
     await asyncio.wait_for(gone.wait(), 10)
     writer.close()
     server.close()
+
+
+@dataclass
+class Slow:
+    """A request whose body comes piece by piece, and what it was answered."""
+
+    pieces: asyncio.Queue[bytes]
+    status: int = 0
+    task: asyncio.Task[None] | None = None
+
+    @classmethod
+    def begin(cls, app: body_limit.BodyLimit, first: bytes) -> Slow:
+        slow = cls(asyncio.Queue())
+        slow.pieces.put_nowait(first)
+        scope: dict[str, object] = {"type": "http", "method": "POST", "path": "/x", "headers": []}
+        slow.task = asyncio.create_task(app(scope, slow.receive, slow.send))
+        return slow
+
+    async def receive(self) -> dict[str, object]:
+        piece = await self.pieces.get()
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+    async def send(self, message: MutableMapping[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(str(message["status"]))
+
+    async def end(self) -> int:
+        self.pieces.put_nowait(b"")
+        assert self.task is not None
+        await self.task
+        return self.status
+
+
+async def test_bodies_that_nobody_has_signed_yet_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "HELD_MAX", 300_000)
+
+    async def taking(_scope: object, receive: object, send: object) -> None:
+        await receive()  # type: ignore[operator]
+        await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
+
+    limited = body_limit.BodyLimit(taking)
+    first = Slow.begin(limited, bytes(200_000))
+    await asyncio.sleep(0)
+    assert await Slow.begin(limited, bytes(200_000)).end() == 503
+    assert await Slow.begin(limited, bytes(body_limit.SMALL)).end() == 204
+    assert await first.end() == 204
+    assert await Slow.begin(limited, bytes(200_000)).end() == 204

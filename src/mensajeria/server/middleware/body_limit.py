@@ -18,12 +18,23 @@ BODY_S: Final = 30.0
 """Seconds for a body: 17 KiB/s for the largest."""
 
 
+SMALL: Final = 64 << 10
+"""Bytes of a body that count for nothing, about as much as the connection buffers anyway."""
+HELD_MAX: Final = 64 << 20
+"""Bytes of larger bodies that are on their way at once: who has not said who he is must not fill the memory."""
+
+
+class CrowdedError(Exception):
+    """Too much is on its way at once."""
+
+
 class BodyLimit:
-    """ASGI middleware: reads the body up to the limit and hands it on in one piece."""
+    """ASGI middleware: reads the body up to the limit and hands it on in one piece. One for the process."""
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
         self._app = app
         self._limit = limit
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request: 413 for a body above the limit, announced or found by counting; 408 for a slow one."""
@@ -40,6 +51,9 @@ class BodyLimit:
             detail = f"the body took longer than {BODY_S:.0f} s"
             await _refuse(scope, receive, send, Code.UNAVAILABLE, detail, HTTPStatus.REQUEST_TIMEOUT)
             return
+        except CrowdedError:
+            await _refuse(scope, receive, send, Code.UNAVAILABLE, "too many bodies at once")
+            return
         if body is None:
             await self._refuse_size(scope, receive, send)
         else:
@@ -49,15 +63,28 @@ class BodyLimit:
         await _refuse(scope, receive, send, Code.TOO_LARGE, f"at most {self._limit} bytes")
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body, or None when it is too large. A client that goes away meanwhile leaves what it sent."""
+        """The whole body, or None when it is too large. A client that goes away meanwhile leaves what it sent.
+
+        Raises:
+            CrowdedError: see there.
+        """
         body = bytearray()
+        counted = 0
         more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message["type"] == "http.request" and message.get("more_body", False)
-            if len(body) > self._limit:
-                return None
+        try:
+            while more:
+                message = await receive()
+                body += message.get("body", b"")
+                more = message["type"] == "http.request" and message.get("more_body", False)
+                if len(body) > self._limit:
+                    return None
+                if len(body) > SMALL:
+                    self._held += len(body) - counted
+                    counted = len(body)
+                    if self._held > HELD_MAX:
+                        raise CrowdedError
+        finally:
+            self._held -= counted
         return bytes(body)
 
 
