@@ -256,7 +256,9 @@ def test_doctor_tells_of_a_damaged_database(admin: Admin) -> None:
     (admin.folder / "mensajeria.db").write_bytes(b"this is no database" * 1000)
     status, error = admin.fail("doctor")
 
-    assert (status, error["message"].split(": ")[-1]) == (Exit.CONFIG, "migrations, identity")
+    assert status == Exit.CONFIG
+    # An older SQLite opens anything, and looks at the file only when it reads from it.
+    assert error["message"].split(": ")[-1] in {"database", "migrations, identity"}
 
 
 @pytest.mark.parametrize(
