@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +15,7 @@ from moto.server import ThreadedMotoServer
 from mensajeria.kit.secrets import Secret
 from mensajeria.server.files.storage import FolderStorage, Storage, StorageError
 from mensajeria.server.files.storage_s3 import S3Storage
+from tests.support.line import Line
 
 MIB = 1 << 20
 
@@ -147,49 +146,6 @@ async def test_store_that_is_away(s3_endpoint: str) -> None:
     )
     with pytest.raises(StorageError):
         await storage.write(os.urandom(16), 0, pieces(b"x"))
-
-
-class Line:
-    """The way to the object store, which can be cut: what is under way breaks off, and nothing new gets through."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self.port = 0
-        self.cut_after: int | None = None
-        """Cut by itself when so many bytes have gone to the store."""
-
-    async def join(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    def cut(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in self._open:
-            writer.transport.abort()
-        self._open.clear()
-        self.cut_after = None
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._open |= {writer, far_writer}
-        with contextlib.suppress(OSError):
-            await asyncio.gather(self._pump(reader, far_writer, counts=True), self._pump(far_reader, writer))
-        for one in (writer, far_writer):
-            one.transport.abort()
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counts: bool = False) -> None:
-        while data := await reader.read(1 << 16):
-            if counts and self.cut_after is not None:
-                self.cut_after -= len(data)
-                if self.cut_after < 0:
-                    self.cut()
-                    return
-            writer.write(data)
-            await writer.drain()
-        writer.close()
 
 
 @pytest.mark.slow

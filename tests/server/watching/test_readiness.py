@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from mensajeria.server.readiness import Readiness
 from mensajeria.server.state import Server
 from tests.server.fixtures import ON_SQLITE
+from tests.server.process import start_server_process, stopping
+from tests.support.line import Line
+from tests.support.valkey import ValkeyServer
 
 
 @pytest.fixture
@@ -91,6 +98,45 @@ async def test_asking_often_asks_the_database_once(
     monkeypatch.setattr(type(server.db), "query", counted)
     assert [await readiness.faults() for _ in range(20)] == [()] * 20
     assert asked == 1
+
+
+@pytest.mark.slow
+async def test_what_is_away_of_a_real_server_is_told_and_that_it_is_back(
+    tmp_path: Path, postgres_url: str, valkey_url: str, valkey_server: ValkeyServer
+) -> None:
+    database = make_url(postgres_url)
+    line = Line(database.port or 5432)
+    await line.join()
+    through = database.set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    process = await asyncio.to_thread(
+        start_server_process, tmp_path, through, settings={"MENSAJERIA_REDIS_URL": valkey_url}
+    )
+    async with stopping(process), httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.port}") as http:
+        await told(http, 200, status="ok", detail="")
+        line.cut()
+        await told(http, 503, code="unavailable", detail="database")
+        assert (await http.get("/healthz")).status_code == 200
+        await line.join()
+        await told(http, 200, status="ok", detail="")
+
+        pid = await asyncio.to_thread(valkey_server.pid)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await told(http, 200, status="degraded", detail="redis")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await told(http, 200, status="ok", detail="")
+    line.cut()
+
+
+async def told(http: httpx.AsyncClient, number: int, **said: str) -> None:
+    """Wait until the server says so."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await http.get("/readyz", timeout=10)
+            if answer.status_code == number and said.items() <= answer.json().items():
+                return
+            await asyncio.sleep(0.2)
 
 
 def _void(_result: object) -> None:
