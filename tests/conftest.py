@@ -30,7 +30,7 @@ from tests.support.logs import RecordedErrors
 from tests.support.loop import LoopLag
 
 if TYPE_CHECKING:
-    from tests.support.lifeline import Lifeline, Run
+    from tests.support.lifeline import Lifeline, MadeOnce, Run
     from tests.support.postgres import PostgresServer
     from tests.support.valkey import ValkeyServer
 
@@ -56,6 +56,7 @@ for _name in [
 if not shipped.ALWAYS:
     warm.install()
 shipped.use(shipped=False)
+
 
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()  # only in the process that owns the run
@@ -120,7 +121,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Keep what was imported out of the collections that the checks below cause."""
-    _freeze()
+    gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # the server's own, see serve.py
     gc.enable()
 
@@ -142,6 +143,21 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def _freeze() -> None:
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Fill a folder once for all workers of the run: call it with a name and what fills it, copy what it returns."""
+    if os.name == "posix":
+        return _run(request.config).once
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder = tmp_path_factory.mktemp(name) / name
+        folder.mkdir()
+        make(folder)
+        return folder
+
+    return made
 
 
 # ------------------------------------------------------------------------------------------------ database servers

@@ -1,17 +1,20 @@
-"""One pair of people for each worker; every test gets its own copy of them and of their server."""
+"""One pair of people for all tests; every test gets its own copy of them and of their server."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 
 from mensajeria.client.engine import holes
 from tests.attacks.stage import Stage, add_phone, make_snapshot, staged
+
+if TYPE_CHECKING:
+    from tests.support.lifeline import MadeOnce
 
 _QUICK = {
     "test_without_a_rule_messages_arrive_and_nobody_is_warned",
@@ -34,19 +37,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def snapshot(made_once: MadeOnce) -> Path:
     """A server with Ana and Bruno, who have each other's keys."""
-    folder = tmp_path_factory.mktemp("snapshot")
-    asyncio.run(make_snapshot(folder))
-    return folder
+    return made_once("snapshot", lambda folder: asyncio.run(make_snapshot(folder)))
 
 
 @pytest.fixture(scope="session")
-def phone_snapshot(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phone_snapshot(snapshot: Path, made_once: MadeOnce) -> Path:
     """As `snapshot`, with a second device of Bruno."""
-    folder = tmp_path_factory.mktemp("phone")
-    asyncio.run(add_phone(snapshot, folder))
-    return folder
+    return made_once("phone", lambda folder: asyncio.run(add_phone(snapshot, folder)))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.fixtures import make_in_a_process
+from tests.support.lifeline import MadeOnce
 from tests.support.postgres import PostgresServer
 
 
@@ -19,11 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def made_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_server(made_once: MadeOnce) -> Path:
     """The data folder of a server that was started once, with its database of SQLite: to copy."""
-    folder = tmp_path_factory.mktemp("made") / "data"
-    make_in_a_process(folder, f"sqlite:///{folder / 'mensajeria.db'}")
-    return folder
+    return made_once("server", lambda folder: make_in_a_process(folder, f"sqlite:///{folder / 'mensajeria.db'}"))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,10 @@ import tests.support.watchdog as watchdog_program
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 15.0
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+"""`Run.once`."""
+MADE: Final = "made"
+"""Where `Run.once` keeps what it has; every other folder of a run is a server's."""
 
 
 class TestServerError(Exception):
@@ -46,6 +50,17 @@ class Run:
         with (self.folder / f"{name}.lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+    def once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder `name`, which `make` has filled for the first process of the run that asked; to copy."""
+        made, draft = self.folder / MADE / name, self.folder / MADE / f"{name}.draft"
+        with self.lock(name):
+            if not made.exists():
+                shutil.rmtree(draft, ignore_errors=True)  # of one that failed
+                draft.mkdir(parents=True)
+                make(draft)
+                draft.rename(made)
+        return made
 
     def start(
         self,
@@ -114,7 +129,7 @@ class Lifeline:
 
     def _has_servers(self) -> bool:
         folder = self.run.folder
-        return folder.exists() and any(entry.is_dir() for entry in folder.iterdir())
+        return folder.exists() and any(entry.is_dir() and entry.name != MADE for entry in folder.iterdir())
 
     def __enter__(self) -> Run:
         return self.run

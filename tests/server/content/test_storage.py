@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from mensajeria.kit.secrets import Secret
 from mensajeria.server.files.storage import FolderStorage, Storage, StorageError
@@ -23,6 +22,8 @@ MIB = 1 << 20
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """A server that speaks S3."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - a quarter of a second, for this folder only
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
