@@ -135,6 +135,10 @@ AREAS = {
             "tests/client/core/test_chatlog.py",
         ),
     ),
+    "gaps": Area(
+        ("client/engine/log_gaps.py",),
+        ("tests/client/engine/test_log_gaps.py", "tests/client/engine/test_groups.py"),
+    ),
     "people": Area(
         ("client/engine/people.py",),
         ("tests/client/engine/test_people.py", "tests/client/engine/test_identity_moves.py"),

@@ -124,6 +124,36 @@ def test_behind_a_hole_the_nearest_row_that_is_known_comes_next() -> None:
     assert effects[1:] == [Pass(CHAT, 2, 3), Apply(CHAT, (row(4),)), Fetch(CHAT, 4)]
 
 
+def test_behind_the_next_hole_it_asks_as_often_again() -> None:
+    log = ChatLog(CHAT, last_seq=6)
+    log.fetching = True
+    served = (row(2), row(3), row(6))
+    asked = 0
+    for passed in (Pass(CHAT, 1, 1), Pass(CHAT, 4, 5)):
+        while passed not in (effects := log.fetched([one for one in served if one.seq > log.position], 6)):
+            asked += any(isinstance(effect, Violation) for effect in effects)
+    assert asked == 2 * (MAX_USELESS_FETCHES - 1)
+    assert log.level
+
+
+def test_whatever_is_answered_what_was_pushed_goes_on() -> None:
+    for page in ((row(9), row(8)), (row(2, b"d" * 32),)):
+        log = ChatLog(CHAT, position=1, last_seq=1)
+        effects = log.pushed(row(4))
+        for _ in range(MAX_USELESS_FETCHES):
+            effects = log.fetched(page, 9)
+        assert effects[:3] == [Violation(CHAT, "log_gap"), Pass(CHAT, 2, 3), Apply(CHAT, (row(4),))]
+        assert log.last_seq == 9
+
+
+def test_an_end_that_does_not_come_is_not_asked_for_again_by_whatever_else_comes() -> None:
+    log = ChatLog(CHAT)
+    log.head(9)
+    useless(log)
+    assert log.head(9) == []
+    assert log.pushed(row(MAX_PASSED + 2)) == []
+
+
 def test_a_number_from_nowhere_moves_nobody_there() -> None:
     for size in (MAX_PASSED, MAX_PASSED + 1):
         log = ChatLog(CHAT)
@@ -151,7 +181,7 @@ def test_whatever_is_kept_back_every_other_row_comes_once_in_order(hidden: set[i
 
 
 def test_pages_in_the_wrong_order_of_another_chat_or_empty_are_refused() -> None:
-    for page in ((row(2), row(1)), (row(1, b"d" * 32),), rows(2, 3), ()):
+    for page in ((row(2), row(1)), (row(1), row(1)), (row(1, b"d" * 32),), rows(2, 3), ()):
         log = ChatLog(CHAT)
         log.head(3)
         assert log.fetched(page, 3)[0] == Violation(CHAT, "log_gap")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mensajeria.client.api import Cause
+from mensajeria.client.api import Cause, MessageChanged, MessageReceived
 from mensajeria.client.core.chatlog import MAX_PASSED
 from mensajeria.client.engine.log_gaps import (
     MAX_GAPS,
@@ -21,9 +21,13 @@ from mensajeria.client.engine.log_gaps import (
     pass_over,
     unfilled,
 )
+from mensajeria.client.store.values import ORDER_SHIFT
+from mensajeria.protocol.frames import Event, EventKind
 from mensajeria.protocol.ids import ChatId
 from tests.client.engine.circle import GroupDesk, Log, seated
-from tests.client.engine.world import Somebody
+from tests.client.engine.test_rows_and_sealing import bodies, give_key, write
+from tests.client.engine.world import NOW, Desk, Somebody
+from tests.client.engine.world import chat_of as chat_with
 
 
 @pytest.fixture
@@ -56,6 +60,50 @@ async def test_a_gap_moves_the_cursor_and_is_told_in_its_place(desk: GroupDesk) 
     [chat] = await desk.store.read(lambda tx: tx.chats.all())
     assert chat.cursor == 5
     assert await counts(desk) == [4]
+
+
+async def test_a_gap_is_told_before_what_follows_and_of_the_other_one_in_a_direct_chat(ana: Desk, bruno: Desk) -> None:
+    chat = chat_with(ana.who, bruno.who)
+    items, keys = await write(ana, chat, "uno")
+    await give_key(bruno, ana, keys[0])
+    row = Event(chat, 4, NOW, EventKind.MESSAGE, bodies(items)[0])
+    await bruno.do(lambda tx, out: bruno.rows.apply(tx, out, chat, [row], 4))
+    await bruno.do(lambda tx, out: pass_over(tx, out, bruno.me, chat, 5, 6))
+    page = await bruno.store.read(lambda tx: tx.messages.page(chat))
+    assert [(one.text, one.cause, one.sender.uid) for one in page.messages] == [
+        ("uno", None, ana.me.uid),
+        ("", Cause.MISSING, ana.me.uid),
+    ]
+    assert bruno.last.events == [MessageReceived(page.messages[1])]
+    assert bruno.last.touched == {chat}
+    assert page.messages[1].order < 5 << ORDER_SHIFT, "the rows themselves may still come"
+
+
+async def test_a_notice_that_tells_of_less_says_so(desk: GroupDesk) -> None:
+    await passed(desk, (2, 5))
+    chat = await chat_of(desk)
+    await desk.do(lambda tx, out: explained(tx, out, chat, 9, 3))
+    [notice] = (await desk.store.read(lambda tx: tx.messages.page(chat))).messages
+    assert notice.params == {"count": "1"}
+    assert desk.last.events == [MessageChanged(notice, notice.order)]
+    await desk.do(lambda tx, out: explained(tx, out, chat, 9, 0))
+    assert desk.last.events == []
+
+
+async def test_a_gap_that_nobody_tells_of_any_more_explains_nothing(desk: GroupDesk) -> None:
+    await passed(desk, (2, 2), (4, 4))
+    chat = await chat_of(desk)
+    await desk.do(lambda tx, out: explained(tx, out, chat, 9, 1))
+    assert await counts(desk) == [1]
+    await desk.do(lambda tx, out: explained(tx, out, chat, 9, 1))
+    assert await counts(desk) == []
+
+
+async def test_a_gap_that_begins_at_the_row_itself_is_not_before_it(desk: GroupDesk) -> None:
+    await passed(desk, (2, 3))
+    chat = await chat_of(desk)
+    await desk.do(lambda tx, out: explained(tx, out, chat, 2, 1))
+    assert await counts(desk) == [2]
 
 
 async def test_what_is_passed_already_is_not_passed_again(desk: GroupDesk) -> None:
@@ -111,6 +159,9 @@ async def test_of_a_log_that_goes_on_anew_only_what_is_before_is_remembered(desk
     await desk.do(lambda tx, _: forget_behind(tx, chat, 3))
     found = await desk.store.read(lambda tx: unfilled(tx, [chat]))
     assert found == {chat: (LogGap(2, 2, 0b11),)}
+    await desk.do(lambda tx, _: forget_behind(tx, chat, 2))
+    found = await desk.store.read(lambda tx: unfilled(tx, [chat]))
+    assert found == {chat: (LogGap(2, 1, 0b1),)}
     await desk.do(lambda tx, _: forget_behind(tx, chat, 1))
     assert await desk.store.read(lambda tx: unfilled(tx, [chat])) == {}
 

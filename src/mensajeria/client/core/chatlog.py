@@ -157,10 +157,11 @@ class ChatLog:
 
     def _pass_over(self, fresh: Sequence[Event], last_seq: int) -> list[Effect]:
         """Go on with the next row that is here, if there is one and it is not too far."""
-        here = [seq for seq in (*self._held, *self._own, *(event.seq for event in fresh[:1])) if seq > self.position]
-        first, upto = self.position + 1, min(here, default=0) - 1
-        if not first <= upto < first + MAX_PASSED:
+        here = [*self._held, *self._own, *(event.seq for event in fresh)]
+        first = self.position + 1
+        if not here or min(here) > first + MAX_PASSED:
             return []
+        upto = min(here) - 1
         self._hold(fresh)
         self.position, self._useless, self.last_seq = upto, 0, max(self.last_seq, last_seq)
         return [Pass(self.chat_id, first, upto), *self._release(), *self._fetch_if_behind()]

@@ -136,11 +136,11 @@ def _gaps(tx: Tx, chat_id: ChatId) -> list[LogGap]:
 
 def _decode(value: bytes | None) -> tuple[LogGap, ...]:
     records = _RECORD.iter_unpack(value or b"")
-    return tuple(LogGap(first, size, int.from_bytes(mask, "big")) for first, size, mask in records)
+    return tuple(LogGap(first, size, int.from_bytes(mask)) for first, size, mask in records)
 
 
 def _put(tx: Tx, chat_id: ChatId, gaps: Sequence[LogGap]) -> None:
-    records = [_RECORD.pack(gap.first, gap.size, gap.missing.to_bytes(_MASK, "big")) for gap in gaps[-MAX_GAPS:]]
+    records = [_RECORD.pack(gap.first, gap.size, gap.missing.to_bytes(_MASK)) for gap in gaps[-MAX_GAPS:]]
     if records:
         tx.meta.set(_name(chat_id), b"".join(records))
     else:
