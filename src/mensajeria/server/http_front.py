@@ -105,15 +105,17 @@ class BoundedHttp(HttpToolsProtocol):
         self._deadline = None
         if self._is_answering:  # the next request has begun behind one that still gets its answer
             self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
+        elif not self._besides_body:  # nobody has asked
+            self.transport.close()
         else:
             self._refuse(Code.UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT)
 
     def _refuse(self, code: Code, status: HTTPStatus) -> None:
-        """Say why and close; without a word where an answer has begun, or nobody has asked."""
+        """Say why and close; without a word where an answer has begun."""
         self._wait_no_more()
         if self.transport.is_closing():
             return
-        if self._is_answering or not self._besides_body:
+        if self._is_answering:
             self.transport.abort()
             return
         request_id = uuid7_str()

@@ -154,8 +154,19 @@ async def test_trailers_without_end_are_cut(caller: Caller) -> None:
     assert await caller.ended()
 
 
-async def test_what_is_no_http_gets_a_problem_document(caller: Caller) -> None:
-    caller.writer.write(b"\x16\x03\x01 not http\r\n\r\n")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"\x16\x03\x01 not http\r\n\r\n",
+        b"CONNECT elsewhere:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+        REFRESH + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        REFRESH + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        VERSION + b"X: a\x00b\r\n\r\n",
+    ],
+    ids=["tls", "a tunnel", "two lengths", "two other lengths", "nul"],
+)
+async def test_what_is_no_http_gets_a_problem_document(caller: Caller, asked: bytes) -> None:
+    caller.writer.write(asked)
     status, headers, body = await caller.answer()
 
     assert (status, headers["content-type"]) == (400, "application/problem+json")
