@@ -14,12 +14,12 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, select, text
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import device
 
-FLUSH_PAUSE_S: Final = 0.2
+FLUSH_PAUSE_S: Final = 0.25
 """How long steps gather at least: nobody waits for a tick, and each write costs one."""
 MAX_STEPS: Final = 2000
 """Steps in one flush."""
 PARTS: Final = 16
-PART_MIN: Final = 12
+PART_MIN: Final = 25
 PART_PAUSE_S: Final = 0.01
 """A flush is written in parts, with a pause between: messages must not wait behind a hundred ticks."""
 _STORE: Final = """
