@@ -16,12 +16,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster
 from hypothesis import HealthCheck, Phase
 
 from tests.support import shipped, warm
@@ -240,11 +241,22 @@ def forbid_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
     if not (watched and _is_coroutine_test(request)):
         yield
         return
-    with blockbuster_ctx("mensajeria") as detector:
-        # asyncpg looks for the user's certificates at each new connection of a pool: a few look-ups of paths.
-        for name in ("os.path.abspath", "os.stat", "os.readlink"):
-            detector.functions[name].can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
+    detector = _detector()
+    detector.activate()
+    try:
         yield
+    finally:
+        detector.deactivate()
+
+
+@cache
+def _detector() -> BlockBuster:
+    """Made once: that takes longer than many a test."""
+    detector = BlockBuster("mensajeria")
+    # asyncpg looks for the user's certificates at each new connection of a pool: a few look-ups of paths.
+    for name in ("os.path.abspath", "os.stat", "os.readlink"):
+        detector.functions[name].can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
+    return detector
 
 
 @pytest.fixture
