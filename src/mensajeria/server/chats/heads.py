@@ -44,15 +44,13 @@ class _HeadRow(msgspec.Struct, frozen=True, gc=False):
 
 
 def _own_chats() -> Any:
-    own_cursor = and_(device_cursor.c.chat == chat.c.id, device_cursor.c.device == bindparam("device"))
     return (
         select(
             *(chat.c.id, chat.c.chat_id, chat.c.kind, chat.c.last_seq, chat.c.epoch, chat.c.member_seq),
-            *(chat_member.c.accepted, device_cursor.c.seq, chat.c.last_ms),
+            *(chat_member.c.accepted, chat.c.last_ms),
         )
         .select_from(chat_member)
         .join(chat, chat.c.id == chat_member.c.chat)
-        .outerjoin(device_cursor, own_cursor)
         .where(chat_member.c.account == bindparam("account"), chat_member.c.declined.is_(False))
         .where(chat.c.departed.is_(False))  # its id could not be checked any more: devices keep what they have
     )
@@ -61,13 +59,15 @@ def _own_chats() -> Any:
 def _with_members(own: Any) -> Read[_HeadRow]:
     page, member = own.subquery("page"), chat_member.alias("member")
     is_direct = page.c.kind == KIND_DIRECT
+    own_cursor = and_(device_cursor.c.chat == page.c.id, device_cursor.c.device == bindparam("device"))
     statement = (
         select(
             *(page.c.id, page.c.chat_id, page.c.last_seq, page.c.epoch, page.c.member_seq, page.c.accepted),
-            func.coalesce(page.c.seq, 0),
+            func.coalesce(device_cursor.c.seq, 0),
             *(member.c.account, account.c.uid, member.c.accepted, member.c.delivered),
         )
         .select_from(page)
+        .outerjoin(device_cursor, own_cursor)
         .outerjoin(member, and_(member.c.chat == page.c.id, is_direct))
         .outerjoin(account, account.c.id == member.c.account)
         .order_by(page.c.last_ms.desc(), page.c.id.desc(), account.c.uid)
