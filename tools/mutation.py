@@ -184,6 +184,7 @@ AREAS = {
         (
             "tests/client/engine/test_identity_moves.py",
             "tests/client/engine/test_own_moves.py",
+            "tests/client/engine/test_former_members.py",
             "tests/client/engine/test_former_people.py",
             "tests/client/engine/test_former_life.py",
         ),
