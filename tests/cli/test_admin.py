@@ -186,7 +186,7 @@ def test_accounts_are_shown_suspended_and_deleted(admin: Admin) -> None:
         "account_suspended",
     ]
     assert {line["actor"].partition(":")[0] for line in admin("audit")} == {"operator"}
-    [newest] = admin("audit", "--limit", "1")
+    newest, _ = admin("audit", "--limit", "1")
     assert admin("audit", "--before", str(newest["id"]))[0]["id"] < newest["id"]
 
 
@@ -435,3 +435,34 @@ def insert_account(admin: Admin, handle: str, *, status: str = "active") -> None
         names = ",".join(row)
         connection.execute(f"INSERT INTO account ({names}) VALUES ({','.join('?' * len(row))})", tuple(row.values()))
     connection.close()
+
+
+def fill(admin: Admin, what: str) -> None:
+    """Five entries, three of them the first or the last page."""
+    for number in range(5):
+        match what:
+            case "user":
+                insert_account(admin, f"user{number}")
+            case "report":
+                change(admin, "INSERT INTO report (target, text, created_ms) VALUES (zeroblob(16), ?, 1)", f"{number}")
+            case _:  # each is recorded, too
+                admin("invite", "create")
+
+
+@pytest.mark.parametrize(
+    ("what", "option"), [("user", "after"), ("invite", "before"), ("report", "after"), ("audit", "before")]
+)
+def test_a_list_comes_in_pages_that_lead_from_one_to_the_next(admin: Admin, what: str, option: str) -> None:
+    fill(admin, what)
+    command = ("audit",) if what == "audit" else (what, "list")
+    everything = admin(*command)
+
+    *first, there_is_more = admin(*command, "--limit", "3")
+    assert set(there_is_more) == {"type", option}
+    go_on = (f"--{option}", str(there_is_more[option]))
+    second = admin(*command, "--limit", "3", *go_on)
+
+    assert there_is_more["type"] == "next"
+    assert len(first) == 3
+    assert [*first, *second] == everything
+    assert admin.say(*command, "--limit", "3").splitlines()[-1] == f"There is more: {' '.join(go_on)}"

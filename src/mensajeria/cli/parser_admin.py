@@ -10,6 +10,7 @@ from mensajeria.cli.argument_types import count, number
 if TYPE_CHECKING:
     from mensajeria.cli.parser import Builder, Parser
 
+PAGE: Final = 50
 _PLAIN: Final = ("init", "migrate", "stats", "quotas", "doctor", "audit", "restored")
 _FAMILIES: Final = {
     "invite": ("create", "list", "revoke"),
@@ -28,9 +29,8 @@ def add_admin_commands(builder: Builder) -> None:
     tasks = builder.family(admin, "action", "admin", (*_PLAIN[:2], *_FAMILIES, *_PLAIN[2:]))
     for name in _PLAIN:
         _options(builder, tasks[name])
-    builder.option(tasks["audit"], "--limit", type=count, default=50, metavar="N", key="audit_limit")
+    _page(builder, tasks["audit"], "--before")
     builder.option(tasks["quotas"], "--limit", type=count, default=50, metavar="N", key="quotas_limit")
-    builder.option(tasks["audit"], "--before", type=number, metavar="ID")
     for name, verbs in _FAMILIES.items():
         for verb, parser in builder.family(tasks[name], "verb", name, verbs).items():
             _options(builder, parser)
@@ -38,6 +38,12 @@ def add_admin_commands(builder: Builder) -> None:
                 _backup_options(builder, verb, parser)
             else:
                 _verb_options(builder, name, verb, parser)
+
+
+def _page(builder: Builder, parser: Parser, start: str) -> None:
+    """A list is told in pages: `--before` an id where the newest comes first, `--after` one where the oldest does."""
+    builder.option(parser, "--limit", type=count, default=PAGE, metavar="N", key="page_limit")
+    builder.option(parser, start, type=number, metavar="ID", key=f"page_{start.removeprefix('--')}")
 
 
 def _options(builder: Builder, parser: Parser) -> None:
@@ -62,12 +68,14 @@ def _verb_options(builder: Builder, name: str, verb: str, parser: Parser) -> Non
             builder.option(parser, "invite", metavar="ID", key="invite_id")
         case "config", "show":
             builder.option(parser, "--redacted", action="store_true")
+        case "invite", "list":
+            _page(builder, parser, "--before")
         case "user", "list":
-            return
+            _page(builder, parser, "--after")
         case "user", _:
             _user_options(builder, verb, parser)
         case "report", "list":
-            builder.option(parser, "--after", type=number, metavar="ID", key="report_after")
+            _page(builder, parser, "--after")
             builder.option(parser, "--all", action="store_true", key="report_all")
         case "report", "resolve":
             builder.option(parser, "report", type=number, metavar="ID", key="report_id")

@@ -30,6 +30,9 @@ from mensajeria.server.accounts import (
 from mensajeria.server.accounts import rest as accounts_rest
 from mensajeria.server.accounts.seen import Seen
 from mensajeria.server.accounts.sessions import Login
+from mensajeria.server.admin.audit import entries
+from mensajeria.server.admin.commands import users_after
+from mensajeria.server.admin.reports import list_reports
 from mensajeria.server.backup import rows as backup
 from mensajeria.server.chats import blocks, chain, cursors, membership, repository, requests, retention
 from mensajeria.server.chats.cache import read_chat
@@ -267,6 +270,10 @@ HOT: dict[str, Callable[[Connection, World], Any]] = {
     "deleted account": lambda db, w: deletion.delete_account(db, w.ana.account_id, 1),
     "admissions": lambda db, w: seen.store(db, [Seen(w.ana.device_id, w.ana.did, 1, 1)]),
     "invite": lambda db, w: _use(db),
+    "operator's page of accounts": lambda db, _w: users_after(db, after=3, limit=5),
+    "operator's page of invites": lambda db, _w: invites.list_invites(db, before=9, limit=5),
+    "operator's page of reports": lambda db, _w: list_reports(db, after=3, limit=5),
+    "operator's page of the audit log": lambda db, _w: entries(db, before=9, limit=5),
     "own invites": lambda db, w: member_invites.page(db, _login(w), before=9, now_ms=1),
     "new invite": lambda db, w: member_invites.make(db, _login(w), uses=1, days=1, now_ms=1),
     "successions": lambda db, w: identities.successions_after(db, w.ana.uid, 0, 9),

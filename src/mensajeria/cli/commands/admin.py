@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mensajeria.cli.commands import admin_backup, admin_care, admin_content, admin_users
+from mensajeria.cli.commands.admin_pages import tell_rest
 from mensajeria.cli.display import moment
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
@@ -68,9 +69,9 @@ def _create_invite(settings: Settings, args: argparse.Namespace, console: Consol
         console.say("admin.invite", token=made.text)
 
 
-def _list_invites(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
-    found = commands.list_invites(settings)
-    for invite in found:
+def _list_invites(settings: Settings, args: argparse.Namespace, console: Console) -> None:
+    found = commands.list_invites(settings, before=args.before, limit=args.limit + 1)
+    for invite in found[: args.limit]:
         if console.as_json:
             console.record(
                 type="invite",
@@ -87,6 +88,7 @@ def _list_invites(settings: Settings, _args: argparse.Namespace, console: Consol
             console.say("admin.invite_line", id=invite.id, uses=invite.uses_left, expires=expires, state=state)
     if not found and not console.as_json:
         console.say("admin.invite_none")
+    tell_rest(console, found, args.limit, "before")
 
 
 def _state(invite: InviteRow) -> str:
@@ -106,9 +108,9 @@ def _revoke_invite(settings: Settings, args: argparse.Namespace, console: Consol
         console.say("admin.revoked", id=args.invite)
 
 
-def _list_users(settings: Settings, _args: argparse.Namespace, console: Console) -> None:
-    found = commands.list_users(settings)
-    for user in found:
+def _list_users(settings: Settings, args: argparse.Namespace, console: Console) -> None:
+    found = commands.list_users(settings, after=args.after or 0, limit=args.limit + 1)
+    for user in found[: args.limit]:
         if console.as_json:
             console.record(
                 type="user",
@@ -126,6 +128,7 @@ def _list_users(settings: Settings, _args: argparse.Namespace, console: Console)
             )
     if not found and not console.as_json:
         console.say("admin.user_none")
+    tell_rest(console, found, args.limit, "after")
 
 
 def _check_config(_settings: Settings, _args: argparse.Namespace, console: Console) -> None:

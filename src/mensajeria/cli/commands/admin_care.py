@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mensajeria.cli.commands.admin_pages import tell_rest
 from mensajeria.cli.display import moment
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
@@ -45,14 +46,15 @@ def doctor(settings: Settings, _args: argparse.Namespace, console: Console) -> N
 
 def audit(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """Who did what, newest first."""
-    found = commands.list_audit(settings, before=args.before, limit=args.limit)
-    for row in found:
+    found = commands.list_audit(settings, before=args.before, limit=args.limit + 1)
+    for row in found[: args.limit]:
         if console.as_json:
             console.record(type="audit", id=row.id, ts_ms=row.ts, actor=row.actor, action=row.action, target=row.target)
         else:
             console.line(f"{row.id}  {moment(row.ts)}  {row.actor}  {row.action}  {row.target}")
     if not found and not console.as_json:
         console.say("admin.audit_none")
+    tell_rest(console, found, args.limit, "before")
 
 
 def rotate_keys(settings: Settings, args: argparse.Namespace, console: Console) -> None:

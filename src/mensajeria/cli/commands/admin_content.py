@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mensajeria.cli.commands.admin_pages import tell_rest
 from mensajeria.cli.display import moment
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.failure import CommandError
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 def list_reports(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """One page of reports, oldest first: claims, nothing in them is proven."""
-    found = content.list_reports(settings, after=args.after or 0, include_resolved=args.all)
-    for report in found:
+    found = content.list_reports(settings, after=args.after or 0, limit=args.limit + 1, include_resolved=args.all)
+    for report in found[: args.limit]:
         if console.as_json:
             console.record(**_record(report))
             continue
@@ -37,6 +38,7 @@ def list_reports(settings: Settings, args: argparse.Namespace, console: Console)
             console.line(f"  → {one_line(report.resolution)}")
     if not found and not console.as_json:
         console.say("admin.report_none")
+    tell_rest(console, found, args.limit, "after")
 
 
 def _record(report: ReportRow) -> dict[str, object]:

@@ -131,7 +131,9 @@ def revoke_invites_of(connection: Connection, account_id: int, now_ms: int) -> N
     connection.execute(update(invite).where(*own).values(revoked_ms=now_ms))
 
 
-def list_invites(connection: Connection) -> list[InviteRow]:
-    """Every invite, newest first."""
+def list_invites(connection: Connection, *, before: int | None, limit: int) -> list[InviteRow]:
+    """Invites of everybody with a lower id than `before`, newest first."""
     query = select(*INVITE_COLUMNS, account.c.handle).outerjoin(account, account.c.id == invite.c.created_by)
-    return [InviteRow(*row) for row in connection.execute(query.order_by(invite.c.id.desc()))]
+    if before is not None:
+        query = query.where(invite.c.id < before)
+    return [InviteRow(*row) for row in connection.execute(query.order_by(invite.c.id.desc()).limit(limit))]

@@ -71,9 +71,9 @@ def create_invite(settings: Settings, *, uses: int = 1, days: int = 7, clock: Cl
     return _run(settings, store)
 
 
-def list_invites(settings: Settings) -> list[InviteRow]:
-    """Every invite, newest first; `InviteRow.is_usable(now_ms)` tells which could be used."""
-    return _run(settings, invites.list_invites)
+def list_invites(settings: Settings, *, before: int | None = None, limit: int = PAGE) -> list[InviteRow]:
+    """Invites, newest first; `before` an id goes on from there. `InviteRow.is_usable(now_ms)`: could it be used?"""
+    return _run(settings, lambda connection: invites.list_invites(connection, before=before, limit=limit))
 
 
 def revoke_invite(settings: Settings, invite_id: int, clock: Clock | None = None) -> None:
@@ -101,24 +101,27 @@ def list_audit(settings: Settings, *, before: int | None = None, limit: int = PA
     return _run(settings, read)
 
 
-def list_users(settings: Settings) -> list[UserRow]:
-    """Every account, oldest first."""
-    return _run(settings, _users)
+def list_users(settings: Settings, *, after: int = 0, limit: int = PAGE) -> list[UserRow]:
+    """Accounts, oldest first; `after` an id goes on from there."""
+    return _run(settings, lambda connection: users_after(connection, after=after, limit=limit))
 
 
-def _users(connection: Connection) -> list[UserRow]:
+def users_after(connection: Connection, *, after: int, limit: int) -> list[UserRow]:
+    """One page of accounts with higher ids than `after`; devices are looked at of those alone."""
+    listed = (device.c.account_id == account.c.id, device.c.revoked_ms.is_(None))
     query = (
         select(
+            account.c.id,
             account.c.uid,
             account.c.handle,
             account.c.status,
             account.c.created_ms,
-            func.count(device.c.id),
-            func.coalesce(func.max(device.c.last_seen_ms), 0),
+            select(func.count()).select_from(device).where(*listed).scalar_subquery(),
+            select(func.coalesce(func.max(device.c.last_seen_ms), 0)).where(*listed).scalar_subquery(),
         )
-        .outerjoin(device, (device.c.account_id == account.c.id) & device.c.revoked_ms.is_(None))
-        .group_by(account.c.id)
+        .where(account.c.id > after)
         .order_by(account.c.id)
+        .limit(limit)
     )
     return [UserRow(*row) for row in connection.execute(query)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, update
@@ -38,12 +39,12 @@ def show_retention(settings: Settings, clock: Clock | None = None) -> Waiting:
     return _query(settings, lambda connection: waiting(connection, now_ms))
 
 
-def list_reports(settings: Settings, *, after: int = 0, include_resolved: bool = False) -> list[ReportRow]:
+def list_reports(
+    settings: Settings, *, after: int = 0, limit: int = reports.PAGE, include_resolved: bool = False
+) -> list[ReportRow]:
     """See `reports.list_reports`."""
-    return _query(
-        settings,
-        lambda connection: reports.list_reports(connection, after=after, include_resolved=include_resolved),
-    )
+    wanted = partial(reports.list_reports, after=after, limit=limit, include_resolved=include_resolved)
+    return _query(settings, wanted)
 
 
 def resolve_report(settings: Settings, report_id: int, resolution: str, clock: Clock | None = None) -> None:

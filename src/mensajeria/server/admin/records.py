@@ -58,8 +58,12 @@ class CreatedInvite:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """An account as the operator sees it. Times in milliseconds UTC; `last_seen_ms` 0 = never."""
+    """An account as the operator sees it. Times in milliseconds UTC; `last_seen_ms` 0 = never.
 
+    `id`: where the next page goes on.
+    """
+
+    id: int
     uid: bytes
     handle: str
     status: str

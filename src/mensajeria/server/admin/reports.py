@@ -29,7 +29,9 @@ class ReportRow:
     resolution: str | None
 
 
-def list_reports(connection: Connection, *, after: int = 0, include_resolved: bool = False) -> list[ReportRow]:
+def list_reports(
+    connection: Connection, *, after: int = 0, limit: int = PAGE, include_resolved: bool = False
+) -> list[ReportRow]:
     """One page of reports, oldest first, with numbers above `after`."""
     by, about = account.alias(), account.alias()
     query = (
@@ -48,7 +50,7 @@ def list_reports(connection: Connection, *, after: int = 0, include_resolved: bo
         .outerjoin(about, about.c.uid == report.c.target)
         .where(report.c.id > after)
         .order_by(report.c.id)
-        .limit(PAGE)
+        .limit(limit)
     )
     if not include_resolved:
         query = query.where(report.c.resolved_ms.is_(None))
