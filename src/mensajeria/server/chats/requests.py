@@ -19,11 +19,13 @@ _KIND_DIRECT: Final = 0
 
 
 def check_limits(connection: Connection, own: int, receivers: Sequence[int], now_ms: int) -> None:
-    """May `own` make a request to each of these accounts?
+    """May `own` make a request to each of these accounts? Until the transaction ends, nobody else is told yes for them.
 
     Raises:
         ProtocolError: REQUEST_LIMIT, too many unanswered requests by `own` today, or for one of them.
     """
+    rows = select(account.c.id).where(account.c.id.in_({own, *receivers})).order_by(account.c.id)
+    connection.execute(rows.with_for_update(key_share=True)).all()
     sent = select(func.count()).where(
         chat_member.c.added_by == own,
         chat_member.c.created_ms > now_ms - DAY_MS,
