@@ -197,9 +197,9 @@ class Gateway:
             ProtocolError: the token's error, or ROLLED_BACK.
         """
         while True:
-            ended = self.hub.ended
+            before = self.hub.ended.now
             login = await self.server.authenticator.authenticate_fresh(hello.jwt, hello.did)
-            if ended == self.hub.ended:
+            if not self.hub.ended.since(before, login.device_id):
                 break
         if hello.gen < login.gen:
             raise ProtocolError(Code.ROLLED_BACK)
@@ -262,6 +262,7 @@ class Gateway:
 
     def _forget_all(self) -> None:
         self.cache.clear()
+        self.hub.ended.add_unknown()
         self.server.authenticator.forget_all()
 
     def _chat_changed(self, note: ChatNote, connections: Iterable[Connection]) -> None:

@@ -70,7 +70,7 @@ class Healing:
             await asyncio.sleep(SETTLE_S)
             self._missed.clear()
             self._forget_all()
-            connections = self._hub.joined()
+            connections = self._hub.admitted()
             _log.info("connections_catch_up", count=len(connections))
             await self._send_back(connections)
 
@@ -79,7 +79,8 @@ class Healing:
         size = -(-len(connections) // STEPS)
         for start in range(0, len(connections), max(1, size)):
             for connection in connections[start : start + size]:
-                connection.send(Drain(0))
+                if connection.device_id:  # the others wait for a welcome, and for nothing else
+                    connection.send(Drain(0))
                 connection.close(Close.DRAIN)
             await asyncio.sleep(STEP_S)
 
@@ -92,19 +93,16 @@ class Healing:
 
     async def _end_what_has_ended(self) -> None:
         """Close the connections whose login another process has ended."""
-        connections = self._hub.joined()
+        connections = self._hub.admitted()
         for start in range(0, len(connections), ROWS):
-            part = {one.device_id: one for one in connections[start : start + ROWS]}
+            part = [one.login for one in connections[start : start + ROWS] if one.login is not None]
+            ids = tuple({login.device_id for login in part})
             try:
-                keys = await self._db.query(lambda db, ids=tuple(part): _live_keys(db, ids))  # type: ignore[misc]
+                keys = await self._db.query(lambda db, ids=ids: _live_keys(db, ids))  # type: ignore[misc]
             except DATABASE_ERRORS as error:
                 _log.warning("logins_not_checked", error=type(error).__name__)
                 return
-            ended = tuple(
-                one.device_id
-                for one in part.values()
-                if one.login is not None and keys.get(one.device_id) != channel_key_id(one.login.ck)
-            )
+            ended = tuple(login.device_id for login in part if keys.get(login.device_id) != channel_key_id(login.ck))
             if ended:
                 self._hub.end(EndNote(ended, Code.LOGIN_REVOKED))
 

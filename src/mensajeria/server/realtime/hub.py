@@ -22,6 +22,7 @@ from mensajeria.server.broker.broker import (
     PresenceNote,
 )
 from mensajeria.server.realtime.connection import Connection
+from mensajeria.server.realtime.ended_lately import EndedLately
 from mensajeria.server.realtime.items import batch_bodies
 
 _NONE: Final[tuple[Connection, ...]] = ()
@@ -51,8 +52,8 @@ class Hub:
         self.dirty: list[Connection] = []
         self.delivered = 0
         """Items given to connections since the start."""
-        self.ended = 0
-        """Counts the logins that were ended: whoever read a login before the count moved reads it again."""
+        self.ended: Final = EndedLately()
+        """Whoever reads a login to let its device in looks afterwards whether it has ended meanwhile."""
         self._devices: dict[int, Connection] = {}
         self._accounts: dict[int, tuple[Connection, ...]] = {}
 
@@ -143,11 +144,11 @@ class Hub:
             for connection in self.of_device(note.device):
                 connection.close(Close.REPLACED)
 
-    def joined(self) -> list[Connection]:
-        """All connections whose hello has taken effect."""
-        return list(self._devices.values())
+    def admitted(self) -> list[Connection]:
+        """All connections with a proven login, also those that have not answered their welcome yet."""
+        return [connection for connection in self.all if connection.login is not None]
 
     def end(self, note: EndNote) -> None:
         """Logins of these devices are over."""
-        self.ended += 1
+        self.ended.add(note.devices)
         self._logins_ended(note, [c for c in self.all if c.login is not None and c.login.device_id in note.devices])
