@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from mensajeria.kit.ids import random16
 from mensajeria.protocol import limits
@@ -37,10 +37,12 @@ def create(connection: Connection, account_id: int, size: int, *, quota: int, no
     """Begin an upload. The whole size counts from now on.
 
     Raises:
-        ProtocolError: QUOTA_EXCEEDED.
+        ProtocolError: QUOTA_EXCEEDED, or LOGIN_REVOKED: the account was deleted at this moment.
     """
     # The account's row is the lock: two uploads that begin together must not share the same room.
-    connection.execute(select(account.c.id).where(account.c.id == account_id).with_for_update(key_share=True))
+    own = select(account.c.id).where(account.c.id == account_id).with_for_update(key_share=True)
+    if connection.execute(own).one_or_none() is None:
+        raise ProtocolError(Code.LOGIN_REVOKED)
     used = connection.execute(select(func.coalesce(func.sum(file.c.size), 0)).where(file.c.account == account_id))
     if used.scalar_one() + size > quota:
         raise ProtocolError(Code.QUOTA_EXCEEDED, "files")
@@ -87,9 +89,10 @@ def begin_step(connection: Connection, file_id: bytes, account_id: int, offset: 
         ProtocolError: NOT_FOUND, or UPLOAD_CONFLICT: another place, or another step is under way.
     """
     row = own_file(connection, file_id, account_id, now_ms)
-    free = or_(file.c.busy_ms.is_(None), file.c.busy_ms < now_ms - LEASE_MS)
-    here = (file.c.file_id == file_id, file.c.received == offset, file.c.done.is_(False), free)
-    if connection.execute(update(file).where(*here).values(busy_ms=now_ms)).rowcount != 1:
+    here = (file.c.file_id == file_id, file.c.received == offset, file.c.done.is_(False), _is_free(now_ms))
+    # What is `doomed` by now takes no lease any more: its bytes may be going.
+    living = (file.c.account == account_id, file.c.expires_ms > now_ms)
+    if connection.execute(update(file).where(*here, *living).values(busy_ms=now_ms)).rowcount != 1:
         raise ProtocolError(Code.UPLOAD_CONFLICT, f"received {row.received}")
     return row
 
@@ -97,16 +100,16 @@ def begin_step(connection: Connection, file_id: bytes, account_id: int, offset: 
 def end_step(
     connection: Connection, file_id: bytes, offset: int, lease_ms: int, written: int, *, now_ms: int, done_until: int
 ) -> bool:
-    """Count a step that is durable and give the lease back; False when it was lost meanwhile, or the upload expired.
+    """Count a step that is durable and give the lease back; False when it was lost meanwhile, or the upload `doomed`.
 
-    What has expired is `doomed`: its bytes may be going at this moment. `done_until`: when a file that this step
-    completes expires.
+    `done_until`: when a file that this step completes expires.
     """
     mine = (
         file.c.file_id == file_id,
         file.c.received == offset,
         file.c.busy_ms == lease_ms,
         file.c.expires_ms > now_ms,
+        file.c.account.is_not(None),
     )
     step = update(file).where(*mine).values(received=offset + written, busy_ms=None)
     if connection.execute(step).rowcount != 1:
@@ -122,14 +125,24 @@ def give_up_step(connection: Connection, file_id: bytes, lease_ms: int) -> None:
 
 
 def doomed(connection: Connection, now_ms: int) -> list[bytes]:
-    """Ids of files that have expired or are nobody's, a bounded number."""
-    query = select(file.c.file_id).where(or_(file.c.expires_ms <= now_ms, file.c.account.is_(None))).limit(SWEEP)
+    """Ids of files that have expired or are nobody's, a bounded number.
+
+    Not while a step is under way: its bytes could come after the others have gone, and nobody would know of them.
+    """
+    over = or_(file.c.expires_ms <= now_ms, file.c.account.is_(None))
+    query = select(file.c.file_id).where(over, _is_free(now_ms)).limit(SWEEP)
     return list(connection.execute(query).scalars())
 
 
-def expire_now(connection: Connection, file_id: bytes, now_ms: int) -> None:
-    """Nobody may read the file any more; its bytes go next."""
-    connection.execute(update(file).where(file.c.file_id == file_id).values(expires_ms=now_ms, done=False))
+def expire_now(connection: Connection, file_id: bytes, now_ms: int) -> bool:
+    """Nobody may read the file any more; True when its bytes may go at once, else they are `doomed`."""
+    gone = update(file).where(file.c.file_id == file_id).values(expires_ms=now_ms, done=False)
+    return connection.execute(gone.returning(_is_free(now_ms))).scalar_one_or_none() is not False
+
+
+def _is_free(now_ms: int) -> ColumnElement[bool]:
+    """No step is under way. One that began long from now did so before the clock was set back: it is over."""
+    return or_(file.c.busy_ms.is_(None), file.c.busy_ms < now_ms - LEASE_MS, file.c.busy_ms > now_ms + LEASE_MS)
 
 
 def forget(connection: Connection, file_id: bytes) -> None:

@@ -117,11 +117,14 @@ class Files:
         """Delete a file of the account; raises ProtocolError NOT_FOUND."""
         await self.own(file_id, account_id)
         now_ms = self._clock.now_ms()
-        await self._db.write(lambda db: rows.expire_now(db, file_id, now_ms))
-        await self._remove(file_id)
+        if await self._db.write(lambda db: rows.expire_now(db, file_id, now_ms)):
+            await self._remove(file_id)
 
     async def sweep(self) -> int:
-        """Remove what has expired, is unfinished for a day, or belonged to an account that is gone; how many."""
+        """Remove what has expired, is unfinished for a day, or belonged to an account that is gone; how many.
+
+        What still takes a step goes with a later sweep.
+        """
         count = 0
         now_ms = self._clock.now_ms()
         while found := await self._db.query(lambda db: rows.doomed(db, now_ms)):
