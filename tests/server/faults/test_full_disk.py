@@ -1,0 +1,118 @@
+"""PostgreSQL's disk is really full: what was acknowledged stays, and all goes on when there is room, with no restart.
+
+The disk of its tables: one that has no room for the WAL either stops PostgreSQL itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mensajeria.protocol.errors import Code
+from mensajeria.protocol.frames import Ack, Events, Fetch, Nack
+from tests.server.process import ServerProcess, World, start_server_process, stopping
+from tests.server.realtime.device import Device, outer
+from tests.support.postgres import PostgresServer
+
+pytestmark = pytest.mark.slow
+SMALL, LARGE = "32m", "128m"
+SIZE = 60_000
+MOST = 2000
+
+
+def mount(*arguments: str) -> bool:
+    return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def disk(postgres_server: PostgresServer) -> Iterator[Path]:
+    """A small disk that the database's user owns."""
+    if postgres_server.data is None or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("needs a PostgreSQL of its own and the right to mount")
+    owner = postgres_server.data.stat()
+    folder = Path(tempfile.mkdtemp(prefix="mensajeria-disk-"))
+    if not mount(
+        "-t", "tmpfs", "-o", f"size={SMALL},mode=700,uid={owner.st_uid},gid={owner.st_gid}", "disk", f"{folder}"
+    ):
+        folder.rmdir()
+        pytest.skip("needs the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+    folder.rmdir()
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer, disk: Path) -> Iterator[str]:
+    """A database whose tables are on the small disk."""
+    name = f"full_{os.getpid()}"
+    postgres_server.execute(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
+    postgres_server.execute(f"CREATE DATABASE {name} TABLESPACE {name}")
+    yield postgres_server.url_of(name)
+    postgres_server.drop_database(name)
+    postgres_server.execute(f"DROP TABLESPACE {name}")
+
+
+@pytest.fixture
+def server(database: str, tmp_path: Path) -> ServerProcess:
+    with (tmp_path / "log").open("w") as log:
+        return start_server_process(tmp_path / "data", database, log=log)
+
+
+async def say(device: Device, chat_id: bytes, number: int) -> Ack | Nack:
+    device.send(outer(chat_id, number, os.urandom(SIZE)))
+    answer = await device.expect(Ack | Nack)  # type: ignore[arg-type]
+    assert isinstance(answer, Ack | Nack)
+    return answer
+
+
+async def until_full(device: Device, chat_id: bytes) -> tuple[list[int], Nack]:
+    """The rows that were acknowledged, and the first refusal."""
+    stored: list[int] = []
+    for number in range(1, MOST):
+        answer = await say(device, chat_id, number)
+        if isinstance(answer, Nack):
+            return stored, answer
+        stored.append(answer.seq)
+    raise AssertionError("the disk is never full")
+
+
+async def rows_of(device: Device, chat_id: bytes, until: int) -> list[int]:
+    found: list[int] = []
+    while not found or found[-1] < until:
+        device.send(Fetch(1, chat_id, found[-1] if found else 0, 100))
+        page = [event.seq for event in (await device.expect(Events)).events]
+        if not page:
+            break
+        found += page
+    return found
+
+
+async def test_what_was_acknowledged_stays_and_there_is_no_restart_when_there_is_room(
+    server: ServerProcess, disk: Path
+) -> None:
+    async with stopping(server):
+        world = await World.of(server)
+        ana, _, chat_id = await world.pair()
+        device = await Device.online(world, ana)
+
+        stored, refusal = await until_full(device, chat_id)
+        assert refusal.code == Code.UNAVAILABLE
+        assert await rows_of(device, chat_id, stored[-1]) == stored
+
+        assert await asyncio.to_thread(mount, "-o", f"remount,size={LARGE}", f"{disk}")
+        deadline = time.monotonic() + 20
+        while isinstance(answer := await say(device, chat_id, MOST), Nack):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.2)
+
+        assert await rows_of(device, chat_id, answer.seq) == [*stored, answer.seq]
+        await device.disconnect()
+        Device.opened.remove(device)
