@@ -63,3 +63,23 @@ async def test_a_limit_neither_fills_nor_stands_still(server: Server, clock: Fak
     assert await buckets.take("x", b"k", BUCKET, 1) > 0
     clock.advance(1)
     assert await buckets.take("x", b"k", BUCKET, 1) == 0
+
+
+async def test_a_former_refresh_token_is_no_longer_good_because_the_clock_was_set_back(
+    server: Server, clock: FakeClock, ana: Person
+) -> None:
+    await renewed(server, ana)
+    clock.set_wall(clock.now_ms() - 5 * HOUR_MS)
+
+    with pytest.raises(ProtocolError) as refused:
+        await renewed(server, ana)
+    assert refused.value.code is Code.LOGIN_REVOKED
+
+
+async def test_who_asks_again_while_the_clock_is_put_right_by_a_second_gets_the_same_answer(
+    server: Server, clock: FakeClock, ana: Person
+) -> None:
+    await renewed(server, ana)
+    clock.set_wall(clock.now_ms() - 1000)
+
+    await renewed(server, ana)

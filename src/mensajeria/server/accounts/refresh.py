@@ -128,7 +128,7 @@ class RefreshService:
         if family is not None and family.expires_ms > now_ms:
             if family.token_hash == _hash(token):
                 return self._advance(connection, family, token, now_ms)
-            if family.previous_hash == _hash(token) and now_ms - family.rotated_ms <= _RETRY_MS:
+            if family.previous_hash == _hash(token) and abs(now_ms - family.rotated_ms) <= _RETRY_MS:
                 return self._sealer.unseal("refresh", _hash(token), family.successor)
         end_login(connection, login.device_id)
         return None
