@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
 
 from mensajeria.client.errors import NetworkError
 from mensajeria.protocol.errors import Close
@@ -17,6 +20,8 @@ NO_CLOSE_FRAME: Final = 1006
 _PAUSE_READING_ABOVE: Final = 8 << 20
 _RESUME_READING_BELOW: Final = 2 << 20
 _CLOSE_CODE: Final = 2
+READ_BUFFER: Final = 16 << 10
+_picows_log: Final = logging.getLogger("picows.client")
 
 
 class ConnectionLostError(Exception):
@@ -145,21 +150,14 @@ class WebSocket(WSListener):
 
 
 async def connect(url: str, *, tls: ssl.SSLContext | None, max_message: int) -> WebSocket:
-    """Open a WebSocket.
+    """Open a WebSocket. Cancelled in the middle, it leaves no socket behind.
 
     Raises:
         NetworkError: network, timeout, tls or not_a_server.
     """
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, socket = await ws_connect(
-                lambda: WebSocket(max_message),
-                url,
-                ssl_context=tls,
-                websocket_handshake_timeout=CONNECT_TIMEOUT_S,
-                max_frame_size=max_message,
-                max_redirects=0,
-            )
+            return await _opened(urlsplit(url), tls, max_message)
     except ssl.SSLError as error:
         raise NetworkError("tls", str(error)) from error
     except TimeoutError as error:
@@ -168,5 +166,33 @@ async def connect(url: str, *, tls: ssl.SSLContext | None, max_message: int) -> 
         raise NetworkError("not_a_server", str(error).split("\n", 1)[0]) from error
     except (OSError, EOFError) as error:
         raise NetworkError("network", str(error)) from error
+
+
+async def _opened(url: SplitResult, tls: ssl.SSLContext | None, max_message: int) -> WebSocket:
+    """As picows' `ws_connect` for a server without proxy and redirects, which forgets its socket when cancelled."""
+    secure = url.scheme == "wss"
+    path = url.path + (f"?{url.query}" if url.query else "")
+    arguments = (
+        *(url.netloc, path, True, lambda: WebSocket(max_message), _picows_log, True, CONNECT_TIMEOUT_S),
+        *(False, 10.0, 10.0, WSAutoPingStrategy.PING_WHEN_IDLE),  # our own Ping frames are under the MAC
+        *(True, max_message, None, READ_BUFFER),
+    )
+    made: list[WSProtocol] = []
+
+    def protocol() -> WSProtocol:
+        made.append(WSProtocol(*arguments))
+        return made[-1]
+
+    loop = asyncio.get_running_loop()
+    port = url.port or (443 if secure else 80)
+    try:
+        await loop.create_connection(protocol, url.hostname or "", port, ssl=(tls or True) if secure else None)
+        await made[-1].wait_until_handshake_complete()
+    except BaseException:
+        for one in made:
+            if one.transport is not None:
+                one.transport.underlying_transport.abort()
+        raise
+    socket = made[-1].listener
     assert isinstance(socket, WebSocket)
     return socket
