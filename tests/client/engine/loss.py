@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,24 +22,19 @@ from mensajeria.client.store import Tx
 from mensajeria.client.store.resends import Hole
 from mensajeria.crypto.message import decode_outer
 from mensajeria.protocol.encoding import encode
-from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId
+from mensajeria.protocol.ids import Did, Mid, SessionId
 from mensajeria.protocol.records_healing import Resend, ResendRequest
-from tests.client.engine.stations import Station, chat_of, station
-from tests.crypto.people import NOW, Person
+from tests.client.engine.healing_scene import Scene, made
+from tests.client.engine.stations import Station
+from tests.crypto.people import NOW
 
 TEXTS = ("uno", "dos", "tres")
 
 
 @dataclass
-class Loss:
+class Loss(Scene):
     """Ana's laptop has written three rows. Bruno was shown the second one altered, and has what he shall ask her."""
 
-    ana: Station
-    ana_phone: Station
-    bruno: Station
-    bruno_phone: Station
-    eva: Person
-    chat: ChatId
     resenders: dict[Did, Resender]
     rows: Sequence[bytes] = ()
     letters: Sequence[Letter] = ()
@@ -88,17 +82,10 @@ def altered(row: bytes) -> bytes:
 
 @pytest.fixture
 async def loss(tmp_path: Path) -> AsyncIterator[Loss]:
-    ana, bruno, eva = Person("ana"), Person("bruno"), Person("eva")
-    ana_phone, bruno_phone = ana.add_device(), bruno.add_device()
-    devices = ((ana, ana.device, bruno), (ana, ana_phone, bruno), (bruno, bruno.device, ana), (bruno, bruno_phone, ana))
-    async with AsyncExitStack() as stack:
-        made = [
-            await stack.enter_async_context(station(person, device, [other, eva], tmp_path))
-            for person, device, other in devices
-        ]
-        resenders = {one.me.did: Resender(one.me, one.reader, one.rows, one.healer) for one in made}
-        laptop, phone, other_laptop, other_phone = made
-        loss = Loss(laptop, phone, other_laptop, other_phone, eva, chat_of(ana, bruno), resenders)
+    async with made(tmp_path) as scene:
+        desks = (scene.ana, scene.ana_phone, scene.bruno, scene.bruno_phone)
+        resenders = {one.me.did: Resender(one.me, one.reader, one.rows, one.healer) for one in desks}
+        loss = Loss(**vars(scene), resenders=resenders)
         await lose(loss)
         yield loss
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -30,35 +30,26 @@ from mensajeria.protocol.records_backup import SettingRecord
 from mensajeria.protocol.records_profiles import PROFILE_KEY, ProfileKey
 from mensajeria.protocol.records_profiles import UserProfile as Record
 from tests.client.engine.own import direct
-from tests.client.engine.profile_places import Place, Shelf, chat_with, jpeg, letter_of, placed
+from tests.client.engine.profile_places import (
+    Place,
+    Shelf,
+    ana,
+    bruno,
+    chat_with,
+    jpeg,
+    letter_of,
+    people,
+    placed,
+    shelf,
+)
 from tests.crypto.people import Person
 
 if TYPE_CHECKING:
     from mensajeria.client.engine.directory import Directory
 
+__all__ = ["ana", "bruno", "people", "shelf"]
+
 KEY = ProfileKey(ver=2, key=bytes(32), hash=bytes(32))
-
-
-@pytest.fixture(scope="module")
-def people() -> tuple[Person, Person, Person]:
-    return Person("ana"), Person("bruno"), Person("carla")
-
-
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
-async def ana(people: tuple[Person, ...], shelf: Shelf, tmp_path: Path) -> AsyncIterator[Place]:
-    async with placed(people, 0, shelf, tmp_path) as place:
-        yield place
-
-
-@pytest.fixture
-async def bruno(people: tuple[Person, ...], shelf: Shelf, tmp_path: Path) -> AsyncIterator[Place]:
-    async with placed(people, 1, shelf, tmp_path) as place:
-        yield place
 
 
 async def row_of(place: Place, uid: Uid) -> ProfileRow | None:

@@ -20,10 +20,6 @@ from mensajeria.protocol.ids import Did, Uid
 from mensajeria.protocol.records import ToDevice
 from mensajeria.protocol.records_profiles import ProfileKey
 from mensajeria.protocol.records_profiles import UserProfile as Record
-from tests.crypto.people import NOW
-
-if TYPE_CHECKING:
-    from mensajeria.client.engine.directory import Directory
 from tests.client.engine.profile_places import (
     Place,
     Shelf,
@@ -38,6 +34,10 @@ from tests.client.engine.profile_places import (
     planned,
     shelf,
 )
+from tests.crypto.people import NOW
+
+if TYPE_CHECKING:
+    from mensajeria.client.engine.directory import Directory
 
 __all__ = ["ana", "bruno", "carla", "people", "phone", "shelf"]
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,30 +16,11 @@ from mensajeria.crypto.group_profile import new_profile_key
 from mensajeria.crypto.sender import decode_room_key
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import Idfp, SessionId, Uid
-from tests.client.engine.circle import GroupDesk, Log, seated
+from tests.client.engine.circle import GroupDesk, Log
 from tests.client.engine.test_rows_and_sealing import write
-from tests.client.engine.trio import Desks, blocked, due
-from tests.client.engine.world import Somebody
+from tests.client.engine.trio import Desks, blocked, desks, due, log, trio
 
-
-@pytest.fixture(scope="module")
-def trio() -> tuple[Somebody, Somebody, Somebody]:
-    return Somebody.make("ana"), Somebody.make("bruno"), Somebody.make("carla")
-
-
-@pytest.fixture
-def log(trio: tuple[Somebody, Somebody, Somebody]) -> Log:
-    return Log.create(*trio)
-
-
-@pytest.fixture
-async def desks(trio: tuple[Somebody, Somebody, Somebody], log: Log, tmp_path: Path) -> AsyncIterator[Desks]:
-    async with AsyncExitStack() as stack:
-        opened = [
-            await stack.enter_async_context(seated(who, [one for one in trio if one is not who], log, tmp_path))
-            for who in trio
-        ]
-        yield opened[0], opened[1], opened[2]
+__all__ = ["desks", "log", "trio"]
 
 
 async def names(desk: GroupDesk) -> tuple[str, ...]:
