@@ -11,6 +11,7 @@ from mensajeria.client import SecurityError
 from mensajeria.client.core import keylog as core
 from mensajeria.client.engine import keylog
 from mensajeria.client.engine.keylog import LOG_KEY
+from mensajeria.client.store import Tx
 from mensajeria.kit.merkle import leaf_hash, root_hash
 from mensajeria.protocol import frames
 from mensajeria.protocol.encoding import encode
@@ -294,6 +295,24 @@ async def test_a_restored_log_goes_on_from_what_it_shares(stage: Stage) -> None:
     warning = next(one for one in await ana.read(lambda tx: tx.meta.warnings()) if one.code == "key_log_restored")
     assert dict(warning.params) == {"kept": str(len(cut)), "lost": "1"}
     assert await ana.read(lambda tx: tx.key_log.size()) == len(leaves)
+
+
+async def test_leaves_that_were_copied_for_a_head_never_kept_accuse_nobody(stage: Stage) -> None:
+    """The first look was cut off before its end; then the server was restored, and its log went on otherwise."""
+    ana = await stage.open("ana")
+    await level(ana)
+    lost = decode_leaf(added(leaves_of(stage.evil), b"n" * 32)[-1])
+
+    def interrupt(tx: Tx) -> None:
+        tx.key_log.cut(2)
+        tx.key_log.append(2, lost, b"h" * 32)
+        tx.key_log._db.execute("DELETE FROM key_log_heads")
+
+    await ana.change(interrupt)
+    await level(ana)
+    leaves = leaves_of(stage.evil)
+    assert await ana.read(lambda tx: tx.key_log.root_at(len(leaves))) == root_hash([leaf_hash(one) for one in leaves])
+    assert ana.warnings() == []
 
 
 async def test_a_stale_head_warns_and_blocks_nothing(stage: Stage) -> None:

@@ -150,7 +150,9 @@ class KeyLog:
             await self._keep_evidence(violation.code, signed, known_signed)
             raise
         lost = None
-        if verdict is Verdict.RESTORED and known is not None:
+        if known is None:  # what was copied for a head that was never kept may be of a log from before a restore
+            await self._context.store.run(lambda tx: tx.key_log.cut(0))
+        elif verdict is Verdict.RESTORED:
             lost = await self._restored(head, known)
             known = None
         if head.size > core.MIRROR_MAX:
