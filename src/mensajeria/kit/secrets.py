@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from typing import NoReturn, final
+from typing import Final, NoReturn, final
 
 __all__ = ["Secret"]
+
+_BYTES: Final = (bytes, bytearray, memoryview)
 
 
 @final
@@ -19,7 +21,7 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: bytes | bytearray | memoryview) -> None:
-        if not isinstance(value, bytes | bytearray | memoryview):
+        if not isinstance(value, _BYTES):
             msg = f"a secret is made of bytes, not {type(value).__name__}"
             raise TypeError(msg)
         self._value = bytes(value)

@@ -23,8 +23,8 @@ CACHE_SECONDS: Final = 10
 """How long a change by another process (an operator's command) may go unnoticed. Changes by this one count at once."""
 CACHE_ENTRIES: Final = 10_000
 MAX_READ: Final = 500
-CROWD_PAUSE_S: Final = 0.002
 """Logins in one query."""
+CROWD_PAUSE_S: Final = 0.002
 
 
 class Login(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ read here: only our own ever come, and a reader of one shape is stricter, and fa
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -71,10 +70,13 @@ class ChannelKeySealer:
         Raises:
             ProtocolError: LOGIN_REVOKED: the row was altered, moved, or sealed under a key that is gone.
         """
+        nonce, ciphertext, owned = sealed[:_NONCE], sealed[_NONCE:], H(label, owner)
         for aead in (self._aead, self._former):
-            with contextlib.suppress(InvalidTag, ValueError):
+            try:
                 if aead is not None:
-                    return Secret(aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], H(label, owner)))
+                    return Secret(aead.decrypt(nonce, ciphertext, owned))
+            except (InvalidTag, ValueError):
+                continue
         raise ProtocolError(Code.LOGIN_REVOKED)
 
 

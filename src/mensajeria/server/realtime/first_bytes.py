@@ -20,11 +20,16 @@ from mensajeria.server.http_front import BoundedHttp
 
 UPGRADE_MAX: Final = 4096
 """Bytes of an upgrade that goes straight. Our clients' have 300."""
-_HEADER: Final = rb"(?!(?i:content-length|transfer-encoding):)[!-9;-~]+:[\t -~]*\r\n"
-_UPGRADE: Final = re.compile(
-    rb"GET /(?:auth/)?ws(?:\?[!-~]*)? HTTP/1\.1\r\n"
-    rb"(?:" + _HEADER + rb")*(?i:upgrade):[\t ]*(?i:websocket)\r\n(?:" + _HEADER + rb")*\r\n"
+_REQUEST: Final = re.compile(
+    rb"GET /(?:auth/)?ws(?:\?[!-~]*+)? HTTP/1\.1\r\n"
+    rb"(?:(?!(?i:content-length|transfer-encoding):)[!-9;-~]++:[\t -~]*+\r\n)++\r\n"
 )
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:[\t ]*websocket\r\n", re.IGNORECASE)
+
+
+def is_upgrade(data: bytes) -> bool:
+    """Whether this is a whole upgrade request for one of our sockets, and nothing else."""
+    return len(data) <= UPGRADE_MAX and bool(_REQUEST.fullmatch(data)) and bool(_UPGRADE.search(data))
 
 
 class FirstBytes(asyncio.Protocol):
@@ -56,7 +61,7 @@ class FirstBytes(asyncio.Protocol):
         self._leave()
         transport = self._transport
         protocol: Any
-        if len(data) <= UPGRADE_MAX and _UPGRADE.fullmatch(data):
+        if is_upgrade(data):
             protocol = self._config.ws_protocol_class()  # type: ignore[misc]
         else:
             protocol = BoundedHttp(self._config, self._server_state, self._app_state, self._loop)

@@ -43,10 +43,41 @@ HEADER_ROOM: Final = 16
 overwrites while uvloop still waits for the socket: from there on the stream is garbage. The other way to send copies
 what the socket does not take; it wants room for the WebSocket header in front of the data."""
 
-# What clients do wrong is theirs, and answered with a close code: it is no error of the server for its log. A plain
-# adapter also keeps picows from making a logger for every connection.
-_silent = logging.Logger("mensajeria.websocket", logging.CRITICAL + 1)  # noqa: LOG001 - outside of the tree on purpose
-_picows_log: Final = logging.LoggerAdapter(_silent)
+
+class _Silent(logging.LoggerAdapter[logging.Logger]):
+    """What clients do wrong is theirs, and answered with a close code: it is no error of the server for its log.
+
+    An adapter also keeps picows from making a logger for every connection.
+    """
+
+    def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - the standard library's name
+        return False
+
+    def info(self, *_arguments: object, **_more: object) -> None:
+        """What picows tells of every connection."""
+
+
+_picows_log: Final = _Silent(logging.Logger("mensajeria.websocket"))  # noqa: LOG001 - outside of the tree on purpose
+
+
+class _Switching(WSUpgradeResponse):
+    """picows' own answer to an upgrade, written for every connection without being put together anew."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.status = HTTPStatus.SWITCHING_PROTOCOLS
+        self.headers = {}  # type: ignore[assignment]  # for the one header that picows sets, a dict does
+        self.body = None
+
+    def to_bytes(self) -> bytearray:
+        """The one header that picows has set depends on the request."""
+        return bytearray(_SWITCHING % self.headers["Sec-WebSocket-Accept"].encode())
+
+
+_SWITCHING: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+)
 
 
 class Handler(Protocol):
@@ -154,7 +185,7 @@ class Socket(WSListener):
 
 def accept(
     gateway: Gateway, transport: asyncio.BaseTransport, request: WSUpgradeRequest
-) -> WSListener | WSUpgradeResponseWithListener | None:
+) -> WSUpgradeResponseWithListener | None:
     """What becomes of an upgrade request: a listener, or an HTTP error (None is 404)."""
     path = request.path.partition(b"?")[0]
     if path not in {b"/ws", b"/auth/ws"}:
@@ -166,10 +197,10 @@ def accept(
     if origin is not None and origin not in settings.allowed_origins:
         return _refusal(HTTPStatus.FORBIDDEN)
     if path == b"/ws":
-        return Socket(DeviceHandler(gateway))
+        return WSUpgradeResponseWithListener(_Switching(), Socket(DeviceHandler(gateway)))
     forwarded = ",".join(request.headers.getall("x-forwarded-for", []))
     network = client_network(_peer(transport), forwarded, settings.trusted_proxies)
-    return Socket(AuthHandler(gateway, network))
+    return WSUpgradeResponseWithListener(_Switching(), Socket(AuthHandler(gateway, network)))
 
 
 def _peer(transport: asyncio.BaseTransport) -> str:
