@@ -358,7 +358,9 @@ def test_who_takes_up_most_is_shown_first(admin: Admin) -> None:
     assert (limits["file_bytes"], limits["backup_bytes"]) == (1 << 30, 128 << 20)
     assert (first["handle"], first["backup_bytes"], first["file_bytes"]) == ("bruno", 3 << 20, 0)
     assert (second["handle"], second["file_bytes"]) == ("ana", 1000)
-    assert len(admin("quotas", "--limit", "1")) == 2
+    _, most, rest = admin("quotas", "--limit", "1")
+    assert (most, rest["type"]) == (first, "next")
+    assert admin("quotas", "--limit", "1", "--after", str(rest["after"])) == [limits, second]
     assert "bruno · files 0.0 MiB · backup 3.0 MiB" in admin.say("quotas")
 
 

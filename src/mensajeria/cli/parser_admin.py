@@ -30,7 +30,8 @@ def add_admin_commands(builder: Builder) -> None:
     for name in _PLAIN:
         _options(builder, tasks[name])
     _page(builder, tasks["audit"], "--before")
-    builder.option(tasks["quotas"], "--limit", type=count, default=50, metavar="N", key="quotas_limit")
+    builder.option(tasks["quotas"], "--limit", type=count, default=PAGE, metavar="N", key="quotas_limit")
+    builder.option(tasks["quotas"], "--after", type=number, metavar="ID", key="quotas_after")
     for name, verbs in _FAMILIES.items():
         for verb, parser in builder.family(tasks[name], "verb", name, verbs).items():
             _options(builder, parser)

@@ -101,18 +101,19 @@ def declare_restored(settings: Settings, _args: argparse.Namespace, console: Con
 
 def quotas(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """Which accounts take up most, and what each may."""
-    found = usage.quotas(settings, limit=args.limit)
+    found = usage.quotas(settings, after=args.after or 0, limit=args.limit + 1)
     if console.as_json:
         console.record(type="quotas", file_bytes=found.files, backup_bytes=found.backup, mail_bytes=found.mail)
     else:
         console.say("admin.quota_limits", files=_mib(found.files), backup=_mib(found.backup), mail=_mib(found.mail))
-    for row in found.accounts:
+    for row in found.accounts[: args.limit]:
         parts = {"file_bytes": row.file_bytes, "backup_bytes": row.backup_bytes, "mail_bytes": row.mail_bytes}
         if console.as_json:
             console.record(type="quota", uid=row.uid.hex(), handle=row.handle, **parts)
         else:
             sizes = {"files": _mib(row.file_bytes), "backup": _mib(row.backup_bytes), "mail": _mib(row.mail_bytes)}
             console.say("admin.quota_line", handle=row.handle, **sizes)
+    tell_rest(console, found.accounts, args.limit, "after")
 
 
 def _mib(size: int) -> str:
