@@ -31,17 +31,33 @@ class Caller:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    unread: bytes = b""
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the next answer."""
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-        return int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers["content-length"]))
+        """Status, headers and body of the next answer.
+
+        As much as has come is read at once: who goes on sending to a server that has closed is reset behind the answer.
+        """
+        while b"\r\n\r\n" not in self.unread:
+            await self._read_on()
+        head, _, self.unread = self.unread.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        length = int(headers["content-length"])
+        while len(self.unread) < length:
+            await self._read_on()
+        body, self.unread = self.unread[:length], self.unread[length:]
+        return int(status.split()[1]), headers, body
+
+    async def _read_on(self) -> None:
+        more = await asyncio.wait_for(self.reader.read(65536), 5)
+        assert more, "closed in the middle of an answer"
+        self.unread += more
 
     async def ended(self) -> bool:
         """The other side closes, without another word."""
         try:
-            return await asyncio.wait_for(self.reader.read(), 5) == b""
+            return self.unread + await asyncio.wait_for(self.reader.read(), 5) == b""
         except ConnectionResetError:
             return True
 
