@@ -10,7 +10,7 @@ import pytest
 
 from mensajeria.client import Client, InputError, SecurityError
 from mensajeria.client.api import SecurityKind, Trust, VerificationMethod
-from mensajeria.client.engine.keylog import LOG_KEY
+from mensajeria.client.engine.keylog.mirror import LOG_KEY
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.ids import Uid, b64
 from mensajeria.protocol.links import invite_id, link_text, parse_link

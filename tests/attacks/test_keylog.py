@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mensajeria.client import SecurityError
 from mensajeria.client.core import keylog as core
-from mensajeria.client.engine import keylog
-from mensajeria.client.engine.keylog import LOG_KEY
+from mensajeria.client.engine.keylog import log as keylog
+from mensajeria.client.engine.keylog.mirror import LOG_KEY
 from mensajeria.client.store import Tx
 from mensajeria.kit.merkle import leaf_hash, root_hash
 from mensajeria.protocol import frames

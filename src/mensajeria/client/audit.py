@@ -11,7 +11,8 @@ import msgspec
 from mensajeria.client.core import keylog as core
 from mensajeria.client.core.audit import SeenHead, Violation, Walk
 from mensajeria.client.engine.context import Context
-from mensajeria.client.engine.keylog import KeyLog, fetch_leaves
+from mensajeria.client.engine.keylog.log import KeyLog
+from mensajeria.client.engine.keylog.mirror import fetch_leaves
 from mensajeria.client.errors import InputError, NetworkError
 from mensajeria.client.files import read_small, write_private
 from mensajeria.protocol.ids import b64, unb64

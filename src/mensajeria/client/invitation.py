@@ -8,7 +8,7 @@ from typing import Final
 
 from mensajeria.client.account import parse_invite
 from mensajeria.client.engine.context import Context
-from mensajeria.client.engine.keylog import LOG_KEY
+from mensajeria.client.engine.keylog.mirror import LOG_KEY
 from mensajeria.client.errors import ClientError, InputError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.trust import Inviter, IssuedInvite

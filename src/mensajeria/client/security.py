@@ -11,7 +11,7 @@ from mensajeria.client.api import ContactSecurity, SecurityEntry, Verification, 
 from mensajeria.client.audit import AuditFile, AuditReport, audit
 from mensajeria.client.engine.context import Context
 from mensajeria.client.engine.engine import Engine
-from mensajeria.client.engine.gossip import is_same_log, newest_root
+from mensajeria.client.engine.keylog.gossip import is_same_log, newest_root
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.trust import number_with, security_of, timeline
 from mensajeria.client.errors import ClientError, InputError, SecurityError

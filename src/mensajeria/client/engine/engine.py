@@ -22,7 +22,7 @@ from mensajeria.client.engine.giving import push_owed
 from mensajeria.client.engine.groups import GroupKeeper
 from mensajeria.client.engine.history import History
 from mensajeria.client.engine.inbound import Inbound
-from mensajeria.client.engine.keylog import KeyLog
+from mensajeria.client.engine.keylog.log import KeyLog
 from mensajeria.client.engine.linking import Linking
 from mensajeria.client.engine.login import LoginKeeper
 from mensajeria.client.engine.mailer import Mailer

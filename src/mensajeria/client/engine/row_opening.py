@@ -8,7 +8,7 @@ from typing import Final
 
 from mensajeria.client.engine.acks import seen_by_other
 from mensajeria.client.engine.former_life import anything_waits, facts_for, give_way
-from mensajeria.client.engine.gossip import note_told
+from mensajeria.client.engine.keylog.gossip import note_told
 from mensajeria.client.engine.kinds import Arrival, Kinds
 from mensajeria.client.engine.log_gaps import is_passed
 from mensajeria.client.engine.me import Me

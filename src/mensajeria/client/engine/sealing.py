@@ -10,8 +10,8 @@ from typing import Final
 
 from mensajeria.client.api import MessageState, MessageStateChanged
 from mensajeria.client.engine.acks import acked_name
-from mensajeria.client.engine.gossip import to_tell
 from mensajeria.client.engine.identity_moves import is_known_in
+from mensajeria.client.engine.keylog.gossip import to_tell
 from mensajeria.client.engine.kinds.own import WITHOUT_PLACE, take_back
 from mensajeria.client.engine.letters import ROOM_KEY, Letter, devices_of
 from mensajeria.client.engine.me import Me
