@@ -120,19 +120,19 @@ async def test_who_loses_the_swap_signs_again_after_the_other_event(phone_stage:
     stage = phone_stage
     ana, bruno, _, device = await lost_phone(stage)
     rest = bruno.client._context.rest
-    append: Callable[[bytes, Signed], Awaitable[api.MemberEventStored]] = rest.append_member_event
+    append: Callable[[bytes, Signed], Awaitable[api.MemberEventStored]] = rest.chats.append_event
     refused: list[str] = []
 
     async def later(chat_id: bytes, event: Signed) -> api.MemberEventStored:
         if not refused:
-            await ana.client._context.rest.append_member_event(chat_id, await own_device_event(ana, chat_id))
+            await ana.client._context.rest.chats.append_event(chat_id, await own_device_event(ana, chat_id))
         try:
             return await append(chat_id, event)
         except RefusedError as error:
             refused.append(error.code)
             raise
 
-    rest.append_member_event = later  # type: ignore[method-assign]
+    rest.chats.append_event = later  # type: ignore[method-assign]
     await remove_phone(bruno, device)
     await knows_floor(ana, stage.chat_id, bruno.uid, 3)
     assert refused == [Code.EVENT_CONFLICT]
@@ -218,7 +218,7 @@ async def test_a_later_event_of_a_removed_device_is_void_and_refused_by_the_serv
     await asyncio.sleep(0.2)
     assert (await state_of(ana, phone_stage.chat_id)).seq == before.seq
     with pytest.raises(RefusedError) as refused:
-        await bruno.client._context.rest.append_member_event(phone_stage.chat_id, event)
+        await bruno.client._context.rest.chats.append_event(phone_stage.chat_id, event)
     assert refused.value.code == Code.EVENT_INVALID
 
 

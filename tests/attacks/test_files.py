@@ -67,8 +67,8 @@ async def say(actor: Actor, stage: Stage, **claims: Any) -> None:
     sealer = FileSealer(metadata)
     ciphertext = b"".join(sealer.seal([CONTENT]))
     rest = actor.client._context.rest
-    file_id = (await rest.create_file(len(ciphertext))).file_id
-    await rest.upload(file_id, 0, ciphertext)
+    file_id = (await rest.files.create(len(ciphertext))).file_id
+    await rest.files.upload(file_id, 0, ciphertext)
     fields: dict[str, Any] = {
         "blob": file_id, "key": sealer.key.reveal(), "sha256": sealer.sha256, "size": len(CONTENT),
         "name": metadata.name, "media": metadata.media, "width": 0, "height": 0, "blurhash": "", "thumb": b"",
@@ -244,7 +244,7 @@ async def test_a_file_that_changes_between_attempts_never_meets_a_used_key(stage
     original.write_bytes(first)
 
     rest = ana.client._context.rest
-    upload, sent_bytes, broken = rest.upload, dict[int, set[bytes]](), 0
+    upload, sent_bytes, broken = rest.files.upload, dict[int, set[bytes]](), 0
 
     async def breaking(file_id: bytes, offset: int, data: bytes) -> None:
         nonlocal broken
@@ -257,7 +257,7 @@ async def test_a_file_that_changes_between_attempts_never_meets_a_used_key(stage
             stage.evil.drop_connections()
             await asyncio.sleep(3600)
 
-    rest.upload = breaking  # type: ignore[method-assign]
+    rest.files.upload = breaking  # type: ignore[method-assign]
     sent = await ana.client.chat(stage.chat_id).send_file(original)
     await asyncio.wait_for(ana.client.wait_sent(sent.mid), 30)
     message = await file_of(bruno, stage.chat_id)
@@ -287,13 +287,13 @@ async def test_a_server_that_lies_about_an_upload_gets_no_message(stage: Stage, 
             return {**answer, field: 1 << 40} if path.endswith("/upload") else answer
 
     stage.evil.rule = Liar()
-    upload = ana.client._context.rest.upload
+    upload = ana.client._context.rest.files.upload
 
     async def lost(file_id: bytes, offset: int, data: bytes) -> None:
         await upload(file_id, offset, data)
         raise RefusedError("upload_conflict")
 
-    ana.client._context.rest.upload = lost  # type: ignore[method-assign]
+    ana.client._context.rest.files.upload = lost  # type: ignore[method-assign]
     original = stage.folder / "a.bin"
     original.write_bytes(CONTENT)
     sent = await ana.client.chat(stage.chat_id).send_file(original)
@@ -335,13 +335,13 @@ async def test_nothing_of_a_file_is_in_the_clear_anywhere_but_where_it_was_saved
         for part in ("ana", "bruno", "server"):
             places.update({f"{when} {part}/{path}": held for path, held in files_of(stage.folder / part).items()})
 
-    real = ana.client._context.rest.upload
+    real = ana.client._context.rest.files.upload
 
     async def held(file_id: bytes, offset: int, data: bytes) -> None:
         await asyncio.to_thread(look, "in the upload")
         await real(file_id, offset, data)
 
-    ana.client._context.rest.upload = held  # type: ignore[method-assign]
+    ana.client._context.rest.files.upload = held  # type: ignore[method-assign]
     sent = await ana.client.chat(stage.chat_id).send_file(original, caption)
     await asyncio.wait_for(ana.client.wait_sent(sent.mid), 30)
     message = await file_of(bruno, stage.chat_id)
@@ -364,7 +364,7 @@ async def test_an_upload_that_the_server_has_forgotten_begins_anew_with_the_same
     """What is unfinished for a day is swept from the server; the file is sent all the same, under no new key."""
     ana, bruno = await stage.pair()
     rest, sent_bytes, asked = ana.client._context.rest, dict[int, set[bytes]](), []
-    upload, create = rest.upload, rest.create_file
+    upload, create = rest.files.upload, rest.files.create
 
     async def counting(size: int) -> Any:
         state = await create(size)
@@ -380,7 +380,7 @@ async def test_an_upload_that_the_server_has_forgotten_begins_anew_with_the_same
             stage.evil.drop_connections()
             await asyncio.sleep(3600)
 
-    rest.upload, rest.create_file = forgetting, counting  # type: ignore[method-assign]
+    rest.files.upload, rest.files.create = forgetting, counting  # type: ignore[method-assign]
     content = secrets.token_bytes(1_500_000)
     mid = await send(ana, stage, content)
     assert len(set(asked)) == 2

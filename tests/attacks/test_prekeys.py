@@ -128,7 +128,7 @@ async def test_claims_without_end_get_the_fallback_key_and_lock_nobody_out(stage
     """One-time keys are for people who are in a chat; over the limit the fallback key is given, never an error."""
     ana, bruno = await stage.pair()
     did = bruno.client._context.me.did
-    answers = [(await ana.client._context.rest.claim([did]))[0] for _ in range(14)]
+    answers = [(await ana.client._context.rest.prekeys.claim([did]))[0] for _ in range(14)]
     assert [answer.one_time is not None for answer in answers].count(True) <= 10
     assert all(answer.one_time or answer.fallback for answer in answers)
     assert all(answer.pq is not None for answer in answers)

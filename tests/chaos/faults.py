@@ -18,7 +18,7 @@ from mensajeria.client.engine.engine import Engine
 from mensajeria.client.profile import Profile
 from mensajeria.client.store import Store
 from mensajeria.client.transport.auth_channel import AuthChannel
-from mensajeria.client.transport.rest import RestClient
+from mensajeria.client.transport.rest.client import RestClient
 from mensajeria.client.vault import create_vault
 from tests.attacks.evil import Network
 from tests.attacks.stage import Actor

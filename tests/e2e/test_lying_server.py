@@ -13,7 +13,7 @@ import pytest
 from mensajeria.client import Client, SecurityError, SendBlockedError
 from mensajeria.client.api import Cause, IdentityChanged, MessageKind, MessageReceived, SecurityWarning, Trust
 from mensajeria.client.engine.session import Session
-from mensajeria.client.transport.rest import RestApi
+from mensajeria.client.transport.rest.users import Users
 from mensajeria.client.transport.websocket import WebSocket
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.recovery import RecoveryCode
@@ -169,13 +169,13 @@ async def test_a_swapped_identity_at_first_contact_names_the_wrong_person(
     register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bruno, eva = await register("ana"), await register("bruno"), await register("eva")
-    evas = await eva._context.rest.user_by_handle("eva")
-    by_handle = RestApi.user_by_handle
+    evas = await eva._context.rest.users.by_handle("eva")
+    by_handle = Users.by_handle
 
-    async def swap(self: RestApi, handle: str) -> UserKeys:
+    async def swap(self: Users, handle: str) -> UserKeys:
         return evas if handle == "bruno" else await by_handle(self, handle)
 
-    monkeypatch.setattr(RestApi, "user_by_handle", swap)
+    monkeypatch.setattr(Users, "by_handle", swap)
     with pytest.raises(SecurityError) as caught:
         await ana.direct_chat("bruno")
     assert caught.value.code == "identity_swapped"
@@ -188,16 +188,16 @@ async def test_a_device_that_the_identity_never_signed_gets_no_key(
 ) -> None:
     ana, bruno, eva = await register("ana"), await register("bruno"), await register("eva")
     chat, _ = await befriend(ana, bruno)
-    evas = await eva._context.rest.user_by_handle("eva")
-    real = RestApi.user_keys
+    evas = await eva._context.rest.users.by_handle("eva")
+    real = Users.keys
 
-    async def ghost(self: RestApi, uid: bytes) -> UserKeys:
+    async def ghost(self: Users, uid: bytes) -> UserKeys:
         keys = await real(self, uid)
         if uid == bruno.me.uid:
             return UserKeys(uid=keys.uid, identity=keys.identity, device_list=evas.device_list)
         return keys
 
-    monkeypatch.setattr(RestApi, "user_keys", ghost)
+    monkeypatch.setattr(Users, "keys", ghost)
     stream = ana.events()
     await ana._opened.store.run(lambda tx: tx.contacts.announce(bruno.me.uid, 9))
     ana._context.lists_wanted.set()
@@ -262,13 +262,13 @@ async def _give_new_identity(ana: Client, bruno: Client, monkeypatch: pytest.Mon
         )
     )
     signed = Signed(body, forged.sign(Ctx.DEVICE_LIST, body))
-    real = RestApi.user_keys
+    real = Users.keys
 
-    async def serve(self: RestApi, uid: bytes) -> UserKeys:
+    async def serve(self: Users, uid: bytes) -> UserKeys:
         if uid != me.uid:
             return await real(self, uid)
         return UserKeys(uid=uid, identity=forged.record, device_list=SignedModel(body=signed.body, sig=signed.sig))
 
-    monkeypatch.setattr(RestApi, "user_keys", serve)
+    monkeypatch.setattr(Users, "keys", serve)
     await ana._opened.store.run(lambda tx: tx.contacts.announce(me.uid, known.list_ver + 1))
     ana._context.lists_wanted.set()

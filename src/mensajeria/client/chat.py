@@ -492,7 +492,7 @@ class Chat:
 
     async def _answer(self, *, accept: bool) -> None:
         await self._context.store.read(self._stored)
-        await self._context.rest.answer_request(self.chat_id, accept=accept)
+        await self._context.rest.chats.answer(self.chat_id, accept=accept)
 
         def step(tx: Tx, out: Outcome) -> None:
             self._context.marks.answered(tx, out, self.chat_id, accepted=accept)

@@ -46,7 +46,7 @@ from mensajeria.client.profiles import Opened, open_profile
 from mensajeria.client.running import Running
 from mensajeria.client.store import Tx
 from mensajeria.client.transport.auth_channel import AuthChannel
-from mensajeria.client.transport.rest import RestClient, describe
+from mensajeria.client.transport.rest.client import RestClient, describe
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.protocol import auth
 from mensajeria.protocol.ids import Mid

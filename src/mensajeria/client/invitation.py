@@ -12,7 +12,7 @@ from mensajeria.client.engine.keylog.mirror import LOG_KEY
 from mensajeria.client.errors import ClientError, InputError, SecurityError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.trust import Inviter, IssuedInvite
-from mensajeria.client.transport.rest import RestClient, describe
+from mensajeria.client.transport.rest.client import RestClient, describe
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import Idfp, Uid
 from mensajeria.protocol.links import LinkError, NewerLinkError, invite_id, is_link, link_text, parse_link

@@ -154,23 +154,23 @@ class Management:
 
     async def rename_device(self, did: bytes, name: str) -> None:
         """See `Client.rename_device`."""
-        await self._context.rest.rename_device(did, name)
+        await self._context.rest.account.rename_device(did, name)
 
     async def create_invite(self, url: str, uses: int, days: int) -> NewInvite:
         """See `Client.create_invite`."""
         log_key = await self._engine.key_log.key()
-        made = await self._context.rest.create_invite(uses, days)
+        made = await self._context.rest.account.create_invite(uses, days)
         expires = made.expires_ms
         link = await make_link(self._context, url, log_key, made.token, uses=made.uses_left, expires_ms=expires)
         return NewInvite(made.id, Secret.from_text(b64(made.token)), link, made.uses_left, expires)
 
     async def invites(self) -> tuple[InviteView, ...]:
         """See `Client.invites`."""
-        return tuple(_view(row) for row in await self._context.rest.invites())
+        return tuple(_view(row) for row in await self._context.rest.account.invites())
 
     async def revoke_invite(self, number: int) -> None:
         """See `Client.revoke_invite`."""
-        await self._context.rest.revoke_invite(number)
+        await self._context.rest.account.revoke_invite(number)
 
     async def _with_flow(
         self,

@@ -18,7 +18,8 @@ from mensajeria.client.kept_code import forget_code, is_anew, kept_code
 from mensajeria.client.profiles import ROLLED_BACK, Opened, forget_sessions, info_of, keep_account, me_of
 from mensajeria.client.security import Security
 from mensajeria.client.store import Tx
-from mensajeria.client.transport.rest import RestApi, RestClient
+from mensajeria.client.transport.rest.api import RestApi
+from mensajeria.client.transport.rest.client import RestClient
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from mensajeria.client.api import SecurityKind, VerificationMethod
 from mensajeria.client.engine.context import Context
@@ -27,7 +27,7 @@ from tests.client.blank import blank_store
 from tests.crypto.people import NOW, SERVER, Person
 
 if TYPE_CHECKING:
-    from mensajeria.client.transport.rest import RestApi
+    from mensajeria.client.transport.rest.api import RestApi
     from mensajeria.client.vault import Vault
 
 
@@ -43,6 +43,10 @@ class Proofs:
     """What the server has of people's successions: the one thing that is asked of it here."""
 
     served: tuple[bytes, ...] = ()
+
+    @property
+    def users(self) -> Self:
+        return self
 
     async def successions(self, _uid: bytes, _after: int) -> tuple[bytes, ...]:
         return self.served

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import pytest
 from PIL import Image
@@ -61,6 +61,14 @@ class Door:
 
     shelf: Shelf
     uid: bytes
+
+    @property
+    def account(self) -> Self:
+        return self
+
+    @property
+    def users(self) -> Self:
+        return self
 
     async def put_profile(self, ver: int, sealed: bytes) -> None:
         meanwhile, self.shelf.meanwhile = self.shelf.meanwhile, None

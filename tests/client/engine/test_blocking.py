@@ -30,7 +30,7 @@ from tests.client.engine.world import NOW, Desk, chat_of
 
 if TYPE_CHECKING:
     from mensajeria.client.engine.directory import Directory
-    from mensajeria.client.transport.rest import RestApi
+    from mensajeria.client.transport.rest.api import RestApi
     from mensajeria.client.vault import Vault
 
 
@@ -40,6 +40,7 @@ class Server:
     def __init__(self) -> None:
         self.calls: list[tuple[str, bytes]] = []
         self.refuse: Callable[[bytes], Exception | None] = lambda _uid: None
+        self.users = self
 
     async def block(self, uid: bytes) -> None:
         self._take("block", uid)

@@ -39,8 +39,9 @@ class Served:
 
     def __init__(self) -> None:
         self.people: dict[bytes, Person] = {}
+        self.users = self
 
-    async def user_keys(self, uid: bytes) -> UserKeys:
+    async def keys(self, uid: bytes) -> UserKeys:
         if uid not in self.people:
             raise RefusedError(Code.UNKNOWN_USER)
         one = self.people[uid]

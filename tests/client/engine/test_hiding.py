@@ -32,11 +32,14 @@ from tests.client.engine.world import NOW, Somebody
 
 if TYPE_CHECKING:
     from mensajeria.client.engine.directory import Directory
-    from mensajeria.client.transport.rest import RestApi
+    from mensajeria.client.transport.rest.api import RestApi
     from mensajeria.client.vault import Vault
 
 
 class Server:
+    def __init__(self) -> None:
+        self.users = self
+
     async def block(self, uid: bytes) -> None:
         """Takes it."""
 

@@ -18,7 +18,7 @@ from mensajeria.protocol.records_backup import SettingRecord
 from tests.client.engine.world import Desk, chat_of
 
 if TYPE_CHECKING:
-    from mensajeria.client.transport.rest import RestApi
+    from mensajeria.client.transport.rest.api import RestApi
     from mensajeria.client.vault import Vault
 
 

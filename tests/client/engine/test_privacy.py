@@ -26,7 +26,7 @@ from tests.client.engine.world import Desk, chat_of
 
 if TYPE_CHECKING:
     from mensajeria.client.engine.session import Session
-    from mensajeria.client.transport.rest import RestApi
+    from mensajeria.client.transport.rest.api import RestApi
     from mensajeria.client.vault import Vault
 
 

@@ -137,7 +137,7 @@ async def test_a_profile_is_brought_back_until_the_server_has_it_or_another_one(
 
     await ana.set(name="Ana")
     await ana.own.context.store.run(lambda tx: tx.meta.raise_to(PROFILE_BACK, 2))
-    monkeypatch.setattr(ana.own.context.rest, "put_profile", refused)
+    monkeypatch.setattr(ana.own.context.rest.account, "put_profile", refused)
     if done:
         await ana.profiles._bring_back()
     else:

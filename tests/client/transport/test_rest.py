@@ -13,7 +13,8 @@ import pytest
 from mensajeria.client.engine.login import SKIPPED
 from mensajeria.client.errors import RefusedError
 from mensajeria.client.transport.address import parse_address
-from mensajeria.client.transport.rest import Credentials, RestApi, RestClient
+from mensajeria.client.transport.rest.calls import Calls, Credentials
+from mensajeria.client.transport.rest.client import RestClient
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.api import MAC_HEADER, Problem
 from mensajeria.protocol.errors import Code
@@ -130,7 +131,7 @@ async def calls_until_taken(used: int, source: Copied) -> list[int]:
     async with server:
         client = RestClient(parse_address(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"), None)
         try:
-            await RestApi(client, source)._call("POST", "/v1/invites")
+            await Calls(client, source).call("POST", "/v1/invites")
         finally:
             await client.close()
     return seen

@@ -103,7 +103,7 @@ class KeyBackup:
         if not plan.rows:
             return plan.looked_at > 0
         try:
-            await self._context.rest.put_backup(plan.n, plan.rows)
+            await self._context.rest.backup.put(plan.n, plan.rows)
         except RefusedError as error:
             await self._refused(error)
             return False
@@ -216,7 +216,7 @@ async def backup_status(context: Context) -> BackupStatus:
 
     status = await context.store.read(read)
     try:
-        use = await context.rest.backup_use()
+        use = await context.rest.backup.use()
     except ClientError:
         return status
     return replace(status, used=use.used, quota=use.quota)

@@ -72,13 +72,13 @@ class Blocking:
         """
         if uid == self._context.me.uid:
             raise InputError("own_account")
-        await self._context.rest.block(uid)
+        await self._context.rest.users.block(uid)
         await self._context.commit(lambda tx, out: self._set(tx, out, uid, blocked=True))
 
     async def unblock(self, uid: Uid) -> None:
         """Take a block back. None is no error, nor is a user who is gone. Raises RefusedError, NetworkError."""
         try:
-            await self._context.rest.unblock(uid)
+            await self._context.rest.users.unblock(uid)
         except RefusedError as error:
             if error.code != Code.UNKNOWN_USER:
                 raise
@@ -98,7 +98,7 @@ class Blocking:
             return
         for uid in await self._context.store.read(blocked_uids):
             try:
-                await self._context.rest.block(uid)
+                await self._context.rest.users.block(uid)
             except RefusedError as error:
                 if error.code not in {Code.UNKNOWN_USER, Code.QUOTA_EXCEEDED}:
                     raise

@@ -32,7 +32,7 @@ from mensajeria.client.engine.timers import begin_timers
 from mensajeria.client.errors import SecurityError
 from mensajeria.client.profiles import mark_rolled_back
 from mensajeria.client.store import Store, Tx
-from mensajeria.client.transport.rest import RestApi
+from mensajeria.client.transport.rest.api import RestApi
 from mensajeria.client.vault import Vault
 from mensajeria.protocol.ids import ChatId
 

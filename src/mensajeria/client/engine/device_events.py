@@ -137,7 +137,7 @@ class DeviceEvents:
             if event is None:
                 return True
             try:
-                await self._context.rest.append_member_event(pending.chat_id, event)
+                await self._context.rest.chats.append_event(pending.chat_id, event)
             except RefusedError as error:
                 if error.code != Code.EVENT_CONFLICT:
                     raise

@@ -59,7 +59,7 @@ class Directory:
         lock = self._locks.setdefault(uid, asyncio.Lock())
         async with lock:
             try:
-                keys = await self._context.rest.user_keys(uid)
+                keys = await self._context.rest.users.keys(uid)
             except RefusedError as error:
                 if error.code == Code.UNKNOWN_USER:
                     await self._context.commit(lambda tx, out: gone(tx, out, self._context.me, uid))
@@ -87,7 +87,7 @@ class Directory:
             return
         bodies: list[bytes] = []
         while len(bodies) < min(known.list_ver - 1, MAX_FORMER):
-            page = await self._context.rest.list_bodies(uid, len(bodies))
+            page = await self._context.rest.users.list_bodies(uid, len(bodies))
             if not page:
                 break
             bodies += page
@@ -95,7 +95,7 @@ class Directory:
 
     async def by_handle(self, handle: str) -> Contact:
         """Who has the name now, by the server's word; their keys are pinned. Raises as `refresh`."""
-        served = _served(await self._context.rest.user_by_handle(handle))
+        served = _served(await self._context.rest.users.by_handle(handle))
         contact = await self._take(served, Uid(served.uid))
         if contact.handle != handle:
             raise SecurityError("identity_swapped", params={"handle": handle})
@@ -141,7 +141,7 @@ class Directory:
             return verify_served(served, known), ()
         except MissingListsError as missing:
             after, upto = missing.after, missing.upto
-        between = (await self._context.rest.list_bodies(served.uid, after))[: upto - after - 1]
+        between = (await self._context.rest.users.list_bodies(served.uid, after))[: upto - after - 1]
         try:
             return verify_served(served, known, between), between
         except MissingListsError as error:
@@ -152,7 +152,7 @@ class Directory:
         if verified.idfp == known.idfp or known.uid == self._context.me.uid:
             return False
         try:
-            proofs = await self._context.rest.successions(known.uid, known.list_ver)
+            proofs = await self._context.rest.users.successions(known.uid, known.list_ver)
         except RefusedError as error:
             _log.warning("no succession is served: %s", error.code)
             return False
@@ -247,7 +247,7 @@ class Directory:
         if uid != self._context.me.uid or known is None or verified.ver <= known.list_ver:
             return {}
         try:
-            self._context.device_names = {info.did: info for info in await self._context.rest.devices()}
+            self._context.device_names = {info.did: info for info in await self._context.rest.account.devices()}
         except ClientError:
             return {}
         return self._context.device_names

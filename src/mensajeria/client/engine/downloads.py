@@ -125,7 +125,7 @@ class Downloads:
     async def _fetch(self, body: FileBody, part: Path, offset: int) -> AsyncIterator[int]:
         """One request's bytes into the part; yields how much of it is there."""
         total = sealed_size(body.size)
-        async with self._context.rest.download(body.blob, offset) as response:
+        async with self._context.rest.files.download(body.blob, offset) as response:
             have = _checked_start(response, offset, total)
             waiting = bytearray()
             async for chunk in response.aiter_raw():

@@ -42,10 +42,10 @@ async def _erase_in(context: Context, chat_id: ChatId, wanted: tuple[Erasure, ..
     for key in keys:
         if not left:
             break
-        results = await context.rest.erase(chat_id, [(mid, delete_token(key, chat_id, mid)) for mid in left])
+        results = await context.rest.chats.erase(chat_id, [(mid, delete_token(key, chat_id, mid)) for mid in left])
         left = [mid for mid, result in zip(left, results, strict=True) if result == _REFUSED]
     others: list[tuple[Mid, None]] = [(one.mid, None) for one in wanted if not one.own]
-    results = await context.rest.erase(chat_id, others) if others else []
+    results = await context.rest.chats.erase(chat_id, others) if others else []
     if left or _REFUSED in results:
         _log.warning("the server has not erased %d messages", len(left) + results.count(_REFUSED))
 

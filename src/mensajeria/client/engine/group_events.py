@@ -63,7 +63,7 @@ class GroupEvents:
             if signed is None:
                 return
             try:
-                stored = await self._context.rest.append_member_event(chat_id, signed)
+                stored = await self._context.rest.chats.append_event(chat_id, signed)
             except RefusedError as error:
                 if error.code != Code.EVENT_CONFLICT:
                     raise
@@ -145,7 +145,7 @@ class GroupEvents:
     async def fetch(self, chat_id: ChatId, after: int) -> list[Placed]:
         """The chain behind an event, as the server has it. Raises RefusedError, NetworkError."""
         found: list[Placed] = []
-        async for page in self._context.rest.member_events(chat_id, after):
+        async for page in self._context.rest.chats.events(chat_id, after):
             found += [Placed(Signed(one.event.body, one.event.sig), min(one.seq, MAX_SEQ), one.ts) for one in page]
         return found
 

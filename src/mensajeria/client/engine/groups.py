@@ -117,7 +117,7 @@ class GroupKeeper:
             return me.device(tx).member_event(event)
 
         signed = await self._context.store.read(sign)
-        stored = await self._context.rest.create_group(signed)
+        stored = await self._context.rest.chats.create_group(signed)
         chat_id = ChatId(group_chat_id(signed.body))
         placed = [Placed(signed, min(stored.seq, MAX_SEQ), stored.ts)]
 

@@ -103,7 +103,7 @@ class History:
             came: set[bytes] = set()
             for part in _parts(list(ids)):
                 result, asked = Restored(), dict.fromkeys(part, 0)
-                rows = await self._context.rest.find_backup(sealer.n, part)
+                rows = await self._context.rest.backup.find(sealer.n, part)
                 proven, _ = await self._restorer.prove(sealer, rows, asked, result, {})
                 await self._restorer.store(sealer.n, proven, result)
                 came |= result.row_ids
@@ -162,7 +162,7 @@ class History:
                         break
                     under_way.update(part)
                     most -= len(part)
-                    question = self._context.rest.find_backup(wanted.sealer.n, list(part))
+                    question = self._context.rest.backup.find(wanted.sealer.n, list(part))
                     asked.append((part, asyncio.create_task(question)))
                 if not asked:
                     return
@@ -281,7 +281,7 @@ class History:
     async def _fetch(self, sealer: BackupSealer, row_ids: Sequence[bytes]) -> list[SealedRow]:
         rows: list[SealedRow] = []
         for part in _parts(row_ids):
-            rows += await self._context.rest.find_backup(sealer.n, part)
+            rows += await self._context.rest.backup.find(sealer.n, part)
         return rows
 
     async def _restore_settings(self, wanted: _Wanted) -> None:

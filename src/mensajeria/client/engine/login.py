@@ -10,7 +10,8 @@ from mensajeria.client.engine.me import Me
 from mensajeria.client.errors import RefusedError, StateError
 from mensajeria.client.store import Store
 from mensajeria.client.store.values import Tokens
-from mensajeria.client.transport.rest import Credentials, RestClient, refresh
+from mensajeria.client.transport.rest.calls import Credentials, refresh
+from mensajeria.client.transport.rest.client import RestClient
 from mensajeria.kit.lazy import LazyModule
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.errors import Code
@@ -27,7 +28,7 @@ ENDING: Final = frozenset({Code.LOGIN_REVOKED, Code.UNAUTHORIZED, Code.ACCOUNT_S
 
 
 class LoginKeeper:
-    """Implements `transport.rest.CredentialSource`."""
+    """Implements `transport.rest.calls.CredentialSource`."""
 
     def __init__(self, me: Me, store: Store, client: RestClient) -> None:
         self._me = me

@@ -61,7 +61,7 @@ class Mailer:
     async def _claim(self, letters: Sequence[Letter], dids: Sequence[Did]) -> dict[Did, Keys]:
         found: dict[Did, Keys] = {}
         for start in range(0, len(dids), limits.CLAIM_BATCH_MAX):
-            answers = await self._context.rest.claim(dids[start : start + limits.CLAIM_BATCH_MAX])
+            answers = await self._context.rest.prekeys.claim(dids[start : start + limits.CLAIM_BATCH_MAX])
 
             def verify(tx: Tx) -> dict[Did, Keys]:
                 return self._context.post.verify_claimed(tx, letters, answers)  # noqa: B023 - run at once

@@ -43,11 +43,11 @@ async def bring_back(context: Context) -> None:
     if not await context.store.read(lambda tx: tx.meta.number(LISTS_DUE)):
         return
     try:
-        served = await context.rest.user_keys(context.me.uid)
+        served = await context.rest.users.keys(context.me.uid)
         stored = decode_device_list(served.device_list.body).ver
         lacking = await context.store.read(lambda tx: _lacking(context.me.contact(tx), stored, tx))
         if lacking is not None:
-            await context.rest.bring_back_lists(*lacking)
+            await context.rest.account.bring_back_lists(*lacking)
     except RefusedError as error:
         if error.code != Code.LIST_CONFLICT:  # another own device was faster
             _log.info("own lists are brought back later: %s", error.code)

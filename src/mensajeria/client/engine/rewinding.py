@@ -122,17 +122,17 @@ class Rewinding:
     async def _bring_back(self, chat: Chat, head: Head | None) -> None:
         """The chat itself, the answer to its request, and the membership events that have no row any more."""
         if head is None and chat.peer is not None:
-            await self._context.rest.open_direct_chat(chat.chat_id, chat.peer)
+            await self._context.rest.chats.open_direct(chat.chat_id, chat.peer)
         events = await self._context.store.read(lambda tx: tx.chats.member_events(chat.chat_id))
         for event in events:
             if not event.chat_seq:
                 signed = Signed(event.body, event.sig)
                 if event.seq == 1 and chat.is_group:
-                    await self._context.rest.create_group(signed)
+                    await self._context.rest.chats.create_group(signed)
                 else:
-                    await self._context.rest.append_member_event(chat.chat_id, signed)
+                    await self._context.rest.chats.append_event(chat.chat_id, signed)
         if chat.accepted and (head is None or not head.accepted):
-            await self._context.rest.answer_request(chat.chat_id, accept=True)
+            await self._context.rest.chats.answer(chat.chat_id, accept=True)
 
 
 def _last_known(tx: Tx, chat_id: ChatId, rows: Sequence[Event]) -> int:

@@ -101,10 +101,10 @@ class Upkeep:
 
     async def _renew_keys(self) -> None:
         """Refill and rotate; the private halves are stored before the public ones leave."""
-        state = await self._context.rest.prekey_state()
+        state = await self._context.rest.prekeys.state()
         upload = await self._context.store.run(lambda tx: self._prepare(tx, state.one_time_left))
         if upload is not None:
-            await self._context.rest.upload_prekeys(upload)
+            await self._context.rest.prekeys.upload(upload)
             await self._context.store.run(self._mark_published)
         await self._context.store.run(self._forget_old)
         await self._report()
@@ -115,7 +115,7 @@ class Upkeep:
         if not counts:
             return
         try:
-            await self._context.rest.report_unreadable(counts)
+            await self._context.rest.account.report_unreadable(counts)
         except ClientError as error:
             _log.info("numbers wait: %s", error.code)
             return

@@ -164,7 +164,7 @@ class Uploads:
         """Files of messages that were deleted for all."""
         for change, file_id in await self._context.store.read(lambda tx: tx.uploads.unwanted()):
             try:
-                await self._context.rest.delete_file(file_id)
+                await self._context.rest.files.delete(file_id)
             except RefusedError as error:
                 if error.code != Code.NOT_FOUND:
                     raise
@@ -204,7 +204,7 @@ class Uploads:
             except RefusedError as error:
                 if error.code != Code.NOT_FOUND:  # it forgets what is unfinished after a day
                     raise
-        state = await self._context.rest.create_file(upload.sealed)
+        state = await self._context.rest.files.create(upload.sealed)
 
         def step(tx: Tx, _: Outcome) -> None:
             if tx.uploads.get(upload.chat_id, upload.mid) is not None:
@@ -214,7 +214,7 @@ class Uploads:
         return state.file_id, 0
 
     async def _offset(self, upload: Upload, file_id: bytes) -> int:
-        state = await self._context.rest.file_state(file_id)
+        state = await self._context.rest.files.state(file_id)
         if state.size != upload.sealed or state.received > state.size:
             raise NetworkError("not_a_server", "an upload has another size than it was begun with")
         return state.received
@@ -225,7 +225,7 @@ class Uploads:
         data = await asyncio.to_thread(read_staged, self._context.folder, upload.stage, offset, length)
         began = time.monotonic()
         try:
-            await self._context.rest.upload(file_id, offset, data)
+            await self._context.rest.files.upload(file_id, offset, data)
         except RefusedError as error:
             if error.code not in {Code.UPLOAD_CONFLICT, Code.REPLAYED}:
                 raise
@@ -243,7 +243,7 @@ class Uploads:
     async def _withdraw(self, file_id: bytes) -> None:
         """Give the room back at once; the server would by itself after a day."""
         try:
-            await self._context.rest.delete_file(file_id)
+            await self._context.rest.files.delete(file_id)
         except ClientError as error:
             _log.info("an upload is left to expire: %s", error.code)
 

@@ -149,7 +149,7 @@ class UserProfiles:
         kept = await self._context.store.read(lambda tx: tx.profiles.sealed(me.uid))
         if kept is not None:
             try:
-                await self._context.rest.put_profile(*kept)
+                await self._context.rest.account.put_profile(*kept)
             except RefusedError as error:
                 if error.code != Code.PROFILE_CONFLICT:  # another own device was faster, or the server has lost nothing
                     raise
@@ -170,7 +170,7 @@ class UserProfiles:
         wish, key, ver, profile = plan
         sealed = seal_user_profile(key, self._context.me.uid, ver, _record(profile))
         try:
-            await self._context.rest.put_profile(ver, sealed)
+            await self._context.rest.account.put_profile(ver, sealed)
         except RefusedError as error:
             if error.code != Code.PROFILE_CONFLICT:
                 raise
@@ -191,7 +191,7 @@ class UserProfiles:
     async def _overtaken(self, refusal: RefusedError) -> bool:
         """Another device has published meanwhile. Its setting is waited for once, so that its change is not lost."""
         me = self._context.me
-        served = await self._context.rest.profile(me.uid)
+        served = await self._context.rest.users.profile(me.uid)
         own = await self._context.store.read(lambda tx: tx.profiles.get(me.uid))
         known = 0 if own is None else own.ver
         if known >= served.ver:
@@ -257,7 +257,7 @@ class UserProfiles:
     async def _fetch_wanted(self) -> None:
         for row in await self._context.store.read(self._wanted_rows):
             try:
-                served = await self._context.rest.profile(row.uid)
+                served = await self._context.rest.users.profile(row.uid)
             except RefusedError as error:
                 if error.retry:
                     raise

@@ -61,7 +61,7 @@ class Welcoming:
         for inviter in await self._context.store.read(lambda tx: tx.trust.open_inviters()):
             await self._thank(inviter, deliver)
         for chat_id in await self._context.store.read(lambda tx: tx.trust.welcomes()):
-            await self._context.rest.answer_request(chat_id, accept=True)
+            await self._context.rest.chats.answer(chat_id, accept=True)
             await self._context.store.run(lambda tx: tx.trust.remove_welcome(chat_id))  # noqa: B023 - run at once
 
     # --- who came by a link ---
@@ -79,7 +79,7 @@ class Welcoming:
             await self._context.commit(lambda tx, out: self._mismatch(tx, out, inviter, contact.handle))
             return
         chat_id = ChatId(direct_chat_id(me.server_id, me.uid, inviter.uid))
-        await self._context.rest.open_direct_chat(chat_id, inviter.uid)
+        await self._context.rest.chats.open_direct(chat_id, inviter.uid)
         letters = await self._context.commit(lambda tx, out: self._meet(tx, out, chat_id, inviter))
         await deliver(letters)
         await self._context.store.run(lambda tx: tx.trust.close_inviter(inviter.uid))

@@ -55,7 +55,7 @@ class OwnAccount(Face):
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """The account's devices, by its signed list. Raises NetworkError, RefusedError, SecurityError."""
-        names = {info.did: info for info in await self._context.rest.devices()}
+        names = {info.did: info for info in await self._context.rest.account.devices()}
         await self._engine.directory.refresh(self._context.me.uid)
         me = self._context.me
         return await self._context.store.read(
@@ -152,7 +152,7 @@ class OwnAccount(Face):
         has ended before is no error then.
         """
         try:
-            await self._context.rest.log_out(everywhere=everywhere)
+            await self._context.rest.account.log_out(everywhere=everywhere)
         except (RefusedError, StateError):
             if not erase:
                 raise

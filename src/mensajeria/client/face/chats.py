@@ -39,7 +39,7 @@ class Chats(Face):
             return self.chat(known)
         peer = me.uid if handle == me.handle else (await self._engine.directory.by_handle(handle)).uid
         chat_id = ChatId(direct_chat_id(me.server_id, me.uid, peer))
-        await self._context.rest.open_direct_chat(chat_id, peer)
+        await self._context.rest.chats.open_direct(chat_id, peer)
 
         def step(tx: Tx, out: Outcome) -> None:
             now = self._running.clock.now_ms()

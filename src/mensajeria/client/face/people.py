@@ -87,7 +87,7 @@ class People(Face):
 
     async def send_report(self, report: Report) -> int:
         """Tell the operator exactly this; the number under which they know it. Raises RefusedError, NetworkError."""
-        return await self._context.rest.report(report.person.uid, report.text, report.chat_id)
+        return await self._context.rest.users.report(report.person.uid, report.text, report.chat_id)
 
     async def _named(self, username: str) -> Person:
         handle = check_handle_form(username)

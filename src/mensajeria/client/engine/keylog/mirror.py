@@ -16,7 +16,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.errors import ClientError, NetworkError, RefusedError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.keylog import Evidence
-from mensajeria.client.transport.rest import RestApi
+from mensajeria.client.transport.rest.api import RestApi
 from mensajeria.kit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import MalformedError
@@ -55,7 +55,7 @@ class Mirror:
 
     async def signed_head(self) -> Signed:
         """What the server shows as head; nothing of it is checked. Raises NetworkError, RefusedError."""
-        return _signed(await self._context.rest.log_head())
+        return _signed(await self._context.rest.key_log.head())
 
     async def advance(self) -> TreeHead:
         """Copy what was added, or have it proved; the new head.
@@ -95,12 +95,12 @@ class Mirror:
             return await self._context.store.read(lambda tx: tx.key_log.newest(label))
         assert signed is not None
         try:
-            place = await self._context.rest.log_label(label)
+            place = await self._context.rest.key_log.label(label)
         except RefusedError as error:
             if error.code == Code.NOT_FOUND:
                 return None
             raise
-        proof = await self._context.rest.log_inclusion(place.index, head.size)
+        proof = await self._context.rest.key_log.inclusion(place.index, head.size)
         if not verify_inclusion(leaf_hash(place.leaf), place.index, head.size, proof, head.root):
             return None  # it does not lie in the log
         try:
@@ -147,7 +147,7 @@ class Mirror:
         if known is None or known.size == 0:
             return
         try:
-            proof = await self._context.rest.log_consistency(known.size, head.size)
+            proof = await self._context.rest.key_log.consistency(known.size, head.size)
         except RefusedError as error:
             if error.code != Code.MALFORMED:
                 raise
@@ -196,7 +196,7 @@ async def fetch_leaves(rest: RestApi, after: int) -> list[bytes]:
     """The next page of leaves; a large log is read as fast as the server allows. Raises NetworkError, RefusedError."""
     while True:
         try:
-            return await rest.log_leaves(after)
+            return await rest.key_log.leaves(after)
         except RefusedError as error:
             if error.code != Code.RATE_LIMITED:
                 raise
