@@ -52,7 +52,10 @@ class Console:
         """Print an error: one line for people, or one JSON object."""
         sentence = one_line(self._sentence(error))
         if self.as_json:
-            fields = {"type": "error", "code": error.code, "message": sentence, "exit": int(error.status)}
+            fields: dict[str, object] = {"type": "error", "code": error.code, "message": sentence}
+            fields |= {"exit": int(error.status)}
+            if error.findings:
+                fields |= {"findings": error.findings}
             print(json.dumps(fields, ensure_ascii=True), file=sys.stderr, flush=True)
         else:
             print(f"mensajeria: {sentence}", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mensajeria.cli.exit_codes import Exit, exit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class CommandError(Exception):
@@ -17,13 +17,22 @@ class CommandError(Exception):
         code: keys the sentence ``error.<code>`` of the catalogue.
         params: fill the sentence's placeholders; never secret.
         status: the exit status, by default the code's.
+        findings: what the server found, for scripts; the sentence tells it, too.
     """
 
-    def __init__(self, code: str, params: Mapping[str, object] | None = None, *, status: Exit | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        status: Exit | None = None,
+        findings: Sequence[Mapping[str, object]] = (),
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.params = dict(params or {})
         self.status = exit_of(code) if status is None else status
+        self.findings = findings
 
 
 class UsageError(CommandError):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, select
 
 from mensajeria.kit.ids import random16
 from mensajeria.server.db.schema import server_state
+from mensajeria.server.findings import Finding, OperatorError
 
 SERVER_ID = "server_id"
 RESTORE_EPOCH = "restore_epoch"
@@ -16,8 +17,8 @@ KEYS = "keys_fingerprint"
 LOG_SIZE = "log_size"
 
 
-class StateError(Exception):
-    """The database and the secret files do not belong together, or the state is incomplete. Told to the operator."""
+class StateError(OperatorError):
+    """The database and the secret files do not belong together, or the state is incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def read_facts(connection: Connection) -> Facts | None:
     try:
         return Facts(state[SERVER_ID], int.from_bytes(state[RESTORE_EPOCH], "big"), state[DECOY], state[KEYS])
     except KeyError as missing:
-        raise StateError(f"the table server_state has no {missing}: restore the database from a backup") from missing
+        raise StateError(Finding.IDENTITY_DAMAGED(name=str(missing.args[0]))) from missing
 
 
 def create_facts(connection: Connection, decoy_record: bytes, keys: bytes) -> Facts:

@@ -19,6 +19,7 @@ from opaque_snake import OpaqueServer
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.encoding import H
 from mensajeria.server.facts import StateError
+from mensajeria.server.findings import Finding
 
 OPAQUE_SETUP: Final = "opaque.setup"
 CHANNEL_KEY: Final = "ck.key"
@@ -116,12 +117,12 @@ def _replace(path: Path, content: bytes) -> None:
 def _read(path: Path, size: int) -> Secret:
     try:
         if os.name == "posix" and path.stat().st_mode & 0o077:
-            raise StateError(f"{path} can be read by others: chmod 600 it, and take new secrets if somebody may have")
+            raise StateError(Finding.SECRET_FILE_OPEN(path=path))
         content = path.read_bytes()
     except OSError as error:
-        raise StateError(f"the secret file {path} cannot be read: restore it from your backup") from error
+        raise StateError(Finding.SECRET_FILE_UNREADABLE(path=path)) from error
     if len(content) != size:
-        raise StateError(f"the secret file {path} is damaged: restore it from your backup")
+        raise StateError(Finding.SECRET_FILE_DAMAGED(path=path))
     return Secret(content)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import importlib.util
 import signal
@@ -19,6 +20,7 @@ from fastapi import FastAPI
 from mensajeria.kit.clock import SystemClock
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import b64
+from mensajeria.server.findings import Finding, Found, OperatorError, cause_of
 from mensajeria.server.logs import configure_logs
 from mensajeria.server.main import create_app
 from mensajeria.server.realtime.first_bytes import FirstBytes
@@ -36,15 +38,15 @@ SWITCH_S: Final = 0.0005
 Python's own 5 ms, a busy event loop made it wait longer between a batch's statements than the batch itself took."""
 
 
-class ServeError(Exception):
-    """The server did not start. The message is a sentence for the operator; the cause is kept."""
+class ServeError(OperatorError):
+    """The server did not start. The cause is kept."""
 
 
-def serve(settings: Settings, *, say: Callable[[str], None] = print) -> None:
+def serve(settings: Settings, *, say: Callable[[str], None] = print, say_invite: Callable[[str], None] = print) -> None:
     """Run the server until SIGINT or SIGTERM, then finish what was accepted and return.
 
-    `say` gets the one line "listening on http://ADDRESS:PORT" when the server is ready, with the real port; at the very
-    first start of a server that needs invites, a line with the owner's before it.
+    `say` gets the one line "listening on http://ADDRESS:PORT" when the server is ready, with the real port. Before it,
+    at the very first start of a server that needs invites, `say_invite` gets the owner's.
 
     Raises:
         ServeError: the address is taken or not this machine's.
@@ -52,16 +54,22 @@ def serve(settings: Settings, *, say: Callable[[str], None] = print) -> None:
     """
     configure_logs(settings.log_level, settings.log_format)
     listening = listen(settings.host, settings.port)
+
+    def announce(invite: Secret | None) -> None:
+        if invite is not None:
+            say_invite(b64(invite.reveal()))
+        say(f"listening on {_url(listening)}")
+
     try:
         if settings.workers > 1:
-            _serve_many(settings, listening, say)
+            _serve_many(settings, listening, announce)
         else:
-            run_process(settings, listening, lambda app: _announce(app.state.server.first_invite, listening, say))
+            run_process(settings, listening, lambda app: announce(app.state.server.first_invite))
     finally:
         listening.close()
 
 
-def _serve_many(settings: Settings, listening: socket.socket, say: Callable[[str], None]) -> None:
+def _serve_many(settings: Settings, listening: socket.socket, announce: Callable[[Secret | None], None]) -> None:
     """Make the server's data once, before there are processes that would do it at the same time."""
 
     async def prepare_once() -> Secret | None:
@@ -71,8 +79,8 @@ def _serve_many(settings: Settings, listening: socket.socket, say: Callable[[str
 
     invite = asyncio.run(prepare_once())
     supervisor = Supervisor(settings.workers, work, (settings.model_copy(update={"migrate": False}), listening))
-    if not supervisor.run(lambda: _announce(invite, listening, say)):
-        raise ServeError("a worker did not start; see the log")
+    if not supervisor.run(lambda: announce(invite)):
+        raise ServeError(Finding.WORKER_FAILED())
 
 
 def work(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
@@ -91,13 +99,7 @@ def run_process(settings: Settings, listening: socket.socket, ready: Callable[[F
     if failure is not None:
         raise failure
     if not server.started:
-        raise ServeError("the server did not start; see the log")
-
-
-def _announce(invite: Secret | None, listening: socket.socket, say: Callable[[str], None]) -> None:
-    if invite is not None:
-        say(f"invite for the first account: {b64(invite.reveal())}")
-    say(f"listening on {_url(listening)}")
+        raise ServeError(Finding.START_FAILED())
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -110,9 +112,19 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise ServeError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        raise ServeError(_not_listening(host, port, error)) from error
     listening.set_inheritable(False)
     return listening
+
+
+def _not_listening(host: str, port: int, error: OSError) -> Found:
+    if error.errno == errno.EADDRINUSE:
+        return Finding.LISTEN_TAKEN(host=host, port=port)
+    if error.errno == errno.EACCES:
+        return Finding.LISTEN_FORBIDDEN(host=host, port=port)
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return Finding.LISTEN_ELSEWHERE(host=host, port=port)
+    return Finding.LISTEN_FAILED(host=host, port=port, cause=cause_of(error))
 
 
 def tune_interpreter() -> None:

@@ -18,6 +18,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mensajeria.server.db.engine import normalise_url
+from mensajeria.server.findings import Finding, Found, OperatorError, cause_of
+from mensajeria.server.setting_findings import refusal, refused
 
 PREFIX: Final = "MENSAJERIA_"
 CLIENT_NAMES: Final = frozenset(
@@ -41,8 +43,8 @@ _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9
 REGISTRATION: Final = ("open", "approval", "invite", "closed")
 
 
-class SettingsError(ValueError):
-    """The configuration cannot be used; the message is for the operator and holds no secret."""
+class SettingsError(OperatorError):
+    """The configuration cannot be used."""
 
 
 class Settings(BaseSettings):
@@ -122,8 +124,11 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ip_network(network, strict=False)
+        try:
+            for network in value:
+                ip_network(network, strict=False)
+        except ValueError:
+            raise refusal(Finding.SETTING_NO_NETWORK(name="MENSAJERIA_TRUSTED_PROXIES")) from None
         return value
 
     @field_validator("allowed_origins")
@@ -131,14 +136,17 @@ class Settings(BaseSettings):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError("an origin is scheme://host or scheme://host:port, in lower case, nothing behind")
+                raise refusal(Finding.SETTING_NO_ORIGIN(name="MENSAJERIA_ALLOWED_ORIGINS"))
         return value
 
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            normalise_url(value.get_secret_value())
+        try:
+            if value is not None:
+                normalise_url(value.get_secret_value())
+        except ValueError:
+            raise refusal(Finding.SETTING_NO_DATABASE(name="MENSAJERIA_DATABASE_URL")) from None
         return value
 
     @field_validator("redis_url")
@@ -148,25 +156,22 @@ class Settings(BaseSettings):
             from mensajeria.server.broker.link import is_address  # noqa: PLC0415 - 6 MB that most servers never use
 
             if not is_address(value.get_secret_value()):
-                raise ValueError("redis://host, rediss://host or unix:///path")  # not the URL: it may hold a password
+                raise refusal(Finding.SETTING_NO_REDIS(name="MENSAJERIA_REDIS_URL"))
         return value
 
     @model_validator(mode="after")
     def _metrics_are_guarded(self) -> Self:
         if self.metrics_port is not None and self.metrics_token is None and not _is_loopback(self.metrics_host):
-            raise ValueError("MENSAJERIA_METRICS_HOST is reachable from elsewhere: set MENSAJERIA_METRICS_TOKEN, too")
+            raise refusal(Finding.SETTING_NEEDS_TOKEN(name="MENSAJERIA_METRICS_HOST"))
         return self
 
     @model_validator(mode="after")
     def _many_processes(self) -> Self:
         if self.workers > 1:
             if self.database_url is None or self.effective_database_url.startswith("sqlite"):
-                raise ValueError("MENSAJERIA_WORKERS above 1 needs PostgreSQL: set MENSAJERIA_DATABASE_URL")
-            if self.redis_url is None:
-                raise ValueError(
-                    "MENSAJERIA_WORKERS above 1 needs Redis or Valkey, or messages would not reach people connected to "
-                    "another one: set MENSAJERIA_REDIS_URL"
-                )
+                raise refusal(Finding.SETTING_NEEDS_POSTGRES(name="MENSAJERIA_WORKERS"))
+            if self.redis_url is None:  # messages would not reach people connected to another one
+                raise refusal(Finding.SETTING_NEEDS_REDIS(name="MENSAJERIA_WORKERS"))
         return self
 
     @property
@@ -208,31 +213,31 @@ SERVER_NAMES: Final = frozenset(
 KNOWN_NAMES: Final = SERVER_NAMES | CLIENT_NAMES
 
 
-def unknown_names(environment: Iterable[str]) -> list[str]:
-    """A sentence for every `MENSAJERIA_*` name that nothing in this program reads."""
+def unknown_names(environment: Iterable[str]) -> list[Found]:
+    """A finding for every `MENSAJERIA_*` name that nothing in this program reads."""
     ours = (name for name in environment if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX))
     return [_complaint(name) for name in sorted(set(ours) - KNOWN_NAMES)]
 
 
-def _complaint(name: str) -> str:
+def _complaint(name: str) -> Found:
     near = difflib.get_close_matches(name, sorted(KNOWN_NAMES), n=1, cutoff=0.6)
-    return f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else "")
+    return Finding.SETTING_MISSPELT(name=name, near=near[0]) if near else Finding.SETTING_UNKNOWN(name=name)
 
 
 def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment; `overrides` (the command line's options) win, None means not given.
 
     Raises:
-        SettingsError: an unknown name or a value that is not allowed, in words and without the value of a secret.
+        SettingsError: an unknown name or a value that is not allowed.
     """
     if complaints := unknown_names(os.environ):
-        raise SettingsError("; ".join(complaints))
+        raise SettingsError(*complaints)
     values: dict[str, Any] = {field: _from_file(field) for field in SECRET_FIELDS if os.environ.get(_file_name(field))}
     values |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError("; ".join(map(_sentence, error.errors()))) from None
+        raise SettingsError(*(refused(PREFIX, one) for one in error.errors())) from None
 
 
 def _file_name(field: str) -> str:
@@ -242,14 +247,8 @@ def _file_name(field: str) -> str:
 def _from_file(field: str) -> str:
     name = _file_name(field)
     if PREFIX + field.upper() in os.environ:
-        raise SettingsError(f"{PREFIX}{field.upper()} and {name} are both set: use one")
+        raise SettingsError(Finding.SETTING_TWICE(name=PREFIX + field.upper(), file=name))
     try:
         return Path(os.environ[name]).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}: the file cannot be read ({error.__class__.__name__})") from None
-
-
-def _sentence(error: Any) -> str:
-    name = PREFIX + str(error["loc"][0]).upper() if error["loc"] else ""
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {reason}" if name else reason
+        raise SettingsError(Finding.SETTING_FILE_UNREADABLE(name=name, cause=cause_of(error))) from None

@@ -36,6 +36,7 @@ from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
 from mensajeria.server.files.service import Files
 from mensajeria.server.files.storage import FolderStorage, Storage
 from mensajeria.server.files.storage_s3 import S3Storage
+from mensajeria.server.findings import Finding
 from mensajeria.server.keyfiles import KeyFiles, create_key_files, load_key_files
 from mensajeria.server.push import Relay
 from mensajeria.server.ratelimit.limiter import BucketStore, Limiter, MemoryBuckets
@@ -97,12 +98,9 @@ async def _revision(db: Database) -> str | None:
 
 def _matching(settings: Settings, facts: Facts, keys: KeyFiles | None) -> KeyFiles:
     if keys is None:
-        raise StateError(
-            f"the database belongs to a server whose secret files are not in {settings.secrets_dir}: "
-            "restore them from your backup; without them nobody can log in"
-        )
+        raise StateError(Finding.SECRETS_LOST(path=settings.secrets_dir))
     if keys.fingerprint != facts.keys:
-        raise StateError(f"the secret files in {settings.secrets_dir} belong to another database than this one")
+        raise StateError(Finding.SECRETS_FOREIGN(path=settings.secrets_dir))
     return keys
 
 
@@ -241,4 +239,4 @@ def bucket_storage(settings: Settings) -> S3Storage:
             secret_key=Secret(b"" if secret is None else secret.get_secret_value().encode()),
         )
     except ImportError as error:
-        raise StateError("files are to be kept in a bucket: install mensajeria[server,s3]") from error
+        raise StateError(Finding.BUCKET_NOT_INSTALLED()) from error

@@ -18,6 +18,7 @@ import structlog
 
 from mensajeria.server.chats.log import EventLog, NewEvent, Outcome
 from mensajeria.server.facts import StateError
+from mensajeria.server.findings import Finding
 from mensajeria.server.settings import Settings
 from mensajeria.server.version import VERSION
 
@@ -136,7 +137,7 @@ def traces_for(settings: Settings) -> Traces | None:
     try:
         return Traces(_exporter(settings.otlp_endpoint.rstrip("/") + "/v1/traces"))
     except ImportError as error:
-        raise StateError("traces are to be sent to a collector: install mensajeria[server,otel]") from error
+        raise StateError(Finding.TRACES_NOT_INSTALLED()) from error
 
 
 def _exporter(url: str) -> SpanExporter:

@@ -170,7 +170,7 @@ def test_keys_that_were_rotated_meanwhile_make_no_backup(
         rotate_key_file(server_settings.secrets_dir, TOKEN_KEY, 1)
 
     monkeypatch.setattr(creating, "_copy_database", copy_and_rotate)
-    with pytest.raises(StateError, match="rotated"):
+    with pytest.raises(StateError, match="backup_keys_rotated"):
         create(server_settings, target)
     assert not target.exists()
 
@@ -249,11 +249,11 @@ def test_without_secrets_they_must_be_there_first_and_the_right_ones(
     create(server_settings, target, with_secrets=False)
     assert not verify(target).manifest.secrets
     new, other = settings_of(tmp_path / "new"), settings_of(tmp_path / "other")
-    with pytest.raises(StateError, match="without its secrets"):
+    with pytest.raises(StateError, match="backup_without_secrets"):
         restore(new, target)
     initialise(other)
     shutil.copytree(other.secrets_dir, new.secrets_dir)
-    with pytest.raises(StateError, match="another server"):
+    with pytest.raises(StateError, match="backup_other_secrets"):
         restore(new, target)
     assert names(new.data_dir) == ["secrets"]
     shutil.rmtree(new.secrets_dir)

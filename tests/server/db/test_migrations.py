@@ -168,7 +168,7 @@ def test_postgres_is_refused_unless_migrated_or_told_to(postgres_url: str, tmp_p
 
         asyncio.run(inner())
 
-    with pytest.raises(SchemaError, match="admin migrate"):
+    with pytest.raises(SchemaError, match="schema_missing"):
         start(allowed=False)
     start(allowed=True)
     start(allowed=False)

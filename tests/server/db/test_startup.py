@@ -71,14 +71,14 @@ def test_modes(started: Settings) -> None:
         file = started.secrets_dir / name
         assert (stat.S_IMODE(file.stat().st_mode), file.stat().st_size) == (0o600, size)
     (started.secrets_dir / "ck.key").chmod(0o644)
-    with pytest.raises(StateError, match="read by others"):
+    with pytest.raises(StateError, match="secret_file_open"):
         start(started)
 
 
 def test_database_without_its_secrets_does_not_start(started: Settings) -> None:
     shutil.rmtree(started.secrets_dir)
 
-    with pytest.raises(StateError, match="restore them"):
+    with pytest.raises(StateError, match="secrets_lost"):
         start(started)
     assert not started.secrets_dir.exists()
 
@@ -90,7 +90,7 @@ def test_secrets_of_another_database_are_noticed(started: Settings, tmp_path: Pa
     shutil.rmtree(started.secrets_dir)
     shutil.copytree(other.secrets_dir, started.secrets_dir)
 
-    with pytest.raises(StateError, match="another database"):
+    with pytest.raises(StateError, match="secrets_foreign"):
         start(started)
 
 

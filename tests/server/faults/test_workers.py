@@ -103,11 +103,11 @@ async def test_workers_do_not_outlive_a_parent_that_is_killed(many: ServerProces
 
 def test_more_than_one_worker_without_postgres_or_redis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MENSAJERIA_WORKERS", "2")
-    with pytest.raises(SettingsError, match="needs PostgreSQL"):
+    with pytest.raises(SettingsError, match="setting_needs_postgres"):
         load_settings()
-    with pytest.raises(SettingsError, match="needs PostgreSQL"):
+    with pytest.raises(SettingsError, match="setting_needs_postgres"):
         load_settings(database_url="sqlite:///x.db", redis_url="redis://localhost")
-    with pytest.raises(SettingsError, match="needs Redis"):
+    with pytest.raises(SettingsError, match="setting_needs_redis"):
         load_settings(database_url="postgresql://localhost/x")
     assert load_settings(database_url="postgresql://localhost/x", redis_url="redis://localhost").workers == 2
 

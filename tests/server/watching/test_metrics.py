@@ -98,7 +98,7 @@ async def test_no_port_is_an_error_that_says_so(settings: Settings) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "metrics.example"])
 def test_metrics_for_others_need_a_token(host: str) -> None:
-    with pytest.raises(SettingsError, match="MENSAJERIA_METRICS_TOKEN"):
+    with pytest.raises(SettingsError, match="setting_needs_token"):
         load_settings(metrics_port=9420, metrics_host=host)
     assert load_settings(metrics_port=9420, metrics_host=host, metrics_token=TOKEN).metrics_host == host
 

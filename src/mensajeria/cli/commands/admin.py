@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from mensajeria.cli.commands import admin_backup, admin_care, admin_content, admin_users
 from mensajeria.cli.commands.admin_pages import tell_rest
+from mensajeria.cli.commands.admin_users import status_name
 from mensajeria.cli.display import moment
 from mensajeria.cli.exit_codes import Exit
-from mensajeria.cli.failure import CommandError
+from mensajeria.cli.failure import CommandError, UsageError
 from mensajeria.cli.operator import foreseen, settings_from
 from mensajeria.cli.terminal import one_line
 from mensajeria.kit.clock import SystemClock
 from mensajeria.protocol.ids import b64
+from mensajeria.server.accounts.invites import USES_MAX
 from mensajeria.server.admin import commands
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do the task that was asked for."""
-    with foreseen():
+    with foreseen(console):
         settings = settings_from(data_dir=args.data_dir)
         _TASKS[args.action, getattr(args, "verb", None)](settings, args, console)
     return Exit.OK
@@ -62,7 +64,7 @@ def _create_invite(settings: Settings, args: argparse.Namespace, console: Consol
     try:
         made = commands.create_invite(settings, uses=args.uses, days=args.days)
     except ValueError as error:
-        raise CommandError("config", {"detail": str(error)}, status=Exit.USAGE) from error
+        raise UsageError("invite_uses", most=str(USES_MAX)) from error
     if console.as_json:
         console.record(type="invite", id=made.id, token=made.text, uses_left=made.uses, expires_ms=made.expires_ms)
     else:
@@ -122,10 +124,8 @@ def _list_users(settings: Settings, args: argparse.Namespace, console: Console) 
                 last_seen_ms=user.last_seen_ms,
             )
         else:
-            created = moment(user.created_ms)
-            console.say(
-                "admin.user_line", handle=user.handle, status=user.status, devices=user.devices, created=created
-            )
+            created, status = moment(user.created_ms), status_name(user.status, console)
+            console.say("admin.user_line", handle=user.handle, status=status, devices=user.devices, created=created)
     if not found and not console.as_json:
         console.say("admin.user_none")
     tell_rest(console, found, args.limit, "after")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from mensajeria.cli.failure import CommandError
 from mensajeria.cli.terminal import one_line
 from mensajeria.server.admin.backups import create, restore, verify
 from mensajeria.server.admin.backups.errors import BackupError
+from mensajeria.server.admin.backups.reading import OUTSIDE
 
 if TYPE_CHECKING:
     import argparse
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 
 def make(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """Make one, also beside a running server."""
-    with _in_words():
+    with _in_words(console):
         made = create.create(settings, args.path, with_secrets=not args.without_secrets)
     _tell("create", made, args, console)
 
 
 def check(_settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """Read all of one."""
-    with _in_words():
+    with _in_words(console):
         made = verify.verify(args.path)
     _tell("verify", made, args, console)
 
 
 def put_back(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """Put one into an empty place, as a declared restore."""
-    with _in_words():
+    with _in_words(console):
         done = restore.restore(settings, args.path, after_epoch=args.epoch or 0)
     _tell("restore", done.made, args, console, epoch=done.restore_epoch)
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _in_words(console: Console) -> Iterator[None]:
     try:
         yield
     except BackupError as error:
         params = {name: one_line(str(value)) for name, value in error.params.items()}
+        if params.get("part") == OUTSIDE:
+            params["part"] = console.tr("admin.backup_outside")
         raise CommandError(error.code, params) from error
-    except sqlite3.Error as error:
-        raise CommandError("config", {"detail": type(error).__name__}) from error
 
 
 def _tell(action: str, made: Made, args: argparse.Namespace, console: Console, *, epoch: int | None = None) -> None:

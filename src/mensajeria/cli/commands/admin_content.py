@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from mensajeria.cli.commands.admin_pages import tell_rest
 from mensajeria.cli.display import moment
-from mensajeria.cli.exit_codes import Exit
-from mensajeria.cli.failure import CommandError
+from mensajeria.cli.failure import CommandError, UsageError
 from mensajeria.cli.terminal import one_line
 from mensajeria.server.admin import content
 from mensajeria.server.admin import quotas as usage
+from mensajeria.server.admin.reports import RESOLUTION_MAX
 
 if TYPE_CHECKING:
     import argparse
@@ -63,7 +63,7 @@ def resolve_report(settings: Settings, args: argparse.Namespace, console: Consol
     except LookupError as error:
         raise CommandError("not_found") from error
     except ValueError as error:
-        raise CommandError("config", {"detail": str(error)}, status=Exit.USAGE) from error
+        raise UsageError("report_note", most=str(RESOLUTION_MAX)) from error
     if console.as_json:
         console.record(type="report_resolved", id=args.report)
     else:

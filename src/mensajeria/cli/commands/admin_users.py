@@ -29,6 +29,11 @@ _ACTS: Final[dict[str, Act]] = {
 }
 
 
+def status_name(status: str, console: Console) -> str:
+    """How it stands with an account."""
+    return console.tr(f"account_status.{status}")
+
+
 def show(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     """One account with its devices."""
     try:
@@ -39,7 +44,8 @@ def show(settings: Settings, args: argparse.Namespace, console: Console) -> None
         console.record(**_record(found))
         return
     created = moment(found.created_ms)
-    line = {"handle": found.handle, "status": found.status, "devices": len(found.devices), "created": created}
+    status = status_name(found.status, console)
+    line = {"handle": found.handle, "status": status, "devices": len(found.devices), "created": created}
     console.say("admin.user_line", **line)
     console.say("admin.user_details", uid=found.uid.hex(), chats=found.chats, inviter=found.invited_by or "—")
     for one in found.devices:
@@ -83,7 +89,7 @@ def reset_identity(settings: Settings, args: argparse.Namespace, console: Consol
     except LookupError as error:
         raise CommandError("unknown_user") from error
     except UserStateError as error:
-        raise CommandError("user_state", {"status": error.status}) from error
+        raise CommandError("user_state", {"status": status_name(error.status, console)}) from error
     except ValueError as error:
         raise UsageError("reset_hours", most=str(users.MAX_RESET_HOURS)) from error
     if console.as_json:
@@ -103,7 +109,7 @@ def act(settings: Settings, args: argparse.Namespace, console: Console) -> None:
     except LookupError as error:
         raise CommandError("unknown_user") from error
     except UserStateError as error:
-        raise CommandError("user_state", {"status": error.status}) from error
+        raise CommandError("user_state", {"status": status_name(error.status, console)}) from error
     if console.as_json:
         console.record(type="user_changed", action=args.verb, user=args.user)
     else:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the server; prints `listening on http://…` when it is ready."""
-    with foreseen():
+    with foreseen(console):
         settings = settings_from(
             host=args.host, port=args.port, data_dir=args.data_dir, workers=args.workers, migrate=args.migrate or None
         )
-        serve(settings, say=console.line)
+        serve(settings, say=console.line, say_invite=lambda token: console.say("admin.invite", token=token))
     return Exit.OK

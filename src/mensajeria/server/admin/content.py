@@ -19,6 +19,7 @@ from mensajeria.server.db.engine import Database
 from mensajeria.server.db.revision import require_head
 from mensajeria.server.db.schema import one_time_key, server_state
 from mensajeria.server.facts import RESTORE_EPOCH, StateError, read_facts
+from mensajeria.server.findings import Finding
 from mensajeria.server.settings import Settings
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ def raise_restore_epoch(connection: Connection, *, above: int = 0) -> int:
     """As `bump_restore_epoch`, in a transaction of the caller's; higher than `above`, too, if it is given."""
     facts = read_facts(connection)
     if facts is None:
-        raise StateError("the database was never used: there is nothing to restore")
+        raise StateError(Finding.IDENTITY_MISSING())
     epoch = max(facts.restore_epoch, above) + 1
     row = update(server_state).where(server_state.c.key == RESTORE_EPOCH)
     connection.execute(row.values(value=epoch.to_bytes(8, "big")))

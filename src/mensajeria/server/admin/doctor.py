@@ -1,4 +1,4 @@
-"""`admin doctor`: looks at what usually goes wrong on a server and says it in words."""
+"""`admin doctor`: looks at what usually goes wrong on a server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from sqlalchemy import Connection, func, select, text
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.server.admin.audit import DAY_MS, Act
 from mensajeria.server.admin.outside import bucket, public_address, redis
-from mensajeria.server.admin.records import FAILED, OK, WARNING, Check
+from mensajeria.server.admin.records import Check, State, Subject
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.revision import SchemaError, require_head
 from mensajeria.server.db.schema_access import audit
 from mensajeria.server.facts import Facts, StateError, read_facts
+from mensajeria.server.findings import Finding, cause_of
 from mensajeria.server.keyfiles import load_key_files
 from mensajeria.server.settings import Settings
 
@@ -41,7 +42,7 @@ async def _doctor(settings: Settings, clock: Clock) -> list[Check]:
         reachable = await _database(db)
         checks.append(reachable)
         facts = None
-        if reachable.state == OK:
+        if reachable.state is State.OK:
             facts, identity = await _identity(db)
             checks += [await _migrations(db), identity, await _clock(db, clock), await _last_backup(db, clock)]
     finally:
@@ -56,74 +57,76 @@ async def _doctor(settings: Settings, clock: Clock) -> list[Check]:
 
 
 def _data_folder(settings: Settings) -> Check:
-    folder = settings.data_dir
+    folder, subject = settings.data_dir, Subject.DATA_FOLDER
     if not folder.is_dir():
-        return Check("data_folder", FAILED, f"{folder} does not exist: run `mensajeria admin init`")
+        return Check(subject, State.FAILED, Finding.DATA_FOLDER_MISSING(path=folder))
     if os.name == "posix" and folder.stat().st_mode & 0o077:
-        return Check("data_folder", WARNING, f"others may look into {folder}: chmod 700 it")
+        return Check(subject, State.WARNING, Finding.DATA_FOLDER_OPEN(path=folder))
     if not os.access(folder, os.W_OK):
-        return Check("data_folder", FAILED, f"{folder} cannot be written")
-    return Check("data_folder", OK, str(folder))
+        return Check(subject, State.FAILED, Finding.DATA_FOLDER_READ_ONLY(path=folder))
+    return Check(subject, State.OK, Finding.DATA_FOLDER_GOOD(path=folder))
 
 
 def _disk(settings: Settings) -> Check:
     where = settings.data_dir if settings.data_dir.is_dir() else Path()
     usage = shutil.disk_usage(where)
-    free_mb = usage.free >> 20
-    said = f"{free_mb} MiB free of {usage.total >> 20}"
-    if free_mb < settings.min_free_mb:
-        return Check("disk", FAILED, said)
-    return Check("disk", WARNING if usage.free * 10 < usage.total else OK, said)
+    free, total, least = usage.free >> 20, usage.total >> 20, settings.min_free_mb
+    if free < least:
+        return Check(Subject.DISK, State.FAILED, Finding.DISK_FULL(free_mb=free, total_mb=total, least_mb=least))
+    if usage.free * 10 < usage.total:
+        return Check(Subject.DISK, State.WARNING, Finding.DISK_LOW(free_mb=free, total_mb=total))
+    return Check(Subject.DISK, State.OK, Finding.DISK_GOOD(free_mb=free, total_mb=total))
 
 
 async def _database(db: Database) -> Check:
     if db.is_sqlite and not await asyncio.to_thread(Path(db.url.database or "").exists):
-        return Check("database", FAILED, "there is no database: run `mensajeria admin init`")
+        return Check(Subject.DATABASE, State.FAILED, Finding.DATABASE_MISSING())
     try:
         await db.ping()
     except DATABASE_ERRORS as error:
-        return Check("database", FAILED, f"it does not answer ({type(error).__name__})")
-    return Check("database", OK, db.url.get_backend_name())
+        return Check(Subject.DATABASE, State.FAILED, Finding.DATABASE_SILENT(cause=cause_of(error)))
+    return Check(Subject.DATABASE, State.OK, Finding.DATABASE_GOOD(kind=db.url.get_backend_name()))
 
 
 async def _migrations(db: Database) -> Check:
     try:
         await require_head(db)
     except SchemaError as error:
-        return Check("migrations", FAILED, str(error))
+        return Check(Subject.MIGRATIONS, State.FAILED, error.findings[0])
     except DATABASE_ERRORS as error:
-        return Check("migrations", FAILED, f"the database cannot be read ({type(error).__name__})")
-    return Check("migrations", OK, "at the newest revision")
+        return Check(Subject.MIGRATIONS, State.FAILED, Finding.DATABASE_FAILED(cause=cause_of(error)))
+    return Check(Subject.MIGRATIONS, State.OK, Finding.SCHEMA_GOOD())
 
 
 async def _identity(db: Database) -> tuple[Facts | None, Check]:
     """What makes the database one server's, and which."""
+    subject = Subject.IDENTITY
     try:
         facts = await db.query(read_facts)
     except StateError as error:
-        return None, Check("identity", FAILED, str(error))
+        return None, Check(subject, State.FAILED, error.findings[0])
     except DATABASE_ERRORS as error:
-        return None, Check("identity", FAILED, f"the database cannot be read ({type(error).__name__})")
+        return None, Check(subject, State.FAILED, Finding.DATABASE_FAILED(cause=cause_of(error)))
     if facts is None:
-        return None, Check("identity", WARNING, "no server was made in this database yet: run `mensajeria admin init`")
-    return facts, Check("identity", OK, f"server {facts.server_id.hex()}, restore epoch {facts.restore_epoch}")
+        return None, Check(subject, State.WARNING, Finding.IDENTITY_MISSING())
+    found = Finding.IDENTITY_GOOD(server_id=facts.server_id.hex(), restore_epoch=facts.restore_epoch)
+    return facts, Check(subject, State.OK, found)
 
 
 async def _clock(db: Database, clock: Clock) -> Check:
     """Against PostgreSQL's, which may be another machine's; alone, only that it is not obviously wrong."""
-    now_ms = clock.now_ms()
-    if now_ms < YEAR_2024_MS:
-        return Check("clock", FAILED, "the clock is years behind: set it")
+    if clock.now_ms() < YEAR_2024_MS:
+        return Check(Subject.CLOCK, State.FAILED, Finding.CLOCK_BEHIND())
     if db.is_sqlite:
-        return Check("clock", OK, "nothing to compare with")
+        return Check(Subject.CLOCK, State.OK, Finding.CLOCK_ALONE())
     try:
         theirs = await db.query(_database_ms)
     except DATABASE_ERRORS as error:
-        return Check("clock", WARNING, f"the database did not say its time ({type(error).__name__})")
+        return Check(Subject.CLOCK, State.WARNING, Finding.CLOCK_SILENT(cause=cause_of(error)))
     off = abs(theirs - clock.now_ms())
     if off > CLOCK_MS:
-        return Check("clock", FAILED, f"{off / 1000:.0f} s apart from the database's: set both by NTP")
-    return Check("clock", OK, f"{off} ms apart from the database's")
+        return Check(Subject.CLOCK, State.FAILED, Finding.CLOCK_APART(seconds=round(off / 1000)))
+    return Check(Subject.CLOCK, State.OK, Finding.CLOCK_GOOD(ms=off))
 
 
 def _database_ms(connection: Connection) -> int:
@@ -138,21 +141,23 @@ async def _last_backup(db: Database, clock: Clock) -> Check:
     except DATABASE_ERRORS:  # a schema that `_migrations` complains of
         made_ms = None
     if made_ms is None:
-        return Check("last_backup", WARNING, "none that is remembered: run `mensajeria admin backup create`")
+        return Check(Subject.LAST_BACKUP, State.WARNING, Finding.BACKUP_NONE())
     days = (clock.now_ms() - made_ms) // DAY_MS
-    return Check("last_backup", OK if days < BACKUP_DAYS else WARNING, f"{days} days ago")
+    if days < BACKUP_DAYS:
+        return Check(Subject.LAST_BACKUP, State.OK, Finding.BACKUP_GOOD(count=days))
+    return Check(Subject.LAST_BACKUP, State.WARNING, Finding.BACKUP_OLD(count=days))
 
 
 def _secrets(settings: Settings, facts: Facts | None) -> Check:
-    folder = settings.secrets_dir
+    folder, subject = settings.secrets_dir, Subject.SECRETS
     try:
         keys = load_key_files(folder)
     except StateError as error:
-        return Check("secrets", FAILED, str(error))
+        return Check(subject, State.FAILED, error.findings[0])
     if keys is None:
-        return Check("secrets", FAILED, f"there are none in {folder}: start the server once, or restore your backup")
+        return Check(subject, State.FAILED, Finding.SECRETS_MISSING(path=folder))
     if facts is not None and facts.keys != keys.fingerprint:
-        return Check("secrets", FAILED, f"those in {folder} belong to another database")
+        return Check(subject, State.FAILED, Finding.SECRETS_FOREIGN(path=folder))
     if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        return Check("secrets", WARNING, f"others may look into {folder}: chmod 700 it")
-    return Check("secrets", OK, "complete, and for nobody else to read")
+        return Check(subject, State.WARNING, Finding.SECRETS_OPEN(path=folder))
+    return Check(subject, State.OK, Finding.SECRETS_GOOD())

@@ -18,6 +18,7 @@ from mensajeria.server.admin.work import operator, with_database
 from mensajeria.server.db.engine import AnyRow, Database
 from mensajeria.server.db.schema import device, refresh_family
 from mensajeria.server.facts import StateError
+from mensajeria.server.findings import Finding
 from mensajeria.server.keyfiles import (
     CHANNEL_KEY,
     TOKEN_KEY,
@@ -42,9 +43,7 @@ def rotate_token_key(settings: Settings, clock: Clock | None = None) -> None:
     now_ms = (clock or SystemClock()).now_ms()
     former = _keys(settings).former_token
     if former is not None and now_ms < former.at_ms + TOKEN_REST_MS:
-        raise StateError(
-            "the key of the access tokens was rotated less than ten minutes ago: wait for its tokens to expire"
-        )
+        raise StateError(Finding.KEYS_JUST_ROTATED())
 
     async def work(db: Database) -> None:
         await asyncio.to_thread(rotate_key_file, settings.secrets_dir, TOKEN_KEY, now_ms)
@@ -82,7 +81,7 @@ def rotate_channel_key(settings: Settings, clock: Clock | None = None, *, wait_s
 def _keys(settings: Settings) -> KeyFiles:
     keys = load_key_files(settings.secrets_dir)
     if keys is None:
-        raise StateError(f"there are no secret files in {settings.secrets_dir}: start the server once, or restore them")
+        raise StateError(Finding.SECRETS_MISSING(path=settings.secrets_dir))
     return keys
 
 

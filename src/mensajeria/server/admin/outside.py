@@ -11,9 +11,10 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from mensajeria.protocol import auth
 from mensajeria.protocol.encoding import MalformedError
-from mensajeria.server.admin.records import FAILED, OK, WARNING, Check
+from mensajeria.server.admin.records import Check, State, Subject
 from mensajeria.server.facts import Facts, StateError
 from mensajeria.server.files.storage import StorageError
+from mensajeria.server.findings import Finding, cause_of
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import bucket_storage
 
@@ -30,40 +31,42 @@ async def redis(url: str) -> Check:
     try:
         version = str((await client.info("server"))["redis_version"])
     except REDIS_ERRORS as error:
-        return Check("redis", FAILED, f"it does not answer ({type(error).__name__})")
+        return Check(Subject.REDIS, State.FAILED, Finding.REDIS_SILENT(cause=cause_of(error)))
     finally:
         await client.aclose()
     if int(version.partition(".")[0]) < OLDEST_REDIS:
-        return Check("redis", FAILED, f"version {version}, {OLDEST_REDIS} or later is needed")
-    return Check("redis", OK, f"version {version}")
+        return Check(Subject.REDIS, State.FAILED, Finding.REDIS_OLD(version=version, needed=OLDEST_REDIS))
+    return Check(Subject.REDIS, State.OK, Finding.REDIS_GOOD(version=version))
 
 
 async def bucket(settings: Settings) -> Check:
     """It is there and lets us in. Writes nothing."""
+    subject, name = Subject.FILES, settings.s3_bucket or ""
     try:
         await asyncio.wait_for(bucket_storage(settings).look(), PATIENCE_S)
     except StateError as error:
-        return Check("files", FAILED, str(error))
-    except (StorageError, TimeoutError) as error:
-        said = str(error) or "it does not answer"
-        return Check("files", FAILED, f"bucket {settings.s3_bucket}: {said}")
-    return Check("files", OK, f"bucket {settings.s3_bucket}")
+        return Check(subject, State.FAILED, error.findings[0])
+    except TimeoutError:
+        return Check(subject, State.FAILED, Finding.BUCKET_SILENT(bucket=name))
+    except StorageError as error:
+        cause = cause_of(error.__cause__ or error)
+        return Check(subject, State.FAILED, Finding.BUCKET_REFUSES(bucket=name, cause=cause))
+    return Check(subject, State.OK, Finding.BUCKET_GOOD(bucket=name))
 
 
 async def public_address(settings: Settings, facts: Facts | None) -> Check:
     """The way that clients take: TLS, proxy, WebSocket, and that this server is at its end."""
+    subject = Subject.PUBLIC_ADDRESS
     if settings.public_url is None:
-        return Check(
-            "public_address", WARNING, "MENSAJERIA_PUBLIC_URL is not set: the way of the clients was not tried"
-        )
+        return Check(subject, State.WARNING, Finding.ADDRESS_UNSET())
     url = settings.public_url.rstrip("/").replace("http", "ws", 1) + "/auth/ws"
     try:
         said = await asyncio.wait_for(_introduction(url), PATIENCE_S)
     except (OSError, ssl.SSLError, TimeoutError, MalformedError, ValueError) as error:
-        return Check("public_address", FAILED, f"no WebSocket at {url} ({type(error).__name__})")
+        return Check(subject, State.FAILED, Finding.ADDRESS_SILENT(url=url, cause=cause_of(error)))
     if facts is not None and said.server_id != facts.server_id:
-        return Check("public_address", FAILED, f"another server answers at {url}")
-    return Check("public_address", OK, url)
+        return Check(subject, State.FAILED, Finding.ADDRESS_FOREIGN(url=url))
+    return Check(subject, State.OK, Finding.ADDRESS_GOOD(url=url))
 
 
 class _Listening(WSListener):

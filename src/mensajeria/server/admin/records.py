@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
 
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import b64
+from mensajeria.server.findings import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +109,34 @@ class UserDetails:
     devices: tuple[DeviceRow, ...]
 
 
-OK: Final = "ok"
-WARNING: Final = "warning"
-FAILED: Final = "failed"
-"""What `Check.state` may be."""
+class Subject(StrEnum):
+    """What `doctor` looks at, in its order."""
+
+    DATA_FOLDER = "data_folder"
+    DISK = "disk"
+    DATABASE = "database"
+    MIGRATIONS = "migrations"
+    IDENTITY = "identity"
+    CLOCK = "clock"
+    LAST_BACKUP = "last_backup"
+    SECRETS = "secrets"
+    REDIS = "redis"
+    FILES = "files"
+    PUBLIC_ADDRESS = "public_address"
+
+
+class State(StrEnum):
+    """How it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that `doctor` looked at. `state`: ok, warning or failed; `detail` in English, without a secret."""
+    """One thing that `doctor` looked at: how it is, and what was found."""
 
-    name: str
-    state: str
-    detail: str
+    name: Subject
+    state: State
+    found: Found

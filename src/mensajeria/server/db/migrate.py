@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from mensajeria.server.db.engine import normalise_url
 from mensajeria.server.db.revision import SCRIPTS, SchemaError, current_revision, head_revision
+from mensajeria.server.findings import Finding
 
 LOCK: Final = 0x4D454E53414A
 """The advisory lock of PostgreSQL that a migration holds."""
@@ -85,4 +86,4 @@ def upgrade(connection: Connection) -> tuple[str | None, str]:
 def _refuse_unknown(revision: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if revision is not None and revision not in known:
-        raise SchemaError(f"the database is at revision {revision}, which this program does not know: update it")
+        raise SchemaError(Finding.SCHEMA_UNKNOWN(current=revision))

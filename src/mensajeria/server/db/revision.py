@@ -13,12 +13,13 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from mensajeria.server.db.engine import Database
+from mensajeria.server.findings import Finding, OperatorError
 
 SCRIPTS: Final = Path(__file__).parent.parent / "migrations"
 
 
-class SchemaError(Exception):
-    """The database's schema is not the one this program needs. Told to the operator."""
+class SchemaError(OperatorError):
+    """The database's schema is not the one this program needs."""
 
 
 @cache
@@ -38,8 +39,9 @@ def current_revision(connection: Connection) -> str | None:
 async def require_head(db: Database) -> None:
     """Raises SchemaError unless the database is exactly at the newest revision."""
     current, head = await db.query(current_revision), await asyncio.to_thread(head_revision)
-    if current != head:
-        raise SchemaError(
-            f"the database is at revision {current or 'none'}, this program needs {head}: "
-            "run `mensajeria admin migrate`, or start with --migrate"
-        )
+    if current is None:
+        raise SchemaError(Finding.SCHEMA_MISSING())
+    if current > head:
+        raise SchemaError(Finding.SCHEMA_UNKNOWN(current=current))
+    if current < head:
+        raise SchemaError(Finding.SCHEMA_OLD(current=current, needed=head))

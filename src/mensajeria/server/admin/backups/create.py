@@ -24,6 +24,7 @@ from mensajeria.server.admin.work import in_transaction, operator, reading
 from mensajeria.server.db.engine import normalise_url
 from mensajeria.server.db.revision import head_revision
 from mensajeria.server.facts import Facts, StateError, read_facts
+from mensajeria.server.findings import Finding
 from mensajeria.server.keyfiles import KeyFiles, load_key_files
 from mensajeria.server.settings import Settings
 from mensajeria.server.version import VERSION
@@ -63,7 +64,7 @@ def create(settings: Settings, target: Path, *, with_secrets: bool = True, clock
         _copy_database(url, writer.scratch)
         writer.add_scratch(DATABASES[kind])
         if with_secrets and not _same(before, _secrets(settings, facts)):
-            raise StateError("the server's keys were rotated while the backup was made: make it again")
+            raise StateError(Finding.BACKUP_KEYS_ROTATED())
         for name, content in before.items():
             add_bytes(writer, f"secrets/{name}", content.reveal())
         _add_files(settings, writer)
@@ -79,7 +80,7 @@ def _note(connection: Connection, target: Path, now_ms: int) -> None:
 def _facts(settings: Settings) -> Facts:
     facts = reading(settings, read_facts)
     if facts is None:
-        raise StateError("the database was never used: there is nothing to back up")
+        raise StateError(Finding.IDENTITY_MISSING())
     return facts
 
 
@@ -87,9 +88,9 @@ def _secrets(settings: Settings, facts: Facts) -> dict[str, Secret]:
     folder = settings.secrets_dir
     keys: KeyFiles | None = load_key_files(folder)
     if keys is None:
-        raise StateError(f"there are no secret files in {folder}: keep them elsewhere? then --without-secrets")
+        raise StateError(Finding.BACKUP_NO_SECRETS_HERE(path=folder))
     if keys.fingerprint != facts.keys:
-        raise StateError(f"the secret files in {folder} belong to another database than this one")
+        raise StateError(Finding.SECRETS_FOREIGN(path=folder))
     return {name: Secret((folder / name).read_bytes()) for name in sorted(SECRETS) if (folder / name).exists()}
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 
 from mensajeria.server.admin.backups.errors import BackupError
 from mensajeria.server.facts import StateError
+from mensajeria.server.findings import Finding
 
 DUMP: Final = "pg_dump"
 RESTORE: Final = "pg_restore"
@@ -83,6 +84,6 @@ def _environment(url: URL) -> dict[str, str]:
     }
     for name, value in url.query.items():
         if name not in _SSL or not isinstance(value, str):
-            raise StateError(f"MENSAJERIA_DATABASE_URL has the option {name}, which pg_dump cannot be told")
+            raise StateError(Finding.BACKUP_DATABASE_OPTION(option=name))
         found[_SSL[name]] = _MODES.get(value, value)
     return os.environ | {name: value for name, value in found.items() if value is not None}

@@ -26,6 +26,7 @@ from mensajeria.server.db.engine import Database, normalise_url
 from mensajeria.server.db.migrate import migrate
 from mensajeria.server.db.revision import head_revision
 from mensajeria.server.facts import StateError
+from mensajeria.server.findings import Finding
 from mensajeria.server.keyfiles import load_key_files
 from mensajeria.server.settings import Settings
 
@@ -70,10 +71,11 @@ def _refuse_misfit(settings: Settings, url: URL, manifest: Manifest) -> None:
     if manifest.schema > head_revision():
         raise BackupError("server_backup_newer")
     if manifest.database != url.get_backend_name():
-        raise StateError(f"the backup is of {manifest.database}, the settings name {url.get_backend_name()}")
-    if (manifest.files == "bucket") != (settings.s3_bucket is not None):
-        where = "in a bucket: set MENSAJERIA_S3_BUCKET" if manifest.files == "bucket" else "in a folder: set no bucket"
-        raise StateError(f"the server of the backup kept its files {where}")
+        raise StateError(Finding.BACKUP_OTHER_DATABASE(theirs=manifest.database, ours=url.get_backend_name()))
+    if manifest.files == "bucket" and settings.s3_bucket is None:
+        raise StateError(Finding.BACKUP_FILES_IN_BUCKET())
+    if manifest.files != "bucket" and settings.s3_bucket is not None:
+        raise StateError(Finding.BACKUP_FILES_IN_FOLDER())
     if manifest.database == "postgresql":
         postgres.require(postgres.RESTORE)
 
@@ -158,9 +160,9 @@ def _refuse_other_secrets(folder: Path, manifest: Manifest) -> None:
     """Before anything is put anywhere. Those of the backup were checked with it."""
     keys = load_key_files(folder)
     if keys is None:
-        raise StateError(f"the backup was made without its secrets: put the folder back as {folder} first")
+        raise StateError(Finding.BACKUP_WITHOUT_SECRETS(path=folder))
     if keys.fingerprint.hex() != manifest.keys:
-        raise StateError(f"the secret files in {folder} belong to another server than the backup")
+        raise StateError(Finding.BACKUP_OTHER_SECRETS(path=folder))
 
 
 def _move(draft: Path, data_dir: Path) -> None:
