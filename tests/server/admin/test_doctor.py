@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mensajeria.kit.clock import FakeClock
+from mensajeria.kit.clock import FakeClock, SystemClock
 from mensajeria.server.admin.doctor import YEAR_2024_MS, doctor
 from mensajeria.server.admin.records import State, Subject
 from mensajeria.server.keyfiles import LOG_KEY
@@ -92,6 +92,14 @@ def test_a_database_that_is_no_servers(server_settings: Settings, statement: str
 def test_a_clock_that_is_years_behind(server_settings: Settings) -> None:
     [check] = [one for one in doctor(server_settings, FakeClock(YEAR_2024_MS - 1)) if one.name is Subject.CLOCK]
     assert (check.state, check.found.code) == (State.FAILED, "clock_behind")
+
+
+@pytest.mark.parametrize(("ahead_ms", "code"), [(0, "clock_good"), (60_000, "clock_apart")])
+def test_the_clock_is_compared_with_postgresql(postgres_url: str, tmp_path: Path, ahead_ms: int, code: str) -> None:
+    settings = Settings.model_validate({"data_dir": tmp_path, "database_url": postgres_url})
+    clock = FakeClock(SystemClock().now_ms() + ahead_ms)
+    [check] = [one for one in doctor(settings, clock) if one.name is Subject.CLOCK]
+    assert check.found.code == code
 
 
 def test_secrets_that_others_read_or_that_are_anothers(server_settings: Settings) -> None:
