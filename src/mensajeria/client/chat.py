@@ -253,7 +253,7 @@ class Chat:
             self._stored(tx)
             if not (self._engine.uploads.retry(tx, out, self.chat_id, mid) or tx.outbox.requeue(self.chat_id, mid)):
                 raise InputError("unknown_message")
-            change = tx.messages.to_end(self.chat_id, mid, self._context.me.uid)
+            change = tx.own_messages.to_end(self.chat_id, mid, self._context.me.uid)
             out.events.append(MessageStateChanged(change.message, change.previous_order))
             out.touched.add(self.chat_id)
 
@@ -271,7 +271,7 @@ class Chat:
                     raise InputError("unknown_message")
                 tx.outbox.remove(self.chat_id, mid)
                 out.uploads = tx.uploads.remove(self.chat_id, mid)
-            order = tx.messages.discard(self.chat_id, mid, self._context.me.uid)
+            order = tx.own_messages.discard(self.chat_id, mid, self._context.me.uid)
             if order is not None:
                 out.events.append(MessageDiscarded(self.chat_id, mid, order))
             out.touched.add(self.chat_id)

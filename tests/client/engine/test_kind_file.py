@@ -134,7 +134,7 @@ async def test_the_key_goes_with_its_message(ana: Desk, bruno: Desk, how: str) -
         message = tx.messages.add(own(chat_id, ana, body()))
         assert tx.attachments.body(chat_id, MID, ana.who.uid) == body()
         if how == "discarded":
-            tx.messages.discard(chat_id, MID, ana.who.uid)
+            tx.own_messages.discard(chat_id, MID, ana.who.uid)
         else:
             gone = replace(own(chat_id, ana, b""), kind=MessageKind.UNREADABLE, file=None)
             tx.messages.replace(message.order, gone)

@@ -153,7 +153,7 @@ async def test_nothing_readable_lies_in_any_file(tmp_path: Path, store: Store) -
         tx.contacts.put(contact(BRUNO, "canariohandle"))
         tx.own.put_device(Secret(SECRET_BYTES))
         tx.outbound.put(Outbound(CHAT, SESSION, Secret(SECRET_BYTES), b"skb", 1, 0, 0))
-        tx.messages.discard(CHAT, mid(2), ANA)
+        tx.own_messages.discard(CHAT, mid(2), ANA)
 
     await store.run(write)
     while_open = b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -191,7 +191,7 @@ def make_sample() -> None:
             await store.run(set_up)
             await store.run(lambda tx: tx.messages.add(incoming(1, "¿Quedamos mañana?")))
             await store.run(lambda tx: tx.messages.add(queued(2, "Sí, a las ocho")))
-            await store.run(lambda tx: tx.messages.ack(CHAT, mid(2), ANA, seq=2, server_ms=9))
+            await store.run(lambda tx: tx.own_messages.ack(CHAT, mid(2), ANA, seq=2, server_ms=9))
             await store.run(lambda tx: tx.messages.add(queued(3, "Ya salgo")))
             await store.run(lambda tx: tx.outbox.add(CHAT, mid(3), "text", b"body", 1))
             await store.run(lambda tx: tx.outbound.put(Outbound(CHAT, SESSION, Secret(b"ratchet"), b"skb", 1, 1, 3)))

@@ -74,22 +74,22 @@ async def test_a_queued_message_stands_at_the_end_and_moves_once_when_acked(stor
     assert first.order >= PENDING_BASE
     assert second.order == first.order + 1
     await store.run(add(incoming(1, "antes")))
-    change = await store.run(lambda tx: tx.messages.ack(CHAT, mid(1), ANA, seq=2, server_ms=7))
+    change = await store.run(lambda tx: tx.own_messages.ack(CHAT, mid(1), ANA, seq=2, server_ms=7))
     assert change is not None
     assert (change.previous_order, change.message.order, change.message.seq) == (first.order, 2 << ORDER_SHIFT, 2)
     assert change.message.state is MessageState.SENT
-    assert await store.run(lambda tx: tx.messages.ack(CHAT, mid(1), ANA, seq=2, server_ms=8)) is None
+    assert await store.run(lambda tx: tx.own_messages.ack(CHAT, mid(1), ANA, seq=2, server_ms=8)) is None
     assert texts(await store.read(lambda tx: tx.messages.page(CHAT))) == ["antes", "uno", "dos"]
 
 
 async def test_acking_what_is_not_there_is_a_mistake(store: Store) -> None:
     with pytest.raises(StoreMisuseError):
-        await store.run(lambda tx: tx.messages.ack(CHAT, mid(9), ANA, seq=1, server_ms=1))
+        await store.run(lambda tx: tx.own_messages.ack(CHAT, mid(9), ANA, seq=1, server_ms=1))
 
 
 async def test_a_seq_given_twice_by_a_lying_server_loses_no_message(store: Store) -> None:
     await store.run(add(incoming(1, "uno"), queued(2, "dos"), incoming(2, "tres")))
-    await store.run(lambda tx: tx.messages.ack(CHAT, mid(2), ANA, seq=1, server_ms=1))
+    await store.run(lambda tx: tx.own_messages.ack(CHAT, mid(2), ANA, seq=1, server_ms=1))
     assert texts(await store.read(lambda tx: tx.messages.page(CHAT))) == ["uno", "dos", "tres"]
 
 
@@ -100,7 +100,7 @@ async def test_a_seq_that_no_log_reaches_is_refused(store: Store, seq: int) -> N
 
 
 def ack(tx: Tx, number: int) -> None:
-    tx.messages.ack(CHAT, mid(number), ANA, seq=number, server_ms=number)
+    tx.own_messages.ack(CHAT, mid(number), ANA, seq=number, server_ms=number)
 
 
 async def test_receipts_move_own_messages_only_forward(store: Store) -> None:
@@ -109,7 +109,7 @@ async def test_receipts_move_own_messages_only_forward(store: Store) -> None:
         await store.run(partial(ack, number=number))
 
     def delivered(tx: Tx, state: MessageState, seq: int) -> list[int | None]:
-        return [change.message.seq for change in tx.messages.advance_own(CHAT, state, seq)]
+        return [change.message.seq for change in tx.own_messages.advance_own(CHAT, state, seq)]
 
     assert await store.run(lambda tx: delivered(tx, MessageState.DELIVERED, 3)) == [1, 2, 3]
     assert await store.run(lambda tx: delivered(tx, MessageState.DELIVERED, 3)) == []
@@ -121,24 +121,26 @@ async def test_receipts_move_own_messages_only_forward(store: Store) -> None:
 
 async def test_failing_and_queueing_again(store: Store) -> None:
     await store.run(add(queued(1, "uno"), queued(2, "dos")))
-    failed = await store.run(lambda tx: tx.messages.set_state(CHAT, mid(1), ANA, MessageState.FAILED, Code.TOO_LARGE))
+    failed = await store.run(
+        lambda tx: tx.own_messages.set_state(CHAT, mid(1), ANA, MessageState.FAILED, Code.TOO_LARGE)
+    )
     assert (failed.message.state, failed.message.error) == (MessageState.FAILED, Code.TOO_LARGE)
-    again = await store.run(lambda tx: tx.messages.to_end(CHAT, mid(1), ANA))
+    again = await store.run(lambda tx: tx.own_messages.to_end(CHAT, mid(1), ANA))
     assert (again.message.state, again.message.error) == (MessageState.QUEUED, None)
     assert texts(await store.read(lambda tx: tx.messages.page(CHAT))) == ["dos", "uno"]
-    order = await store.run(lambda tx: tx.messages.discard(CHAT, mid(1), ANA))
+    order = await store.run(lambda tx: tx.own_messages.discard(CHAT, mid(1), ANA))
     assert order == again.message.order
-    assert await store.run(lambda tx: tx.messages.discard(CHAT, mid(1), ANA)) is None
+    assert await store.run(lambda tx: tx.own_messages.discard(CHAT, mid(1), ANA)) is None
     assert await store.read(lambda tx: tx.views.search("uno")) == ()
     assert await store.read(lambda tx: tx.messages.find(CHAT, mid(1))) is None
 
 
 async def test_a_sent_message_cannot_be_discarded(store: Store) -> None:
     await store.run(add(queued(1)))
-    await store.run(lambda tx: tx.messages.ack(CHAT, mid(1), ANA, seq=1, server_ms=1))
-    assert await store.run(lambda tx: tx.messages.discard(CHAT, mid(1), ANA)) is None
+    await store.run(lambda tx: tx.own_messages.ack(CHAT, mid(1), ANA, seq=1, server_ms=1))
+    assert await store.run(lambda tx: tx.own_messages.discard(CHAT, mid(1), ANA)) is None
     with pytest.raises(StoreMisuseError):
-        await store.run(lambda tx: tx.messages.to_end(CHAT, mid(1), ANA))
+        await store.run(lambda tx: tx.own_messages.to_end(CHAT, mid(1), ANA))
 
 
 async def test_unread_numbers_follow_reading(store: Store) -> None:

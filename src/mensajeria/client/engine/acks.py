@@ -63,7 +63,7 @@ def acknowledge(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid, seq: in
     if item.type == FILE:
         out.uploads = tx.uploads.remove(chat_id, mid) or out.uploads
     at = None if item.sealed is None else (item.sealed.session_id, item.sealed.idx)
-    change = tx.messages.ack(chat_id, mid, me.uid, seq=seq, server_ms=server_ms, at=at)
+    change = tx.own_messages.ack(chat_id, mid, me.uid, seq=seq, server_ms=server_ms, at=at)
     if change is not None:
         out.events.append(MessageStateChanged(change.message, change.previous_order))
         out.touched.add(chat_id)
@@ -75,33 +75,33 @@ def _advance_to_known(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, seq: int) -
     chat = tx.chats.get(chat_id)
     assert chat is not None
     if chat.is_group:
-        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, tx.groups.read_by_all(chat_id, me.uid)))
+        tell(out, tx.own_messages.advance_own(chat_id, MessageState.READ, tx.groups.read_by_all(chat_id, me.uid)))
     elif chat.peer_read >= seq:
-        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, chat.peer_read))
+        tell(out, tx.own_messages.advance_own(chat_id, MessageState.READ, chat.peer_read))
     elif chat.peer_delivered >= seq:
         seen_by_other(tx, chat_id, chat.peer_delivered)
-        tell(out, tx.messages.advance_own(chat_id, MessageState.DELIVERED, chat.peer_delivered))
+        tell(out, tx.own_messages.advance_own(chat_id, MessageState.DELIVERED, chat.peer_delivered))
 
 
 def delivered(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
     """A device of the other member has stored the log up to `seq`."""
     if tx.chats.get(chat_id) is not None and tx.chats.set_peer_delivered(chat_id, seq):
         seen_by_other(tx, chat_id, seq)
-        tell(out, tx.messages.advance_own(chat_id, MessageState.DELIVERED, seq))
+        tell(out, tx.own_messages.advance_own(chat_id, MessageState.DELIVERED, seq))
 
 
 def read_by_peer(tx: Tx, out: Outcome, chat_id: ChatId, seq: int) -> None:
     """The other member says that everything up to `seq` was read."""
     if tx.chats.set_peer_read(chat_id, seq):
         seen_by_other(tx, chat_id, seq)
-        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, seq))
+        tell(out, tx.own_messages.advance_own(chat_id, MessageState.READ, seq))
 
 
 def read_by_member(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, uid: Uid, seq: int) -> None:
     """A member of a group says to have read up to a row: own messages that everybody has read are read."""
     if tx.groups.set_read(chat_id, uid, seq):
         seen_by_other(tx, chat_id, seq)
-        tell(out, tx.messages.advance_own(chat_id, MessageState.READ, tx.groups.read_by_all(chat_id, me.uid)))
+        tell(out, tx.own_messages.advance_own(chat_id, MessageState.READ, tx.groups.read_by_all(chat_id, me.uid)))
 
 
 def tell(out: Outcome, changes: Iterable[Change]) -> None:

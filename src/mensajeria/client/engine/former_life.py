@@ -66,7 +66,7 @@ def give_way(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid) -> None:
     tx.outbox.unseal(chat_id, mid)
     tx.outbox.remove(chat_id, mid)
     out.uploads = tx.uploads.remove(chat_id, mid) or out.uploads
-    order = tx.messages.discard(chat_id, mid, me.uid)
+    order = tx.own_messages.discard(chat_id, mid, me.uid)
     if order is not None:
         out.events.append(MessageDiscarded(chat_id, mid, order))
         out.touched.add(chat_id)

@@ -351,7 +351,7 @@ def fail(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, item: OutboxItem, code: 
     if item.type in WITHOUT_PLACE:
         take_back(tx, out, me, item, code)
         return
-    change = tx.messages.set_state(chat_id, item.mid, me.uid, MessageState.FAILED, code)
+    change = tx.own_messages.set_state(chat_id, item.mid, me.uid, MessageState.FAILED, code)
     out.events.append(MessageStateChanged(change.message, change.previous_order))
     out.touched.add(chat_id)
 

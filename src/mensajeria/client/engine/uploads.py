@@ -259,7 +259,7 @@ class Uploads:
             tx.uploads.complete(chat_id, mid, body)
             tx.attachments.set_body(chat_id, mid, me.uid, body)
             tx.outbox.add(chat_id, mid, FILE, body, me.clock.now_ms(), expire_s=known.expire_s)
-            change = tx.messages.set_state(chat_id, mid, me.uid, MessageState.QUEUED)
+            change = tx.own_messages.set_state(chat_id, mid, me.uid, MessageState.QUEUED)
             out.events.append(MessageStateChanged(change.message, change.previous_order))
             out.touched.add(chat_id)
             return True
@@ -272,7 +272,7 @@ class Uploads:
                 return
             tx.uploads.fail(upload.chat_id, upload.mid, code)
             me = self._context.me.uid
-            change = tx.messages.set_state(upload.chat_id, upload.mid, me, MessageState.FAILED, code)
+            change = tx.own_messages.set_state(upload.chat_id, upload.mid, me, MessageState.FAILED, code)
             out.events.append(MessageStateChanged(change.message, change.previous_order))
             out.touched.add(upload.chat_id)
 

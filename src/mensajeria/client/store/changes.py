@@ -14,7 +14,7 @@ from mensajeria.client.api import Message, MessageKind, Version
 from mensajeria.client.store.chats import chat_key, recount
 from mensajeria.client.store.db import Db
 from mensajeria.client.store.fulltext import forget_text
-from mensajeria.client.store.messages import SELECT, message_of
+from mensajeria.client.store.message_rows import SELECT, message_of
 from mensajeria.client.store.removal import drop_changes
 from mensajeria.protocol import limits
 from mensajeria.protocol.ids import ChatId, Mid, Uid

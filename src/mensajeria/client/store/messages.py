@@ -7,50 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from mensajeria.client.api import (
-    NO_PARAMS,
-    Cause,
-    Message,
-    MessageKind,
-    MessageState,
-    Page,
-    Quote,
-    Reaction,
-)
+from mensajeria.client.api import Cause, Message, MessageKind, MessageState, Page
 from mensajeria.client.store.chats import chat_key, recount
 from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.errors import StoreMisuseError
 from mensajeria.client.store.files import attachment_of
 from mensajeria.client.store.fulltext import forget_text
+from mensajeria.client.store.message_rows import SELECT, WORDED, known_message, message_at, message_of, values_of
+from mensajeria.client.store.places import end_of, is_taken, place_for
 from mensajeria.client.store.removal import drop_message
-from mensajeria.client.store.values import MAX_NOTICES, MAX_SEQ, ORDER_SHIFT, PENDING_BASE, Change, NewMessage
-from mensajeria.protocol.errors import Code
+from mensajeria.client.store.values import MAX_NOTICES, ORDER_SHIFT, Change, NewMessage
 from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
 
-SELECT: Final = (
-    "SELECT c.chat_id, m.mid, m.ord, m.seq, m.sender, p.handle, p.trust, m.outgoing, m.kind, m.text, m.state, "
-    "m.sent_ms, m.cause, m.params, m.error, m.clock_off, f.body, f.saved, m.edited_ms, m.expire_s, m.expires_ms, "
-    "m.deleted_by, d.handle, d.trust, m.reply_mid, m.reply_uid, qp.handle, qp.trust, q.kind, substr(q.text, 1, 200), "
-    "q.ord, CASE WHEN m.reacted THEN (SELECT json_group_array(json_array(hex(r.uid), r.emoji, rp.handle, rp.trust)) "
-    "FROM reactions r LEFT JOIN contacts rp ON rp.uid = r.uid WHERE r.message = m.id) END "
-    "FROM messages m JOIN chats c ON c.key = m.chat LEFT JOIN contacts p ON p.uid = m.sender "
-    "LEFT JOIN contacts d ON d.uid = m.deleted_by LEFT JOIN contacts qp ON qp.uid = m.reply_uid "
-    "LEFT JOIN messages q ON q.mid = m.reply_mid AND q.sender = m.reply_uid AND q.chat = m.chat "
-    "LEFT JOIN attachments f ON f.message = m.id"
-)
-"""Columns for `message_of`."""
 _INSERT: Final = (
     "INSERT INTO messages(chat, ord, seq, mid, sender, outgoing, kind, text, state, sent_ms, server_ms, counted, "
     "clock_off, cause, params, inner, reply_uid, reply_mid, session_id, idx, expire_s) "
     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-WORDED: Final = frozenset({MessageKind.TEXT, MessageKind.FILE})
-"""Kinds whose text a person wrote: shown and searched."""
-_BEFORE: Final = {
-    MessageState.DELIVERED: (MessageState.SENT.value, MessageState.SENT.value),
-    MessageState.READ: (MessageState.SENT.value, MessageState.DELIVERED.value),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +43,7 @@ class UnknownMessage:
 
 
 class Messages:
-    """`tx.messages`."""
+    """`tx.messages`. What becomes of own ones on their way is `tx.own_messages`'."""
 
     __slots__ = ("_db",)
 
@@ -99,8 +73,7 @@ class Messages:
 
     def at(self, chat_id: ChatId, order: int) -> Message | None:
         """The message at a place of the timeline."""
-        row = self._db.one(f"{SELECT} WHERE c.chat_id = ? AND m.ord = ?", chat_id, order)
-        return None if row is None else message_of(row)
+        return message_at(self._db, chat_id, order)
 
     def find(self, chat_id: ChatId, mid: Mid, sender: Uid | None = None) -> Message | None:
         """The message with this id (and sender)."""
@@ -152,7 +125,7 @@ class Messages:
     def add(self, new: NewMessage) -> Message:
         """Put a message at its row's place, or at the end while it has no row. Raises UnknownChatError."""
         key = chat_key(self._db, new.chat_id)
-        order = self._end(key) if new.seq is None else self._place(key, new.seq, first=0)
+        order = end_of(self._db, key) if new.seq is None else place_for(self._db, key, new.seq, first=0)
         self._insert(key, order, new)
         self._db.execute(
             "UPDATE chats SET activity_ms = max(activity_ms, ?), unread = unread + (? AND read_seq < ?) WHERE key = ?",
@@ -161,7 +134,7 @@ class Messages:
             new.seq or 0,
             key,
         )
-        return self._shown(new, order) if new.reply is None else self._known(new.chat_id, order)
+        return self._shown(new, order) if new.reply is None else known_message(self._db, new.chat_id, order)
 
     def notice(
         self,
@@ -180,7 +153,7 @@ class Messages:
         `room`: so many places before it stay free for what it tells of.
         """
         key = chat_key(self._db, chat_id)
-        order = self._place(key, after_seq, first=1)
+        order = place_for(self._db, key, after_seq, first=1)
         if order - (after_seq << ORDER_SHIFT) > MAX_NOTICES:
             return None
         order += room
@@ -201,11 +174,11 @@ class Messages:
     def insert(self, order: int, new: NewMessage) -> Message | None:
         """Put a message that has no row of its own at a place; None when something stands there."""
         key = chat_key(self._db, new.chat_id)
-        if self._any(key, "ord = ?", order):
+        if is_taken(self._db, key, order):
             return None
         self._insert(key, order, replace(new, seq=None))
         recount(self._db, key)
-        return self._known(new.chat_id, order)
+        return known_message(self._db, new.chat_id, order)
 
     def replace(self, order: int, new: NewMessage) -> Change:
         """An unreadable or unknown place became readable (or is unreadable for another reason). Keeps its place.
@@ -218,7 +191,7 @@ class Messages:
             "counted = ?, clock_off = ?, cause = ?, params = ?, inner = ?, reply_uid = ?, reply_mid = ?, "
             "session_id = ?, idx = ?, expire_s = ? WHERE chat = ? AND ord = ?"
         )
-        values = _values(new)
+        values = values_of(new)
         params = (*values[:6], new.sent_ms, new.counted, new.clock_off, *values[6:], key, order)
         message_id = self._db.value("SELECT id FROM messages WHERE chat = ? AND ord = ?", key, order)
         if message_id is None:
@@ -227,97 +200,13 @@ class Messages:
         self._db.execute(sql, *params)
         self._attach(message_id, new)
         recount(self._db, key)
-        return Change(self._known(new.chat_id, order), order)
-
-    def ack(
-        self,
-        chat_id: ChatId,
-        mid: Mid,
-        sender: Uid,
-        *,
-        seq: int,
-        server_ms: int,
-        at: tuple[SessionId, int] | None = None,
-    ) -> Change | None:
-        """A queued (or failed) own message is row `seq`: it moves there once. None when it was acked before.
-
-        `at` is its session and index. Raises StoreMisuseError when there is no such message.
-        """
-        key = chat_key(self._db, chat_id)
-        row = self._db.one(
-            "SELECT id, ord, seq FROM messages WHERE chat = ? AND mid = ? AND sender = ?", key, mid, sender
-        )
-        if row is None:
-            raise StoreMisuseError("no such message")
-        message_id, previous, known_seq = row
-        if known_seq is not None:
-            return None
-        order = self._place(key, seq, first=0)
-        self._db.execute(
-            "UPDATE messages SET ord = ?, seq = ?, server_ms = ?, state = 'sent', error = NULL, session_id = ?, "
-            "idx = ? WHERE id = ?",
-            order,
-            seq,
-            server_ms,
-            *(at or (None, None)),
-            message_id,
-        )
-        return Change(self._known(chat_id, order), previous)
-
-    def set_state(
-        self, chat_id: ChatId, mid: Mid, sender: Uid, state: MessageState, error: Code | None = None
-    ) -> Change:
-        """An own message is queued again or has failed. Raises StoreMisuseError when there is no such message."""
-        key = chat_key(self._db, chat_id)
-        order = self._db.value(
-            "UPDATE messages SET state = ?, error = ? WHERE chat = ? AND mid = ? AND sender = ? RETURNING ord",
-            state.value,
-            error.value if error else None,
-            key,
-            mid,
-            sender,
-        )
-        if order is None:
-            raise StoreMisuseError("no such message")
-        return Change(self._known(chat_id, order), order)
-
-    def to_end(self, chat_id: ChatId, mid: Mid, sender: Uid) -> Change:
-        """A failed message is queued again behind the other queued ones. Raises StoreMisuseError."""
-        key = chat_key(self._db, chat_id)
-        row = self._db.one(
-            "SELECT id, ord FROM messages WHERE chat = ? AND mid = ? AND sender = ? AND seq IS NULL", key, mid, sender
-        )
-        if row is None:
-            raise StoreMisuseError("no such queued message")
-        order = self._end(key)
-        self._db.execute("UPDATE messages SET ord = ?, state = 'queued', error = NULL WHERE id = ?", order, row[0])
-        return Change(self._known(chat_id, order), row[1])
-
-    def advance_own(self, chat_id: ChatId, state: MessageState, up_to_seq: int) -> tuple[Change, ...]:
-        """Own messages up to a row are now delivered or read; those that changed, oldest first."""
-        key = chat_key(self._db, chat_id)
-        sql = (
-            "UPDATE messages SET state = ? WHERE chat = ? AND outgoing AND state IN (?, ?) "
-            "AND state IN ('sent', 'delivered') AND seq <= ? RETURNING ord"
-        )
-        orders = sorted(order for (order,) in self._db.all(sql, state.value, key, *_BEFORE[state], up_to_seq))
-        return tuple(Change(self._known(chat_id, order), order) for order in orders)
-
-    def discard(self, chat_id: ChatId, mid: Mid, sender: Uid) -> int | None:
-        """Remove an own message that has no row in the log; the place where it stood, None when there was none."""
-        sql = "SELECT id, ord FROM messages WHERE chat = ? AND mid = ? AND sender = ? AND outgoing AND seq IS NULL"
-        row = self._db.one(sql, chat_key(self._db, chat_id), mid, sender)
-        if row is None:
-            return None
-        drop_message(self._db, row[0])
-        order: int = row[1]
-        return order
+        return Change(known_message(self._db, new.chat_id, order), order)
 
     def set_params(self, chat_id: ChatId, order: int, params: Mapping[str, str]) -> Message:
         """Other parameters for a notice; the notice."""
         key = chat_key(self._db, chat_id)
         self._db.execute("UPDATE messages SET params = ? WHERE chat = ? AND ord = ?", json.dumps(params), key, order)
-        return self._known(chat_id, order)
+        return known_message(self._db, chat_id, order)
 
     def remove(self, chat_id: ChatId, order: int) -> Mid | None:
         """Take a place out of the timeline, and its text out of the index; what stood there, None when nothing did."""
@@ -353,14 +242,11 @@ class Messages:
             expire_s=new.expire_s,
         )
 
-    def _known(self, chat_id: ChatId, order: int) -> Message:
-        message = self.at(chat_id, order)
-        if message is None:
-            raise StoreMisuseError("no message at that place")
-        return message
+    def _any(self, key: int, condition: str, bound: int) -> bool:
+        return self._db.one(f"SELECT 1 FROM messages WHERE chat = ? AND {condition} LIMIT 1", key, bound) is not None
 
     def _insert(self, key: int, order: int, new: NewMessage) -> None:
-        mid, sender, outgoing, kind, text, state, *rest = _values(new)
+        mid, sender, outgoing, kind, text, state, *rest = values_of(new)
         self._db.execute(
             _INSERT, key, order, new.seq, mid, sender, outgoing, kind, text, state, new.sent_ms, new.server_ms,
             new.counted, new.clock_off, *rest,
@@ -376,88 +262,8 @@ class Messages:
             sql = "INSERT OR REPLACE INTO attachments(message, body) VALUES(?, ?)"
             self._db.execute(sql, message_id, new.file)
 
-    def _any(self, key: int, condition: str, bound: int) -> bool:
-        return self._db.one(f"SELECT 1 FROM messages WHERE chat = ? AND {condition} LIMIT 1", key, bound) is not None
-
-    def _end(self, key: int) -> int:
-        last = self._db.value("SELECT max(ord) FROM messages WHERE chat = ?", key)
-        return max(PENDING_BASE, (last or 0) + 1)
-
-    def _place(self, key: int, seq: int, *, first: int) -> int:
-        """First free place for row `seq` (0) or behind it (1). A row's own place is taken only when a server lies."""
-        if not 0 <= seq <= MAX_SEQ:
-            raise StoreMisuseError("seq out of range")
-        low, high = (seq << ORDER_SHIFT) + first, (seq << ORDER_SHIFT) | ((1 << ORDER_SHIFT) - 1)
-        if first == 0 and not self._any(key, "ord = ?", low):
-            return low
-        last = self._db.value("SELECT max(ord) FROM messages WHERE chat = ? AND ord BETWEEN ? AND ?", key, low, high)
-        if last == high:
-            raise StoreMisuseError("no place left behind this row")
-        return low if last is None else last + 1
-
 
 def _unknown(row: Row) -> UnknownMessage:
     chat_id, order, seq, server_ms, name, inner, idx, clock_off, params = row
     late = "late" in json.loads(params or "{}")
     return UnknownMessage(ChatId(chat_id), order, seq, server_ms, name, inner, idx, bool(clock_off), late)
-
-
-def message_of(row: Row) -> Message:
-    """The message in a row of `SELECT`."""
-    (
-        chat_id, mid, order, seq, sender, handle, trust, outgoing, kind, text, state, sent, cause, params, error,
-        clock_off, file, saved, edited, expire_s, expires, deleted_by, deleted_handle, deleted_trust, reply_mid,
-        reply_uid, reply_handle, reply_trust, quoted_kind, quoted_text, quoted_order, reactions,
-    ) = row  # fmt: skip
-    reply = None
-    if reply_mid is not None:
-        quoted = None if quoted_kind is None else MessageKind(quoted_kind)
-        preview = quoted_text if quoted is MessageKind.TEXT else ""
-        reply = Quote(Mid(reply_mid), person(reply_uid, reply_handle, reply_trust), quoted, preview, quoted_order)
-    return Message(
-        chat_id=ChatId(chat_id),
-        mid=Mid(mid),
-        order=order,
-        seq=seq,
-        sender=person(sender, handle, trust),
-        outgoing=bool(outgoing),
-        kind=MessageKind(kind),
-        text=text if kind in WORDED else "",
-        state=MessageState(state),
-        sent_ms=sent,
-        cause=None if cause is None else Cause(cause),
-        params=NO_PARAMS if params is None else json.loads(params),
-        error=None if error is None else Code(error),
-        clock_off=bool(clock_off),
-        attachment=None if file is None or kind != MessageKind.FILE else attachment_of(file, saved),
-        reply=reply,
-        edited_ms=edited,
-        reactions=() if reactions is None else _reactions(reactions),
-        deleted_by=None if deleted_by is None else person(deleted_by, deleted_handle, deleted_trust),
-        expire_s=expire_s,
-        expires_ms=expires,
-    )
-
-
-def _reactions(packed: str) -> tuple[Reaction, ...]:
-    return tuple(
-        Reaction(person(bytes.fromhex(uid), handle, trust), emoji) for uid, emoji, handle, trust in json.loads(packed)
-    )
-
-
-def _values(new: NewMessage) -> tuple[object, ...]:
-    return (
-        new.mid,
-        new.sender,
-        new.outgoing,
-        new.kind.value,
-        new.text,
-        new.state.value,
-        None if new.cause is None else new.cause.value,
-        json.dumps(dict(new.params)) if new.params else None,
-        new.inner,
-        *(new.reply or (None, None)),
-        new.session_id,
-        new.idx,
-        new.expire_s,
-    )

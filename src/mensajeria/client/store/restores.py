@@ -10,7 +10,7 @@ from mensajeria.client.api import MessageKind
 from mensajeria.client.store.chats import chat_key, recount
 from mensajeria.client.store.db import Db
 from mensajeria.client.store.errors import StoreMisuseError
-from mensajeria.client.store.messages import SELECT, message_of
+from mensajeria.client.store.message_rows import SELECT, message_of
 from mensajeria.client.store.removal import drop_message
 from mensajeria.client.store.values import ORDER_SHIFT, PENDING_BASE, Change
 from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid

@@ -8,7 +8,7 @@ from typing import Final
 from mensajeria.client.api import Message
 from mensajeria.client.store.chats import chat_key, recount
 from mensajeria.client.store.db import Db
-from mensajeria.client.store.messages import SELECT, message_of
+from mensajeria.client.store.message_rows import SELECT, message_of
 from mensajeria.client.store.removal import drop_message
 from mensajeria.protocol.ids import ChatId, Mid, SessionId, Uid
 

@@ -18,6 +18,7 @@ from mensajeria.client.store.messages import Messages
 from mensajeria.client.store.meta import Meta
 from mensajeria.client.store.outbox import Outbox
 from mensajeria.client.store.own_keys import OwnKeys
+from mensajeria.client.store.own_messages import OwnMessages
 from mensajeria.client.store.profiles import Profiles
 from mensajeria.client.store.resends import Holes, SentRows
 from mensajeria.client.store.restores import Restores
@@ -33,9 +34,9 @@ class Tx:
 
     __slots__ = (
         "attachments", "backup", "changes", "chats", "contacts", "envelopes", "erasures", "grants", "groups", "health",
-        "holes", "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "pending_events",
-        "profiles", "replays", "requests", "restores", "rows", "sent_rows", "settings", "sources", "timers", "trust",
-        "uploads", "views", "windows",
+        "holes", "inbound", "key_log", "messages", "meta", "olm", "outbound", "outbox", "own", "own_messages",
+        "pending_events", "profiles", "replays", "requests", "restores", "rows", "sent_rows", "settings", "sources",
+        "timers", "trust", "uploads", "views", "windows",
     )  # fmt: skip
 
     def __init__(self, db: Db) -> None:
@@ -49,6 +50,7 @@ class Tx:
         self.holes = Holes(db)
         self.restores = Restores(db)
         self.messages = Messages(db)
+        self.own_messages = OwnMessages(db)
         self.views = Views(db)
         self.outbox = Outbox(db)
         self.outbound = Outbounds(db)

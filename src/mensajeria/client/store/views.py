@@ -10,7 +10,7 @@ from mensajeria.client.store.contacts import person
 from mensajeria.client.store.db import Db, Row
 from mensajeria.client.store.fulltext import index_new, match_expression
 from mensajeria.client.store.groups import Groups
-from mensajeria.client.store.messages import SELECT, message_of
+from mensajeria.client.store.message_rows import SELECT, message_of
 from mensajeria.client.store.mutes import until_of
 from mensajeria.client.store.values import Chat, Group, Halt
 from mensajeria.protocol.ids import ChatId, Uid

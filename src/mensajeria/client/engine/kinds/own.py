@@ -147,7 +147,7 @@ def _discard_unsent(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, mid: Mid) -> 
         return False
     tx.outbox.remove(chat_id, mid)
     out.uploads = tx.uploads.remove(chat_id, mid) or out.uploads
-    order = tx.messages.discard(chat_id, mid, me.uid)
+    order = tx.own_messages.discard(chat_id, mid, me.uid)
     if order is not None:
         out.events.append(MessageDiscarded(chat_id, mid, order))
     out.touched.add(chat_id)
