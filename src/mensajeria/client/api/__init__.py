@@ -4,22 +4,19 @@ Frozen and plain. Times are milliseconds since the Unix epoch, UTC. Each module 
 whoever uses the client imports from here.
 """
 
+from mensajeria.client.api.account import DeviceListChanged, DeviceView, InviteView, NewInvite, ServerView
 from mensajeria.client.api.backup import BackupStatus, HistoryRestored, RestoreProgress, SettingChanged
 from mensajeria.client.api.blocking import Report
+from mensajeria.client.api.connection import ConnectionChanged, ConnectionPhase
 from mensajeria.client.api.core import (
     MUTED_FOREVER,
     NO_PARAMS,
     Cause,
     ChatChanged,
     ChatView,
-    ConnectionChanged,
-    ConnectionPhase,
-    DeviceListChanged,
-    DeviceView,
     Event,
     EventsLost,
     IdentityChanged,
-    InviteView,
     Lost,
     Message,
     MessageChanged,
@@ -29,12 +26,10 @@ from mensajeria.client.api.core import (
     MessageRemoved,
     MessageState,
     MessageStateChanged,
-    NewInvite,
     Page,
     Person,
     SecurityWarning,
     SentMessage,
-    ServerView,
     Trust,
     TypingChanged,
 )

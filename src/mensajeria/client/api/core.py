@@ -1,4 +1,4 @@
-"""Messages, chats, people, the link and their events.
+"""Messages, chats, people and their events.
 
 Frozen and plain. Times are milliseconds since the Unix epoch, UTC. Nothing here was taken from an unverified field.
 """
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from mensajeria.client.api.files import Attachment
     from mensajeria.client.api.groups import GroupView
     from mensajeria.client.api.messages import Quote, Reaction
-    from mensajeria.kit.secrets import Secret
     from mensajeria.protocol.errors import Code
-    from mensajeria.protocol.ids import ChatId, Did, Mid, Uid
+    from mensajeria.protocol.ids import ChatId, Mid, Uid
 
 NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
@@ -118,19 +117,6 @@ class Trust(StrEnum):
     def is_verified(self) -> bool:
         """Whether the person knows by other means than the server's word who this is."""
         return self in {Trust.VERIFIED, Trust.INVITE}
-
-
-class ConnectionPhase(StrEnum):
-    """State of the link to the server."""
-
-    OFFLINE = "offline"
-    CONNECTING = "connecting"
-    CATCHING_UP = "catching_up"
-    ONLINE = "online"
-    LOGIN_ENDED = "login_ended"
-    """The login was revoked or expired: history stays readable, `Client.login_again` brings it back."""
-    STOPPED = "stopped"
-    """A violation or a version mismatch: not reconnecting, see `ConnectionState.code`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,57 +230,6 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceView:
-    """One of the account's devices."""
-
-    did: Did
-    name: str
-    created_ms: int
-    last_seen_ms: int
-    current: bool
-    is_new: bool = False
-    """It appeared while this device was part of the account, and nobody has said yet that it is theirs."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewInvite:
-    """An invite that was just made, told once.
-
-    `link` is what to pass on: by it both sides know each other. `token` alone says neither who invites nor where.
-    """
-
-    number: int
-    token: Secret
-    link: Secret
-    uses_left: int
-    expires_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class InviteView:
-    """An invite of this account. `state`: valid, revoked, expired or used. `joined`: who registered with it."""
-
-    number: int
-    uses_left: int
-    created_ms: int
-    expires_ms: int
-    state: str
-    joined: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerView:
-    """What a server says of itself before login."""
-
-    url: str
-    server_id: bytes
-    name: str
-    version: str
-    registration: str
-    """"open", "invite" or "closed"."""
-
-
-@dataclass(frozen=True, slots=True)
 class SentMessage:
     """Returned by `Chat.send_text` once the message is stored in the outbox; its fate arrives as events."""
 
@@ -361,33 +296,12 @@ class TypingChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionChanged(Event):
-    """The link to the server changed. `retry_at_ms` is 0 when no retry is planned."""
-
-    phase: ConnectionPhase
-    retry_at_ms: int = 0
-    code: str | None = None
-    """Why it is down: a `ClientError`'s code, None when nothing is wrong."""
-    pending: int = 0
-    """Own messages still queued."""
-
-
-@dataclass(frozen=True, slots=True)
 class IdentityChanged(Event):
     """A contact's identity changed. `blocked`: the contact was verified, so sending waits for the answer."""
 
     chat_id: ChatId
     person: Person
     blocked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceListChanged(Event):
-    """The own account has a new device (or lost one). Is one of `added` not yours? `Client.deny_device`."""
-
-    devices: tuple[DeviceView, ...]
-    added: tuple[DeviceView, ...] = ()
-    removed: tuple[Did, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

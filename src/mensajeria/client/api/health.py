@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mensajeria.client.api.core import DeviceView, Event
+from mensajeria.client.api.account import DeviceView
+from mensajeria.client.api.core import Event
 
 if TYPE_CHECKING:
     from mensajeria.kit.secrets import Secret
