@@ -20,7 +20,8 @@ from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.membership import verify_chain
 from mensajeria.client.store import Tx
 from mensajeria.client.store.history import Window
-from mensajeria.client.store.values import NewMessage, Share, ShareOutcome
+from mensajeria.client.store.key_values import Share, ShareOutcome
+from mensajeria.client.store.values import NewMessage
 from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.frames import Event, EventKind

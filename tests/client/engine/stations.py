@@ -19,7 +19,8 @@ from mensajeria.client.engine.people import Served, new_contact
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.engine.sealing import Sealer
 from mensajeria.client.store import Store, Tx
-from mensajeria.client.store.values import NewMessage, Share, ShareOutcome
+from mensajeria.client.store.key_values import Share, ShareOutcome
+from mensajeria.client.store.values import NewMessage
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.message import TEXT, text_body
 from mensajeria.kit.clock import FakeClock

@@ -13,7 +13,8 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.healing import WITHHELD
 from mensajeria.client.engine.letters import HISTORY_KEYS, KEY_REQUEST, Letter
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import ORDER_SHIFT, InboundKey
+from mensajeria.client.store.key_values import InboundKey
+from mensajeria.client.store.values import ORDER_SHIFT
 from mensajeria.crypto.inbound import InboundSession, UnknownIndexError
 from mensajeria.crypto.message import decode_outer
 from mensajeria.protocol.decoding import decode_record

@@ -19,7 +19,8 @@ from mensajeria.client.engine.letters import Letter
 from mensajeria.client.engine.sealing import fail
 from mensajeria.client.store import Tx
 from mensajeria.client.store.files import Upload
-from mensajeria.client.store.values import InboundKey, NewMessage, Share, ShareOutcome
+from mensajeria.client.store.key_values import InboundKey, Share, ShareOutcome
+from mensajeria.client.store.values import NewMessage
 from mensajeria.crypto.message import TEXT, decode_outer, text_body
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId

@@ -19,7 +19,7 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.letters import HISTORY_KEYS, Letter
 from mensajeria.client.errors import NetworkError
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import InboundKey
+from mensajeria.client.store.key_values import InboundKey
 from mensajeria.crypto.inbound import _PickledInbound
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.decoding import decode_record

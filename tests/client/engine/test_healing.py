@@ -11,7 +11,8 @@ from mensajeria.client.engine.healing import FORWARDED, WITHHELD
 from mensajeria.client.engine.letters import KEY_REQUEST, ROOM_KEY
 from mensajeria.client.engine.waiting_rows import give_up
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import KeyRequestRow, RowOutcome
+from mensajeria.client.store.key_values import KeyRequestRow
+from mensajeria.client.store.values import RowOutcome
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.records import KeyRequest
 from mensajeria.protocol.records_healing import ForwardedKey, KeyWithheld

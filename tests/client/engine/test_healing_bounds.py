@@ -17,7 +17,7 @@ from mensajeria.client.engine.healing import ANSWERS_PER_HOUR, FORWARDED, WITHHE
 from mensajeria.client.engine.letters import ROOM_KEY, Letter
 from mensajeria.client.engine.membership import Chain
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import InboundKey, KeyRequestRow, Share, ShareOutcome
+from mensajeria.client.store.key_values import InboundKey, KeyRequestRow, Share, ShareOutcome
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.message import decode_outer
 from mensajeria.protocol.decoding import decode_record

@@ -13,7 +13,7 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.healing import ANSWERS_PER_HOUR, FORWARDED, WITHHELD
 from mensajeria.client.engine.letters import Letter
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import KeyRequestRow, Share, ShareOutcome
+from mensajeria.client.store.key_values import KeyRequestRow, Share, ShareOutcome
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.sender import decode_binding, decode_room_key
 from mensajeria.protocol.decoding import decode_record

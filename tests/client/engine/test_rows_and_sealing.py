@@ -16,7 +16,8 @@ from mensajeria.client.engine.people import verified_list
 from mensajeria.client.engine.sealing import Plan
 from mensajeria.client.engine.waiting_rows import give_up
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Inbound, InboundKey, NewMessage, OutboxItem, Share, ShareOutcome
+from mensajeria.client.store.key_values import Inbound, InboundKey, Share, ShareOutcome
+from mensajeria.client.store.values import NewMessage, OutboxItem
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.message import TEXT, decode_outer, text_body
 from mensajeria.crypto.sender import decode_room_key, verify_binding

@@ -13,8 +13,8 @@ from mensajeria.client.engine.own_lists import note_restore
 from mensajeria.client.engine.user_profiles import MAX_JUMP, PROFILE_BACK
 from mensajeria.client.errors import InputError, NetworkError, RefusedError
 from mensajeria.client.store import Tx
+from mensajeria.client.store.key_values import OutgoingEnvelope
 from mensajeria.client.store.profiles import ProfileWish
-from mensajeria.client.store.values import OutgoingEnvelope
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
 from mensajeria.protocol.frames import PutOutcome

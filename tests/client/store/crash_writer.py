@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from mensajeria.client.store import Store, Tx
-from mensajeria.client.store.values import EnvelopeOutcome, Outbound, Sealed
+from mensajeria.client.store.key_values import EnvelopeOutcome, Outbound
+from mensajeria.client.store.values import Sealed
 from mensajeria.kit.secrets import Secret
 from tests.client.store.people import ANA, CHAT, KEY, SESSION, incoming, mid, queued, set_up
 

@@ -15,7 +15,7 @@ from sqlcipher3 import dbapi2
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.store import Store, Tx, schema
 from mensajeria.client.store.connection import open_store
-from mensajeria.client.store.values import Outbound
+from mensajeria.client.store.key_values import Outbound
 from mensajeria.kit.secrets import Secret
 from tests.client.store.people import ANA, BRUNO, CHAT, KEY, SESSION, contact, incoming, mid, queued, set_up
 

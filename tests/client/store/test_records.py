@@ -10,22 +10,18 @@ import pytest
 from mensajeria.client.api import Trust
 from mensajeria.client.store import Store, Tx
 from mensajeria.client.store.errors import StoreMisuseError, UnknownChatError
-from mensajeria.client.store.values import (
+from mensajeria.client.store.key_values import (
     EnvelopeOutcome,
     Inbound,
     InboundKey,
     KeyRequestRow,
-    MemberEventRow,
     Outbound,
     ParkedEnvelope,
-    RawRow,
-    RowOutcome,
-    Sealed,
     Seen,
     Share,
     ShareOutcome,
-    Tokens,
 )
+from mensajeria.client.store.values import MemberEventRow, RawRow, RowOutcome, Sealed, Tokens
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol import limits
 from mensajeria.protocol.ids import ChatId, Idfp, SessionId, Uid

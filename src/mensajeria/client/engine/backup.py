@@ -21,7 +21,7 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.shared_settings import record_of
 from mensajeria.client.errors import ClientError, RefusedError
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import InboundKey
+from mensajeria.client.store.key_values import InboundKey
 from mensajeria.crypto.backup import BackupSealer, SealedRow, session_counter
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.protocol.errors import Code

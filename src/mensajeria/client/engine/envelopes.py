@@ -16,7 +16,7 @@ from mensajeria.client.engine.people import list_of
 from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.rows import RowReader
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import EnvelopeOutcome, Inbound, InboundKey, ParkedEnvelope
+from mensajeria.client.store.key_values import EnvelopeOutcome, Inbound, InboundKey, ParkedEnvelope
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.olm import OlmPeer

@@ -15,8 +15,8 @@ from mensajeria.client.engine.kinds.own import WITHOUT_PLACE, undo
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
+from mensajeria.client.store.key_values import InboundKey
 from mensajeria.client.store.megolm import Replays
-from mensajeria.client.store.values import InboundKey
 from mensajeria.protocol.ids import ChatId, Mid
 from mensajeria.protocol.records import MessageOuter
 

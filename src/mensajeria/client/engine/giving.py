@@ -22,7 +22,7 @@ from mensajeria.client.engine.withheld import withheld_letters
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.history import Grant, HistoryShare, Owed
-from mensajeria.client.store.values import InboundKey
+from mensajeria.client.store.key_values import InboundKey
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.kit.ids import random16
 from mensajeria.protocol.encoding import encode

@@ -25,7 +25,7 @@ from mensajeria.client.engine.people import list_of
 from mensajeria.client.engine.sealing import room_key_name
 from mensajeria.client.engine.waiting_rows import ANY_DEVICE, not_given
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Inbound, KeyRequestRow
+from mensajeria.client.store.key_values import Inbound, KeyRequestRow
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode

@@ -13,7 +13,8 @@ from mensajeria.client.engine.row_display import TAMPERED_ROWS
 from mensajeria.client.engine.waiting_rows import LOST_ROWS
 from mensajeria.client.profiles import ROLLED_BACK
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import EnvelopeOutcome, RowOutcome
+from mensajeria.client.store.key_values import EnvelopeOutcome
+from mensajeria.client.store.values import RowOutcome
 from mensajeria.protocol import limits
 
 _REPORTED: Final = "reported:"

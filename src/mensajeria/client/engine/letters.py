@@ -11,7 +11,7 @@ from mensajeria.client.engine.mailbag import Mailbag, pq_name
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.people import list_of
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import OutgoingEnvelope, Share, ShareOutcome
+from mensajeria.client.store.key_values import OutgoingEnvelope, Share, ShareOutcome
 from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.todevice import EnvelopeError, NoSessionError, seal_to_device
 from mensajeria.protocol.decoding import decode_array, decode_record

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from mensajeria.client.engine.people import verified_list
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import OutgoingEnvelope, Share
+from mensajeria.client.store.key_values import OutgoingEnvelope, Share
 from mensajeria.crypto.olm import OlmPeer
 from mensajeria.protocol.devices import VerifiedList
 from mensajeria.protocol.ids import Did, SessionId, Uid

@@ -10,7 +10,7 @@ from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.letters import Keys, Letter
 from mensajeria.client.engine.session import Session
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import OutgoingEnvelope
+from mensajeria.client.store.key_values import OutgoingEnvelope
 from mensajeria.protocol import frames, limits
 from mensajeria.protocol.frames import PutOutcome
 from mensajeria.protocol.ids import Did

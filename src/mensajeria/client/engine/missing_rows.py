@@ -14,7 +14,8 @@ from mensajeria.client.engine.row_display import place_id, remove, somebody
 from mensajeria.client.engine.timers import timer_may_have_elapsed
 from mensajeria.client.store import Tx
 from mensajeria.client.store.erasures import BareTombstone
-from mensajeria.client.store.values import ORDER_SHIFT, Inbound, InboundKey, RawRow
+from mensajeria.client.store.key_values import Inbound, InboundKey
+from mensajeria.client.store.values import ORDER_SHIFT, RawRow
 from mensajeria.crypto.message import OpenedMessage
 from mensajeria.protocol.frames import Tombstone
 from mensajeria.protocol.ids import ChatId, SessionId

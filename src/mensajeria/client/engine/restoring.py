@@ -15,7 +15,7 @@ from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.people import list_of
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Inbound, InboundKey
+from mensajeria.client.store.key_values import Inbound, InboundKey
 from mensajeria.crypto.backup import BackupRowError, BackupSealer, OpenedSession, SealedRow
 from mensajeria.crypto.inbound import InboundSession, state_of_export
 from mensajeria.crypto.sender import BindingError, verify_decoded

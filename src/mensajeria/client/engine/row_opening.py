@@ -17,7 +17,8 @@ from mensajeria.client.engine.missing_rows import MissingRows
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.skipped_rows import SkippedRows
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import Inbound, InboundKey, NewMessage, RawRow
+from mensajeria.client.store.key_values import Inbound, InboundKey
+from mensajeria.client.store.values import NewMessage, RawRow
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.message import OpenedMessage, RefusedMessage, open_message
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid

@@ -23,17 +23,8 @@ from mensajeria.client.engine.profile_letters import profile_letters
 from mensajeria.client.engine.timers import timer_of, ttl_bucket
 from mensajeria.client.engine.withheld import kept_key, withhold
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import (
-    Chat,
-    Halt,
-    Inbound,
-    InboundKey,
-    Outbound,
-    OutboxItem,
-    Sealed,
-    Share,
-    ShareOutcome,
-)
+from mensajeria.client.store.key_values import Inbound, InboundKey, Outbound, Share, ShareOutcome
+from mensajeria.client.store.values import Chat, Halt, OutboxItem, Sealed
 from mensajeria.crypto.inbound import InboundSession
 from mensajeria.crypto.message import (
     Draft,

@@ -24,7 +24,7 @@ from mensajeria.client.engine.session import Session
 from mensajeria.client.engine.waiting_rows import give_up
 from mensajeria.client.errors import ClientError
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import KeyRequestRow
+from mensajeria.client.store.key_values import KeyRequestRow
 from mensajeria.kit.lazy import LazyModule
 from mensajeria.protocol import limits
 from mensajeria.protocol.encoding import encode

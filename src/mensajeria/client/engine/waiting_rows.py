@@ -11,7 +11,8 @@ from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.row_display import kept, show, show_again, somebody, unreadable
 from mensajeria.client.engine.skipped_rows import SkippedRows
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import InboundKey, KeyRequestRow, RawRow, RowOutcome
+from mensajeria.client.store.key_values import InboundKey, KeyRequestRow
+from mensajeria.client.store.values import RawRow, RowOutcome
 from mensajeria.protocol.ids import ChatId, Did, SessionId
 from mensajeria.protocol.records import MessageOuter
 

@@ -14,7 +14,7 @@ from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.membership import Memberships
 from mensajeria.client.engine.people import verified_list
 from mensajeria.client.store import Tx
-from mensajeria.client.store.values import ShareOutcome
+from mensajeria.client.store.key_values import ShareOutcome
 from mensajeria.crypto.sender import OutboundSession, decode_room_key
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import ChatId, SessionId, Uid

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mensajeria.client.store.db import Db, Row
-from mensajeria.client.store.values import InboundKey
+from mensajeria.client.store.key_values import InboundKey
 from mensajeria.protocol.ids import ChatId, Did, SessionId, Uid
 from mensajeria.protocol.records_backup import PAGE_ENTRIES, SESSION_ROW, IndexEntry
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.db import Db, Row
-from mensajeria.client.store.values import InboundKey
+from mensajeria.client.store.key_values import InboundKey
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 
 MAX_EARLY: Final = 512

@@ -7,7 +7,7 @@ from typing import Final
 
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.db import Db, Row
-from mensajeria.client.store.values import Inbound, InboundKey, Outbound, Seen, Share, ShareOutcome
+from mensajeria.client.store.key_values import Inbound, InboundKey, Outbound, Seen, Share, ShareOutcome
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import ChatId, Did, Mid, SessionId, Uid
 from mensajeria.protocol.records import VoidIndex

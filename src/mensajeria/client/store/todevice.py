@@ -7,7 +7,7 @@ from typing import Final
 
 from mensajeria.client.store.chats import chat_key
 from mensajeria.client.store.db import Db, Row
-from mensajeria.client.store.values import (
+from mensajeria.client.store.key_values import (
     EnvelopeOutcome,
     InboundKey,
     KeyRequestRow,
