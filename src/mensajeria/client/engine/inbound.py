@@ -14,28 +14,25 @@ from typing import Final
 
 from mensajeria.client.api import TypingChanged
 from mensajeria.client.core import chatlog
-from mensajeria.client.core.chatlog import ChatLog
 from mensajeria.client.engine.acks import acknowledge, delivered
+from mensajeria.client.engine.chat_logs import ChatLogs, is_possible, joined
 from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.directory import Directory
 from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.groups import GroupKeeper
-from mensajeria.client.engine.log_gaps import pass_over
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.passed_rows import PassedRows
 from mensajeria.client.engine.privacy import privacy_of
 from mensajeria.client.engine.rewinding import Rewinding
 from mensajeria.client.engine.sending import Sending
 from mensajeria.client.engine.session import Session
-from mensajeria.client.errors import RefusedError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import MAX_SEQ
-from mensajeria.protocol import frames, limits
+from mensajeria.protocol import frames
 from mensajeria.protocol.frames import Ack, BatchItem, Envelope, Event, Head, Nack, NewChat, PeerCursor
 from mensajeria.protocol.ids import ChatId, Mid, Uid
 from mensajeria.protocol.membership import direct_chat_id
 
-ROWS_SLICE: Final = 64
 ENVELOPES_SLICE: Final = 16
 LIST_PATIENCE_S: Final = 3.0
 """How long rows wait for the device list that their key's envelope needs."""
@@ -75,14 +72,14 @@ class Inbound:
         self._passed = PassedRows(context, session, groups.events)
         self._queue: deque[_Item] = deque()
         self._filled = asyncio.Event()
-        self._logs: dict[ChatId, ChatLog] = {}
+        self._logs = ChatLogs(context, groups.events, session)
 
     # --- from the connection ---
 
     def deliver(self, frame: frames.ServerFrame) -> None:
         """Keep what has arrived, in order. A row number that no log reaches is a mistake or a lie: ignored."""
         if isinstance(frame, frames.Batch):
-            self._queue.extend(item for item in frame.items if _is_possible(item))
+            self._queue.extend(item for item in frame.items if is_possible(item))
         elif isinstance(frame, frames.Typing | frames.Presence | frames.ListChanged | frames.OtkLow):
             self._queue.append(frame)
         self._filled.set()
@@ -101,18 +98,16 @@ class Inbound:
         heads = await self._heads()
         if await Rewinding(self._context, self._session).run(heads):
             heads = await self._heads()  # what was brought back is there now
-        for chat in await self._context.store.read(lambda tx: tx.chats.all()):
-            self._logs[chat.chat_id] = ChatLog(chat.chat_id, chat.cursor, chat.cursor)
+        await self._logs.begin()
         await self._take_heads(heads)
         await self._groups.announcements.unlisted({ChatId(head.chat_id) for head in heads})
         await self._drain_mailbox()
         await self._before_logs()
         for head in heads:
-            log = await self._log(ChatId(head.chat_id))
+            log = await self._logs.find(ChatId(head.chat_id))
             if log is not None:
-                await self._perform(log.head(min(head.last_seq, MAX_SEQ)))
-                if head.cursor < log.position and await self._shows_delivered(ChatId(head.chat_id)):
-                    self._session.send(frames.Cursor(head.chat_id, log.position))
+                await self._logs.perform(log.head(min(head.last_seq, MAX_SEQ)))
+                await self._logs.tell_delivered(log, head.cursor)
         await self._passed.ask([ChatId(head.chat_id) for head in heads])
 
     async def _heads(self) -> list[Head]:
@@ -138,7 +133,7 @@ class Inbound:
             if not head.members and await self._groups.announcements.announced(
                 ChatId(head.chat_id), accepted=head.accepted
             ):
-                self._logs.pop(ChatId(head.chat_id), None)  # it goes on from where one came in
+                self._logs.forget(ChatId(head.chat_id))  # it goes on from where one came in
         await self._context.commit(step)
         await self._directory.refresh_all(unknown)
 
@@ -227,15 +222,15 @@ class Inbound:
     async def _events(self, events: Sequence[Event]) -> None:
         effects: list[chatlog.Effect] = []
         for event in events:
-            log = await self._log(ChatId(event.chat_id))
+            log = await self._logs.find(ChatId(event.chat_id))
             if log is not None:  # a chat that was not announced comes with its head at the next connect
                 effects.extend(log.pushed(event))
-        await self._perform(_joined(effects))
+        await self._logs.perform(joined(effects))
 
     async def _acks(self, acks: Sequence[Ack]) -> None:
         effects: list[chatlog.Effect] = []
         for ack in acks:
-            log = await self._log(ChatId(ack.chat_id))
+            log = await self._logs.find(ChatId(ack.chat_id))
             if log is not None:
                 effects.extend(log.own_acked(ack.seq))
         applied = {effect.chat_id for effect in effects if isinstance(effect, chatlog.Apply)}
@@ -244,17 +239,12 @@ class Inbound:
             for ack in acks:
                 acknowledge(tx, out, self._context.me, ChatId(ack.chat_id), Mid(ack.mid), ack.seq, ack.ts)
             for chat_id in {ChatId(ack.chat_id) for ack in acks} - applied:
-                self._move_cursor(tx, ChatId(chat_id))
+                self._logs.move_cursor(tx, chat_id)
 
         await self._context.commit(step)
         for ack in acks:
             self._sending.acked(ChatId(ack.chat_id), Mid(ack.mid))
-        await self._perform(_joined(effects))
-
-    def _move_cursor(self, tx: Tx, chat_id: ChatId) -> None:
-        log, chat = self._logs.get(chat_id), tx.chats.get(chat_id)
-        if log is not None and chat is not None and log.position > chat.cursor:
-            tx.chats.advance_cursor(chat_id, log.position)
+        await self._logs.perform(joined(effects))
 
     async def _envelopes(self, envelopes: Sequence[Envelope]) -> None:
         for start in range(0, len(envelopes), ENVELOPES_SLICE):
@@ -284,9 +274,9 @@ class Inbound:
         await self._context.commit(step)
 
     async def _head_changed(self, head: Head) -> None:
-        log = await self._log(ChatId(head.chat_id))
+        log = await self._logs.find(ChatId(head.chat_id))
         if log is not None:
-            await self._perform(log.head(max(min(head.last_seq, MAX_SEQ), log.position)))
+            await self._logs.perform(log.head(max(min(head.last_seq, MAX_SEQ), log.position)))
 
     async def _typing(self, item: frames.Typing) -> None:
         def person(tx: Tx) -> TypingChanged | None:
@@ -307,91 +297,7 @@ class Inbound:
         if await self._context.store.run(lambda tx: tx.contacts.announce(Uid(item.uid), item.ver)):
             self._context.lists_wanted.set()
 
-    async def _log(self, chat_id: ChatId) -> ChatLog | None:
-        """Where this device stands in a chat's log; None for a chat that is not stored."""
-        if chat_id not in self._logs:
-            chat = await self._context.store.read(lambda tx: tx.chats.get(chat_id))
-            if chat is None:
-                return None
-            self._logs[chat_id] = ChatLog(chat_id, chat.cursor, chat.cursor)
-        return self._logs[chat_id]
-
     async def _level(self, item: _Level) -> None:
-        log = self._logs.get(item.chat_id)
-        if log is not None and not log.fetching:
-            log.fetching = True
-            await self._perform([chatlog.Fetch(item.chat_id, log.position)])
+        await self._logs.level(item.chat_id)
         if not item.done.done():
             item.done.set_result(None)
-
-    # --- effects ---
-
-    async def _perform(self, effects: Sequence[chatlog.Effect]) -> None:
-        todo = deque(effects)
-        while todo:
-            effect = todo.popleft()
-            if isinstance(effect, chatlog.Apply):
-                await self._apply(ChatId(effect.chat_id), effect.events)
-            elif isinstance(effect, chatlog.Fetch):
-                todo.extend(await self._fetch(effect))
-            elif isinstance(effect, chatlog.Pass):
-                await self._pass_over(effect)
-            else:
-                await self._violation(effect)
-
-    async def _apply(self, chat_id: ChatId, events: Sequence[Event]) -> None:
-        log = self._logs[chat_id]
-        await self._groups.events.prepare(events)
-        told = True
-        for start in range(0, len(events), ROWS_SLICE):
-            part = events[start : start + ROWS_SLICE]
-            upto = log.position if start + ROWS_SLICE >= len(events) else part[-1].seq
-
-            def step(tx: Tx, out: Outcome) -> bool:
-                self._context.rows.apply(tx, out, chat_id, part, upto)  # noqa: B023 - run at once
-                return self._context.memberships.shows_delivered(tx, chat_id)
-
-            told = await self._context.commit(step)
-            if len(events) > ROWS_SLICE:
-                await asyncio.sleep(SLICE_PAUSE_S)
-        if told:
-            self._session.send(frames.Cursor(chat_id, log.position))
-
-    async def _shows_delivered(self, chat_id: ChatId) -> bool:
-        return await self._context.store.read(lambda tx: self._context.memberships.shows_delivered(tx, chat_id))
-
-    async def _fetch(self, effect: chatlog.Fetch) -> list[chatlog.Effect]:
-        chat_id = effect.chat_id
-        try:
-            page = await self._session.request(
-                lambda rid: frames.Fetch(rid, chat_id, effect.after, limits.MAX_FETCH_EVENTS), frames.Events
-            )
-        except RefusedError:
-            self._logs[ChatId(chat_id)].disconnected()
-            return []
-        events = [event for event in page.events if _is_possible(event)]
-        return self._logs[ChatId(chat_id)].fetched(events, min(page.last_seq, MAX_SEQ))
-
-    async def _pass_over(self, effect: chatlog.Pass) -> None:
-        chat_id, me = ChatId(effect.chat_id), self._context.me
-        await self._context.commit(lambda tx, out: pass_over(tx, out, me, chat_id, effect.first, effect.upto))
-
-    async def _violation(self, effect: chatlog.Violation) -> None:
-        def step(tx: Tx, out: Outcome) -> None:
-            out.warn(tx, effect.code, self._context.me.clock.now_ms(), ChatId(effect.chat_id))
-
-        await self._context.commit(step)
-
-
-def _is_possible(item: BatchItem) -> bool:
-    return not isinstance(item, Ack | Event) or 0 < item.seq <= MAX_SEQ
-
-
-def _joined(effects: Sequence[chatlog.Effect]) -> list[chatlog.Effect]:
-    """Rows of a chat that follow each other become one step; fetches come last."""
-    rows: dict[bytes, list[Event]] = {}
-    for effect in effects:
-        if isinstance(effect, chatlog.Apply):
-            rows.setdefault(effect.chat_id, []).extend(effect.events)
-    others = [effect for effect in effects if not isinstance(effect, chatlog.Apply)]
-    return [*(chatlog.Apply(chat_id, tuple(events)) for chat_id, events in rows.items()), *others]
