@@ -127,10 +127,27 @@ def _read(path: Path, size: int) -> Secret:
 
 
 def create_key_files(folder: Path) -> KeyFiles:
-    """Make new secrets. The folder appears complete or not at all, also when the process is killed meanwhile."""
-    draft = folder.with_name(folder.name + ".new")
-    shutil.rmtree(draft, ignore_errors=True)
+    """Make new secrets, unless another process does so at this moment and is first: then these are those.
+
+    The folder appears complete or not at all, also when the process is killed meanwhile.
+    """
+    draft = folder.with_name(f"{folder.name}.new-{secrets.token_hex(6)}")
     draft.mkdir(mode=0o700, parents=True)
+    try:
+        _fill(draft)
+        draft.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+    for left in folder.parent.glob(f"{folder.name}.new*"):  # by whoever was killed, or comes too late
+        shutil.rmtree(left, ignore_errors=True)
+    _sync_folder(folder.parent)
+    loaded = load_key_files(folder)
+    assert loaded is not None
+    return loaded
+
+
+def _fill(draft: Path) -> None:
     contents = {
         OPAQUE_SETUP: OpaqueServer().export_setup(),
         CHANNEL_KEY: secrets.token_bytes(32),
@@ -140,11 +157,6 @@ def create_key_files(folder: Path) -> KeyFiles:
     for name, content in contents.items():
         _write(draft / name, content)
     _sync_folder(draft)
-    draft.rename(folder)
-    _sync_folder(folder.parent)
-    loaded = load_key_files(folder)
-    assert loaded is not None
-    return loaded
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -129,6 +129,16 @@ def test_half_made_secrets_are_made_again(settings: Settings) -> None:
     assert load_key_files(settings.secrets_dir) is not None
 
 
+def test_who_makes_secrets_second_has_those_of_the_first(tmp_path: Path) -> None:
+    """Two processes start at the same moment: both have found none."""
+    first = create_key_files(tmp_path / "secrets")
+
+    second = create_key_files(tmp_path / "secrets")
+
+    assert second.fingerprint == first.fingerprint
+    assert [left.name for left in tmp_path.iterdir()] == ["secrets"]
+
+
 def test_secrets_do_not_show(started: Settings) -> None:
     prepared = start(started)
 
