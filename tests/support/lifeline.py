@@ -71,8 +71,12 @@ class Run:
         prepare: Sequence[Sequence[str]] = (),
         user: tuple[int, int] | None = None,
         stop_signal: str = "SIGTERM",
+        always: bool = False,
     ) -> None:
-        """Start a server under a watchdog and wait until it is ready; raises TestServerError when it is not in time."""
+        """Start a server under a watchdog and wait until it is ready; raises TestServerError when it is not in time.
+
+        `always`: it is started again also after it has ended by itself, as often as it does.
+        """
         log = self.folder / f"{folder.name}.log"
         spec = {
             "lifeline": str(self.fifo),
@@ -82,6 +86,7 @@ class Run:
             "log": str(log),
             "user": user,
             "stop_signal": stop_signal,
+            "always": always,
         }
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", watchdog_program.__file__, json.dumps(spec)],

@@ -135,15 +135,19 @@ def shared_postgres(run: Run) -> PostgresServer:
     return PostgresServer(url=url, data=Path(data))
 
 
-def start_postgres(run: Run, *, durable: bool = False, settings: dict[str, str] | None = None) -> PostgresServer:
+def start_postgres(
+    run: Run, *, durable: bool = False, settings: dict[str, str] | None = None, wal: Path | None = None
+) -> PostgresServer:
     """Start a new server in a folder of its own under `run`.
 
     `durable` is for measurements: without it fsync is off, which loses nothing when a process is killed, only when the
-    machine is. `settings` go to postgresql.conf last. Raises TestServerError when the server does not start.
+    machine is. `settings` go to postgresql.conf last. `wal`: an empty folder of `server_user` for the write-ahead log,
+    in files of 1 MB; PostgreSQL ends where there is no room for it, and is then started again until there is. Raises
+    TestServerError when the server does not start.
     """
     folder = run.folder / f"postgres-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700)
-    user = _unprivileged_user()
+    user = server_user()
     binaries = _reachable_binaries(folder, user)
     password, port, data = secrets.token_hex(16), free_port(), folder / "data"
     password_file = folder / "password"
@@ -155,10 +159,11 @@ def start_postgres(run: Run, *, durable: bool = False, settings: dict[str, str] 
     run.start(
         folder,
         [str(binaries / "postgres"), "-D", str(data), *(f"-c{key}={value}" for key, value in options.items())],
-        prepare=[_initdb(binaries, data, password_file)],
+        prepare=[_initdb(binaries, data, password_file) + _apart(wal)],
         is_ready=lambda: _is_ready(data),
         user=user,
         stop_signal="SIGQUIT",  # no checkpoint: the data is thrown away
+        always=wal is not None,
     )
     return PostgresServer(url=f"postgresql+asyncpg://mensajeria:{password}@127.0.0.1:{port}/postgres", data=data)
 
@@ -170,6 +175,10 @@ def _initdb(binaries: Path, data: Path, password_file: Path) -> list[str]:
     ]
 
 
+def _apart(wal: Path | None) -> list[str]:
+    return [] if wal is None else ["-X", str(wal), "--wal-segsize=1"]
+
+
 def _is_ready(data: Path) -> bool:
     """Read the server's own word: line 8 of its pid file."""
     try:
@@ -179,8 +188,8 @@ def _is_ready(data: Path) -> bool:
     return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
-def _unprivileged_user() -> tuple[int, int] | None:
-    """Return the user to run as: PostgreSQL refuses root."""
+def server_user() -> tuple[int, int] | None:
+    """Return user and group to run as, None for our own: PostgreSQL refuses root."""
     if os.geteuid() != 0:
         return None
     nobody = pwd.getpwnam("nobody")

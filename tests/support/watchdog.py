@@ -8,6 +8,7 @@ Uses only the standard library, and none of the project, to start fast. SPEC is 
     prepare     commands to run first      command   the server, in the foreground
     log         where all output goes      user      [uid, gid] to run as, or null
     stop_signal name of the signal that ends the server quickly
+    always      true: start it again however it ends
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def supervise(spec: dict[str, Any], lifeline: int, log: IO[bytes]) -> None:
     """Run the server until the owner is gone; start it again when a test killed it.
 
     A server that ends by itself is misconfigured, unless one was killed just before: then the new one may have to wait
-    for what the old one left, and may try several times.
+    for what the old one left, and may try several times. Or unless a test makes it end by itself (`always`).
     """
     tries = 1
     while tries > 0 and not owner_is_gone(lifeline):
@@ -70,7 +71,7 @@ def supervise(spec: dict[str, Any], lifeline: int, log: IO[bytes]) -> None:
                 time.sleep(POLL_SECONDS)
         finally:
             stop(server, signal.Signals[spec["stop_signal"]])
-        tries = TRIES_AFTER_A_KILL if server.returncode < 0 else tries - 1
+        tries = TRIES_AFTER_A_KILL if server.returncode < 0 or spec["always"] else tries - 1
 
 
 def main() -> int:

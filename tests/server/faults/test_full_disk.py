@@ -1,15 +1,12 @@
 """PostgreSQL's disk is really full: what was acknowledged stays, and all goes on when there is room, with no restart.
 
-The disk of its tables: one that has no room for the WAL either stops PostgreSQL itself.
+The disk of its tables. test_full_wal.py has the one of its log, without which PostgreSQL itself stops.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +15,7 @@ import pytest
 
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Ack, Events, Fetch, Nack
+from tests.server.faults.disks import resize, small_disk
 from tests.server.process import ServerProcess, World, start_server_process, stopping
 from tests.server.realtime.device import Device, outer
 from tests.support.postgres import PostgresServer
@@ -28,25 +26,14 @@ SIZE = 60_000
 MOST = 2000
 
 
-def mount(*arguments: str) -> bool:
-    return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture
 def disk(postgres_server: PostgresServer) -> Iterator[Path]:
     """A small disk that the database's user owns."""
-    if postgres_server.data is None or os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("needs a PostgreSQL of its own and the right to mount")
+    if postgres_server.data is None:
+        pytest.skip("needs a PostgreSQL of its own")
     owner = postgres_server.data.stat()
-    folder = Path(tempfile.mkdtemp(prefix="mensajeria-disk-"))
-    if not mount(
-        "-t", "tmpfs", "-o", f"size={SMALL},mode=700,uid={owner.st_uid},gid={owner.st_gid}", "disk", f"{folder}"
-    ):
-        folder.rmdir()
-        pytest.skip("needs the right to mount")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-    folder.rmdir()
+    with small_disk(SMALL, (owner.st_uid, owner.st_gid)) as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -107,7 +94,7 @@ async def test_what_was_acknowledged_stays_and_there_is_no_restart_when_there_is
         assert refusal.code == Code.UNAVAILABLE
         assert await rows_of(device, chat_id, stored[-1]) == stored
 
-        assert await asyncio.to_thread(mount, "-o", f"remount,size={LARGE}", f"{disk}")
+        await asyncio.to_thread(resize, disk, LARGE)
         deadline = time.monotonic() + 20
         while isinstance(answer := await say(device, chat_id, MOST), Nack):
             assert time.monotonic() < deadline
