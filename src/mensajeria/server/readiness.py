@@ -61,7 +61,7 @@ class Readiness:
         db = self._server.db
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await require_head(db)
+                await require_head(db, or_newer=True)
                 if db.writer is not None:
                     await db.write(_nothing)
         except SchemaError:

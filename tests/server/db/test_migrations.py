@@ -80,6 +80,42 @@ def test_every_step_can_be_taken_back_and_again(empty_url: str) -> None:
     assert run(empty_url, down_and_up, write=True) == []
 
 
+@pytest.mark.slow
+def test_a_step_takes_nothing_from_a_program_that_still_runs_on_the_one_before(tmp_path: Path) -> None:
+    """What it names stays, and what is new can be left out by it. One step is older than this rule, and any release."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'm.db'}")
+    broken: list[tuple[str, str]] = []
+    with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(SCRIPTS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        revisions = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()]
+        before: dict[str, dict[str, bool]] = {}
+        for revision in reversed(revisions):
+            command.upgrade(config, revision)
+            after = columns(connection)
+            for table, names in before.items():
+                found = after.get(table, {})
+                broken += [(revision, f"{table}.{name}") for name in names.keys() - found.keys()]
+                broken += [(revision, f"{table}.{name}") for name in found.keys() - names.keys() if not found[name]]
+            before = after
+    engine.dispose()
+    assert broken == [("0007", "refresh_family.revoked_ms")]
+
+
+def columns(connection: Connection) -> dict[str, dict[str, bool]]:
+    """Each table's columns, and whether an INSERT may leave them out."""
+    found = inspect(connection)
+    return {
+        table: {
+            column["name"]: bool(column["nullable"] or column["default"] is not None or column.get("primary_key"))
+            for column in found.get_columns(table)
+        }
+        for table in found.get_table_names()
+    }
+
+
 def test_what_goes_with_a_row_is_found_by_an_index() -> None:
     """Deleting an account, for one, must not read every block and invite there is."""
     for table in metadata.sorted_tables:

@@ -74,7 +74,7 @@ async def test_nobody_holds_locks_for_long_who_is_away(server: Server) -> None:
         ]
     finally:
         await log.close()
-    assert [tuple(row) for rows in shown for row in rows] == [("15s", "15")] * len(shown)
+    assert [tuple(row) for rows in shown for row in rows] == [("5s", "15")] * len(shown)
 
 
 async def test_a_database_that_has_become_a_spare_is_away_and_the_one_that_takes_its_place_is_found(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,3 +72,14 @@ def workers_of(server: ServerProcess) -> list[int]:
     """The processes that serve, of a server with several."""
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
     return [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def processes_of(cluster: Cluster) -> list[int]:
+    """All of them, also of servers that are not ready yet: whoever has the cluster's folder in its settings."""
+    setting = f"MENSAJERIA_DATA_DIR={cluster.folder / 'data'}\0".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if setting in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found

@@ -38,6 +38,13 @@ async def test_another_schema(server: Server, readiness: Readiness) -> None:
     assert await readiness.faults() == ("schema",)
 
 
+@ON_SQLITE
+async def test_a_schema_that_a_newer_program_has_added_to(server: Server, readiness: Readiness) -> None:
+    await server.db.write(lambda db: _void(db.execute(text("UPDATE alembic_version SET version_num = '9999'"))))
+
+    assert await readiness.faults() == ()
+
+
 @pytest.mark.quick
 @ON_SQLITE
 async def test_a_writer_that_has_ended(server: Server, readiness: Readiness) -> None:

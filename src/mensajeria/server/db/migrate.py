@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from mensajeria.server.db.engine import normalise_url
+from mensajeria.server.db.postgres_session import SESSION
 from mensajeria.server.db.revision import SCRIPTS, SchemaError, current_revision, head_revision
 from mensajeria.server.findings import Finding
 
@@ -52,7 +53,7 @@ def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
 
 async def _migrate_postgres(url: URL) -> tuple[str | None, str]:
     """The only driver at hand is asynchronous: the private loop that runs this has nothing else to do."""
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+    engine = create_async_engine(url, poolclass=pool.NullPool, connect_args={"server_settings": SESSION})
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(upgrade)

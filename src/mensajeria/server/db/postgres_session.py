@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-IDLE_IN_TRANSACTION_S: Final = 15
-"""Our transactions never wait for anything but the database."""
+IDLE_IN_TRANSACTION_S: Final = 5
+"""Our transactions never wait for anything but the database: between two of their statements are milliseconds.
+
+Who waits for a chat that is locked holds up all that wait behind it, and all is to be well again within 10 seconds. So
+this is below that, and below the 10 seconds after which the waiting statement itself would give up and begin anew. A
+process that is only slow, or was asleep for longer, loses the transaction and nothing else: nobody was told that it is
+stored, messages are stored by the next try, and other requests are answered with "later".
+"""
 SESSION: Final = {
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
     "tcp_keepalives_idle": "15",

@@ -36,12 +36,16 @@ def current_revision(connection: Connection) -> str | None:
     return revision
 
 
-async def require_head(db: Database) -> None:
-    """Raises SchemaError unless the database is exactly at the newest revision."""
+async def require_head(db: Database, *, or_newer: bool = False) -> None:
+    """Raises SchemaError unless the database is exactly at the newest revision.
+
+    `or_newer`: a newer program may have added to it meanwhile, which is no harm to one that runs: nothing is taken away
+    that the release before still uses (see CONTRIBUTING.md).
+    """
     current, head = await db.query(current_revision), await asyncio.to_thread(head_revision)
     if current is None:
         raise SchemaError(Finding.SCHEMA_MISSING())
-    if current > head:
+    if current > head and not or_newer:
         raise SchemaError(Finding.SCHEMA_UNKNOWN(current=current))
     if current < head:
         raise SchemaError(Finding.SCHEMA_OLD(current=current, needed=head))

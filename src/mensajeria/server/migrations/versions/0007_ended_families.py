@@ -1,4 +1,8 @@
-"""Ended logins are removed instead of kept; indexes for what goes with an account."""
+"""Ended logins are removed instead of kept; indexes for what goes with an account.
+
+The column is taken away at once: no program that uses it was ever released. A process of the revision before that still
+runs can neither log anybody in nor renew a login afterwards. No later step may do that, see CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 
