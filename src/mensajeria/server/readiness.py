@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.revision import SchemaError, require_head
@@ -17,6 +17,7 @@ from mensajeria.server.state import Server
 FRESH_S: Final = 1.0
 """An answer counts for so long: asking is open to everybody and must not be a way to load the database."""
 PATIENCE_S: Final = 3.0
+_READS: Final = text("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'")
 
 
 class Readiness:
@@ -64,6 +65,8 @@ class Readiness:
                 await require_head(db, or_newer=True)
                 if db.writer is not None:
                     await db.write(_nothing)
+                elif await db.write(_only_reads):
+                    return ("database",)
         except SchemaError:
             return ("schema",)
         except WriterClosedError:
@@ -71,6 +74,11 @@ class Readiness:
         except (*DATABASE_ERRORS, TimeoutError):
             return ("database",)
         return ()
+
+
+def _only_reads(connection: Connection) -> bool:
+    """PostgreSQL takes no write: a spare that has not taken over, or one that was set to reading."""
+    return bool(connection.execute(_READS).scalar_one())
 
 
 def _nothing(_connection: Connection) -> None:

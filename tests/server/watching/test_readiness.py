@@ -12,7 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import make_url, text
 
+from mensajeria.server.db.engine import Database
 from mensajeria.server.readiness import Readiness
+from mensajeria.server.settings import Settings
 from mensajeria.server.state import Server
 from tests.server.fixtures import ON_SQLITE
 from tests.server.process import start_server_process, stopping
@@ -68,6 +70,22 @@ async def test_a_full_disk(server: Server) -> None:
     server.settings = server.settings.model_copy(update={"min_free_mb": 1 << 40})
 
     assert await Readiness(server, lambda: False).faults() == ("disk",)
+
+
+async def test_a_database_that_takes_no_write(server: Server, settings: Settings) -> None:
+    if server.db.is_sqlite:
+        pytest.skip("its writer's test is its own")
+    name = make_url(settings.effective_database_url).database
+    statement = f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
+    await server.db.write(lambda db: _void(db.exec_driver_sql(statement)))
+    other = Database(settings.effective_database_url)  # a connection from before does not hear of it
+    server.db, former = other, server.db
+    try:
+        assert await Readiness(server, lambda: False).faults() == ("database",)
+    finally:
+        server.db = former
+        await other.close()
+    assert await Readiness(server, lambda: False).faults() == ()
 
 
 @ON_SQLITE
