@@ -211,9 +211,9 @@ async def _make_sure(ana: Actor, bruno: Actor) -> dict[str, bytes]:
     running = [comparison for one in (ana, bruno) for comparison in one.client._engine.verifier._running.values()]
     assert len(running) == 2
     said = {f"emoji key {number}": comparison._keys.public for number, comparison in enumerate(running)}
-    for one, other in ((ana, "bruno"), (bruno, "ana")):
-        await one.client.security.confirm(other)
-        await reaches(one, VerificationPhase.CONFIRMED)
+    await ana.client.security.confirm("bruno")
+    await reaches(ana, VerificationPhase.CONFIRMED)
+    await bruno.client.security.confirm("ana")
     await reaches(ana, VerificationPhase.DONE)
     await reaches(bruno, VerificationPhase.DONE)
     return {**said, "comparison": running[0].vid}

@@ -68,7 +68,8 @@ async def bearer(request: Request, server: Server) -> Login:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise ProtocolError(Code.UNAUTHORIZED)
-    return await server.authenticator.authenticate(token)
+    request.state.login = login = await server.authenticator.authenticate(token)
+    return login
 
 
 Caller = Annotated[Login, Depends(caller)]

@@ -108,15 +108,22 @@ async def _on_database_error(request: Request, error: Exception) -> JSONResponse
     return _response(request, Code.UNAVAILABLE)
 
 
-async def _on_bug(_request: Request, error: Exception) -> JSONResponse:
-    raise error  # not the database's failure: the outermost middleware logs it and answers
+async def _on_integrity_error(request: Request, error: Exception) -> JSONResponse:
+    """Nothing can refer to an account that was deleted while it asked."""
+    login = getattr(request.state, "login", None)
+    if login is not None:
+        try:
+            await request.app.state.server.authenticator.by_device(login.did)
+        except ProtocolError as gone:
+            return await _on_protocol_error(request, gone)
+    raise error  # a bug, not the database's failure: the outermost middleware logs it and answers
 
 
 _HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]]] = {
     ProtocolError: _on_protocol_error,
     RequestValidationError: _on_validation_error,
     HTTPException: _on_http_error,
-    IntegrityError: _on_bug,
+    IntegrityError: _on_integrity_error,
     DBAPIError: _on_database_error,
     LaneError: _on_database_error,
     ConnectionBrokenError: _on_database_error,

@@ -8,10 +8,14 @@ import httpx
 import pytest
 
 from mensajeria.protocol import limits
+from mensajeria.protocol.errors import Code
 from mensajeria.protocol.ids import b64
+from mensajeria.server.accounts.deletion import delete_account
 from mensajeria.server.backup import rows as backup
+from mensajeria.server.ratelimit.limits import Limit
 from mensajeria.server.state import Server
 from tests.server.enrol import Person, register
+from tests.server.fixtures import void
 from tests.server.groups import problem
 
 
@@ -94,3 +98,21 @@ async def test_everybody_sees_their_own(http: httpx.AsyncClient, app_server: Ser
     await put(http, ana, version, row(1))
     bruno = await register(app_server, "bruno")
     assert (await read(http, bruno, version))["rows"] == []
+
+
+async def test_whose_account_goes_meanwhile_is_told_so(
+    app_server: Server, http: httpx.AsyncClient, ana: Person, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = (await app_server.authenticator.by_device(ana.device.did)).account_id
+
+    check = app_server.limiter.check
+
+    async def between(limit: Limit, key: bytes) -> None:
+        await check(limit, key)
+        if limit is Limit.BACKUP_ACCOUNT:
+            await app_server.db.write(lambda db: void(delete_account(db, account, 1)))
+
+    monkeypatch.setattr(backup, "current_version", lambda _db, _account: version)  # as it was before the deletion
+    monkeypatch.setattr(app_server.limiter, "check", between)
+    answer = await put(http, ana, version, row(1))
+    assert (answer.status_code, answer.json()["code"]) == (401, Code.UNAUTHORIZED)
