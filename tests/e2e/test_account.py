@@ -19,7 +19,12 @@ from mensajeria.client.api import (
     MessageState,
     MessageStateChanged,
 )
+from mensajeria.client.engine import login
+from mensajeria.client.store.values import Tokens
 from mensajeria.crypto.recovery import RecoveryCode
+from mensajeria.kit.secrets import Secret
+from mensajeria.protocol import api
+from mensajeria.protocol.errors import Code
 from tests.e2e.conftest import PASSWORDS, ServerProcess
 from tests.e2e.helpers import befriend, eventually, texts, until
 
@@ -259,3 +264,26 @@ async def test_invites_by_members_are_the_operator_s_choice(register: Register) 
 
     assert await refused(ana.create_invite()) == "forbidden"
     assert await ana.invites() == ()
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["refused", "answered"])
+async def test_a_refresh_that_a_new_login_overtakes_leaves_the_new_one(
+    register: Register, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """The server ends the old login of a device before the device has stored what its new password gave it."""
+    ana = await register("ana")
+    store, keeper = ana._context.store, ana._engine._keeper
+    tokens, key = await store.read(lambda tx: (tx.own.tokens(), tx.own.channel_key()))
+    assert tokens is not None
+    assert key is not None
+    newer = Tokens(Secret(b"newer"), tokens.access_expires_ms, Secret(b"n" * 32), tokens.known)
+
+    async def overtaken(*_request: object) -> api.Tokens:
+        await store.run(lambda tx: tx.own.put_login(newer, key))
+        if late:
+            raise RefusedError(Code.LOGIN_REVOKED)
+        return api.Tokens(access_token="old", access_expires_ms=1, refresh_token=b"o" * 32)
+
+    monkeypatch.setattr(login, "refresh", overtaken)
+    assert (await keeper.renew(tokens.access.reveal_text())).access_token == "newer"
+    assert await store.read(lambda tx: tx.own.tokens()) == newer

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mensajeria.client.engine.me import Me
 from mensajeria.client.errors import RefusedError, StateError
-from mensajeria.client.store import Store
+from mensajeria.client.store import Store, Tx
 from mensajeria.client.store.values import Tokens
 from mensajeria.client.transport.rest.calls import Credentials, refresh
 from mensajeria.client.transport.rest.client import RestClient
@@ -57,7 +58,9 @@ class LoginKeeper:
             tokens, key = await self._stored()
             if tokens.access.reveal_text() != refused:
                 return Credentials(tokens.access.reveal_text(), key)
-            return Credentials(await self._refresh(tokens, key), key)
+            await self._refresh(tokens, key)
+            tokens, key = await self._stored()
+            return Credentials(tokens.access.reveal_text(), key)
 
     async def next_counter(self) -> int:
         """Never the same number twice; they are reserved in the store by the block."""
@@ -71,23 +74,43 @@ class LoginKeeper:
         self._counters.clear()
         await self._store.run(lambda tx: tx.own.reserve_rest_counters(SKIPPED))
 
-    async def _refresh(self, tokens: Tokens, key: Secret) -> str:
+    async def _refresh(self, tokens: Tokens, key: Secret) -> None:
+        """Use the tokens up for new ones.
+
+        Nothing is stored in place of a login that was made meanwhile: a new password ends the old login before its own
+        one is stored, and the connection that was closed by that asks here.
+        """
         counter = await self.next_counter()
         try:
             new = await refresh(self._client, key, counter, self._me.did, tokens.refresh)
         except RefusedError as error:
-            if error.code in ENDING:
-                await self._store.run(lambda tx: tx.own.clear_tokens())
+            if error.code not in ENDING:
+                raise
+            if await self._store.run(partial(_end, tokens)):
                 raise StateError("login_ended", error.code) from error
-            raise
+            return
         fresh = Tokens(
             Secret.from_text(new.access_token), new.access_expires_ms, Secret(new.refresh_token), tokens.known
         )
-        await self._store.run(lambda tx: tx.own.put_tokens(fresh))
-        return new.access_token
+        await self._store.run(partial(_replace, tokens, fresh))
 
     async def _stored(self) -> tuple[Tokens, Secret]:
         tokens, key = await self._store.read(lambda tx: (tx.own.tokens(), tx.own.channel_key()))
         if tokens is None or key is None:
             raise StateError("login_ended")
         return tokens, Secret(api.rest_key(key.reveal()))
+
+
+def _end(tokens: Tokens, tx: Tx) -> bool:
+    """The login is over; False when another one is stored by now."""
+    stored = tx.own.tokens()
+    if stored is not None and stored.refresh != tokens.refresh:
+        return False
+    tx.own.clear_tokens()
+    return True
+
+
+def _replace(tokens: Tokens, fresh: Tokens, tx: Tx) -> None:
+    stored = tx.own.tokens()
+    if stored is not None and stored.refresh == tokens.refresh:
+        tx.own.put_tokens(fresh)
