@@ -55,7 +55,8 @@ class Mirror:
 
     async def signed_head(self) -> Signed:
         """What the server shows as head; nothing of it is checked. Raises NetworkError, RefusedError."""
-        return _signed(await self._context.rest.key_log.head())
+        head = await self._context.rest.key_log.head()
+        return Signed(head.body, head.sig)
 
     async def advance(self) -> TreeHead:
         """Copy what was added, or have it proved; the new head.
@@ -227,7 +228,3 @@ def _append(start: int, leaves: Sequence[bytes], lost: TreeHead | None, tx: Tx) 
             core.check_after_restore(leaf, lost)
         core.check_leaf(leaf, tx.key_log.newest(leaf.label))
         tx.key_log.append(index, leaf, leaf_hash(encoded))
-
-
-def _signed(model: object) -> Signed:
-    return Signed(model.body, model.sig)  # type: ignore[attr-defined]
