@@ -112,9 +112,14 @@ def test_a_wrong_setting_is_named_without_its_value(
 
 
 def test_a_database_that_was_not_made_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "data").mkdir()
-    status, error = Admin(tmp_path / "data", capsys).fail("user", "list")
+    admin = Admin(tmp_path / "data", capsys)
+    status, error = admin.fail("user", "list")
     assert (status, error["code"]) == (Exit.CONFIG, "config")
+    assert error["findings"] == [{"code": "data_folder_missing", "params": {"path": str(tmp_path / "data")}}]
+    (tmp_path / "data").mkdir()
+    for command in (("user", "list"), ("report", "list"), ("stats",), ("audit",), ("retention", "run")):
+        assert admin.fail(*command)[1]["findings"] == [{"code": "database_missing", "params": {}}]
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_accounts_are_shown_suspended_and_deleted(admin: Admin) -> None:
@@ -211,6 +216,8 @@ def test_reports_are_listed_and_closed_with_a_note(admin: Admin) -> None:
     assert admin("report", "list") == []
     [closed] = admin("report", "list", "--all")
     assert closed["resolution"] == "told him"
+    [told] = admin("audit")
+    assert (told["action"], told["target"]) == ("report_closed", str(report["id"]))
     assert admin("report", "list", "--all", "--after", str(report["id"])) == []
     assert admin.say("report", "list") == "No reports\n"
 
@@ -222,6 +229,8 @@ def test_retention_is_shown_and_run(admin: Admin, monkeypatch: pytest.MonkeyPatc
     assert "kept" in admin.say("retention", "show")
     [done] = admin("retention", "run")
     assert (done["timers"], done["purged"]) == (1, 0)
+    [told] = admin("audit")
+    assert (told["action"], told["target"]) == ("retention_run", "1")
     monkeypatch.setenv("MENSAJERIA_RETENTION_DAYS", "30")
     assert admin("retention", "show") == [{"type": "retention", "days": 30, "due": 0, "timers": 0, "purges": 0}]
     assert "30 days" in admin.say("retention", "show")

@@ -6,6 +6,7 @@ import ast
 import errno
 import re
 import socket
+import ssl
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -99,6 +100,8 @@ def test_what_is_checked_and_recorded_has_a_name(language: str, prefix: str, nam
         ),
         (socket.gaierror(-2, "s3cret"), Finding.DATABASE_UNREACHABLE, "gaierror"),
         (TimeoutError(), Finding.DATABASE_UNREACHABLE, "TimeoutError"),
+        (ssl.SSLCertVerificationError(1, "s3cret"), Finding.DATABASE_UNREACHABLE, "SSLCertVerificationError"),
+        (FileExistsError(errno.EEXIST, "s3cret"), Finding.SYSTEM_NO_FOLDER, None),
         (OSError(errno.EIO, "s3cret"), Finding.SYSTEM_FAILED, "EIO"),
         (OSError("s3cret"), Finding.SYSTEM_FAILED, "OSError"),
     ],

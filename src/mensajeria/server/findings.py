@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -113,6 +114,7 @@ class Finding(StrEnum):
     SYSTEM_MISSES = "system_misses"
     SYSTEM_FULL = "system_full"
     SYSTEM_READ_ONLY = "system_read_only"
+    SYSTEM_NO_FOLDER = "system_no_folder"
     SYSTEM_FAILED = "system_failed"
 
     def __call__(self, **params: str | int | Path) -> Found:
@@ -152,8 +154,11 @@ _SYSTEM: Final = {
     errno.ENOSPC: Finding.SYSTEM_FULL,
     errno.EDQUOT: Finding.SYSTEM_FULL,
     errno.EROFS: Finding.SYSTEM_READ_ONLY,
+    errno.EEXIST: Finding.SYSTEM_NO_FOLDER,
+    errno.ENOTDIR: Finding.SYSTEM_NO_FOLDER,
     errno.EADDRINUSE: Finding.SYSTEM_ADDRESS_TAKEN,
 }
+_LOST: Final = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
 _AWAY: Final = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
 _NUMBER: Final = re.compile(r"\[Errno ([0-9]{1,5})\]")
 """In the text of asyncio's one error for all addresses of a host, which has no number of its own."""
@@ -162,20 +167,29 @@ _NUMBER: Final = re.compile(r"\[Errno ([0-9]{1,5})\]")
 def of_system(error: OSError) -> Found:
     """What the operating system refused. Its kind alone is told: the text may hold a URL with a password."""
     number = _number(error)
+    if number in _AWAY or isinstance(error, _LOST):  # connected to is the database alone
+        return Finding.DATABASE_UNREACHABLE(cause=cause_of(error))
     if number in _SYSTEM:
         return _SYSTEM[number]()
-    if number in _AWAY or isinstance(error, TimeoutError | socket.gaierror):  # connected to is the database alone
-        return Finding.DATABASE_UNREACHABLE(cause=cause_of(error))
     return Finding.SYSTEM_FAILED(cause=cause_of(error))
 
 
 def cause_of(error: BaseException) -> str:
-    """The name of an error of others, to look up: the system's (`EIO`), else that of the exception's class."""
+    """The name of an error of others, to look up: the system's (`EIO`), SQLite's, else that of the exception's class.
+
+    Of what SQLAlchemy raises it is the driver's: `InvalidPasswordError` helps, `DBAPIError` does not.
+    """
+    of_driver = getattr(error, "orig", None)
+    if isinstance(of_driver, Exception):
+        return cause_of(of_driver.__cause__ or of_driver)
     number = _number(error) if isinstance(error, OSError) else 0
-    return errno.errorcode.get(number, type(error).__name__)
+    name: str = getattr(error, "sqlite_errorname", type(error).__name__)
+    return errno.errorcode.get(number, name)
 
 
 def _number(error: OSError) -> int:
+    if isinstance(error, ssl.SSLError):  # a numbering of its own
+        return 0
     if error.errno is not None:
         return error.errno
     named = _NUMBER.search(str(error))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
+from mensajeria.server.broker import redis
 from mensajeria.server.broker.broker import ChatNote, DeviceItemNote, EndNote, FrameNote, ItemNote, JoinNote
 from mensajeria.server.broker.link import Link
 from mensajeria.server.broker.packet import Message, PacketError, Stranger, decode_packet, encode_packet
@@ -47,6 +50,20 @@ async def test_what_may_be_cached_anywhere_goes_to_all(over_valkey: Begin) -> No
     notes = (ChatNote(b"c" * 32, (1,)), EndNote((9,), "login_revoked"))
     a.say(*notes)
     await b.until(lambda p: p.notes == list(notes))
+
+
+async def test_a_redis_that_refuses_from_the_start_is_told_once(
+    valkey_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "START_S", 0.2)
+    stranger = re.sub("//.*@", "//:wrong@", valkey_url)
+    process = Process(RedisBroker(stranger, prefix))
+    with capture_logs() as lines:
+        await process.start()
+        await asyncio.sleep(0.2)
+        await process.broker.close()
+
+    assert [(line["event"], line["error"]) for line in lines] == [("redis_away", "AuthenticationError")]
 
 
 async def test_who_comes_later_learns_who_is_where(over_valkey: Begin) -> None:

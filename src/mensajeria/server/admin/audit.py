@@ -44,6 +44,8 @@ class Act(StrEnum):
     BACKUP_MADE = "backup_made"
     BACKUP_RESTORED = "backup_restored"
     RESTORE_DECLARED = "restore_declared"
+    REPORT_CLOSED = "report_closed"
+    RETENTION_RUN = "retention_run"
 
 
 @dataclass(frozen=True, slots=True)

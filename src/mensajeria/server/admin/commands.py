@@ -7,8 +7,6 @@ each raises sqlalchemy.exc.SQLAlchemyError or OSError when it cannot be used.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection, func, select
@@ -18,16 +16,13 @@ from mensajeria.server.accounts import invites
 from mensajeria.server.accounts.invites import DAY_MS, InviteRow
 from mensajeria.server.admin.audit import PAGE, Act, AuditRow, entries, forget_old, record
 from mensajeria.server.admin.records import CreatedInvite, Initialised, Migrated, Setting, UserRow
-from mensajeria.server.admin.work import operator
+from mensajeria.server.admin.work import in_transaction, operator, reading
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import migrate
-from mensajeria.server.db.revision import require_head
 from mensajeria.server.db.schema import account, device
 from mensajeria.server.facts import read_facts
 from mensajeria.server.settings import PREFIX, Settings
 from mensajeria.server.startup import prepare
-
-T = TypeVar("T")
 
 
 def migrate_database(settings: Settings) -> Migrated:
@@ -68,12 +63,12 @@ def create_invite(settings: Settings, *, uses: int = 1, days: int = 7, clock: Cl
         record(connection, Act.INVITE_CREATED, actor=operator(), target=str(number), now_ms=now_ms)
         return CreatedInvite(number, token, uses, expires_ms)
 
-    return _run(settings, store)
+    return in_transaction(settings, store)
 
 
 def list_invites(settings: Settings, *, before: int | None = None, limit: int = PAGE) -> list[InviteRow]:
     """Invites, newest first; `before` an id goes on from there. `InviteRow.is_usable(now_ms)`: could it be used?"""
-    return _run(settings, lambda connection: invites.list_invites(connection, before=before, limit=limit))
+    return reading(settings, lambda connection: invites.list_invites(connection, before=before, limit=limit))
 
 
 def revoke_invite(settings: Settings, invite_id: int, clock: Clock | None = None) -> None:
@@ -86,7 +81,7 @@ def revoke_invite(settings: Settings, invite_id: int, clock: Clock | None = None
             record(connection, Act.INVITE_REVOKED, actor=operator(), target=str(invite_id), now_ms=now_ms)
         return found
 
-    if not _run(settings, revoke):
+    if not in_transaction(settings, revoke):
         raise LookupError(f"there is no invite {invite_id}")
 
 
@@ -98,12 +93,12 @@ def list_audit(settings: Settings, *, before: int | None = None, limit: int = PA
         forget_old(connection, days=settings.audit_days, now_ms=now_ms)
         return entries(connection, before=before, limit=limit)
 
-    return _run(settings, read)
+    return in_transaction(settings, read)
 
 
 def list_users(settings: Settings, *, after: int = 0, limit: int = PAGE) -> list[UserRow]:
     """Accounts, oldest first; `after` an id goes on from there."""
-    return _run(settings, lambda connection: users_after(connection, after=after, limit=limit))
+    return reading(settings, lambda connection: users_after(connection, after=after, limit=limit))
 
 
 def users_after(connection: Connection, *, after: int, limit: int) -> list[UserRow]:
@@ -137,16 +132,3 @@ def _setting(settings: Settings, name: str) -> Setting:
     if isinstance(value, SecretStr):
         text = "***"
     return Setting(PREFIX + name.upper(), text, value == type(settings).model_fields[name].default)
-
-
-def _run(settings: Settings, function: Callable[[Connection], T]) -> T:
-    return asyncio.run(_run_on_database(settings, function))
-
-
-async def _run_on_database(settings: Settings, function: Callable[[Connection], T]) -> T:
-    db = Database(settings.effective_database_url)
-    try:
-        await require_head(db)
-        return await db.write(function)
-    finally:
-        await db.close()

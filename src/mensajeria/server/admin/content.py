@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, update
 
@@ -13,31 +10,34 @@ from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.server.admin import reports
 from mensajeria.server.admin.audit import Act, record
 from mensajeria.server.admin.reports import ReportRow
-from mensajeria.server.admin.work import operator
+from mensajeria.server.admin.work import in_transaction, operator, reading, with_database
 from mensajeria.server.chats.retention import Erased, Retention, Waiting, waiting
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.revision import require_head
 from mensajeria.server.db.schema import one_time_key, server_state
 from mensajeria.server.facts import RESTORE_EPOCH, StateError, read_facts
 from mensajeria.server.findings import Finding
 from mensajeria.server.settings import Settings
 
-T = TypeVar("T")
-
 
 def run_retention(settings: Settings, clock: Clock | None = None) -> Erased:
     """Erase now what the timers and the setting `retention_days` say; also beside a running server."""
+    clock = clock or SystemClock()
 
     async def run(db: Database) -> Erased:
-        return await Retention(db, clock or SystemClock(), settings.retention_days).run()
+        erased = await Retention(db, clock, settings.retention_days).run()
+        act, count = Act.RETENTION_RUN, str(erased.timers + erased.old)
+        await db.write(
+            lambda connection: record(connection, act, actor=operator(), target=count, now_ms=clock.now_ms())
+        )
+        return erased
 
-    return _with_database(settings, run)
+    return with_database(settings, run)
 
 
 def show_retention(settings: Settings, clock: Clock | None = None) -> Waiting:
     """What the next run would find."""
     now_ms = (clock or SystemClock()).now_ms()
-    return _query(settings, lambda connection: waiting(connection, now_ms))
+    return reading(settings, lambda connection: waiting(connection, now_ms))
 
 
 def list_reports(
@@ -45,13 +45,18 @@ def list_reports(
 ) -> list[ReportRow]:
     """See `reports.list_reports`."""
     wanted = partial(reports.list_reports, after=after, limit=limit, include_resolved=include_resolved)
-    return _query(settings, wanted)
+    return reading(settings, wanted)
 
 
 def resolve_report(settings: Settings, report_id: int, resolution: str, clock: Clock | None = None) -> None:
     """See `reports.resolve_report`."""
     now_ms = (clock or SystemClock()).now_ms()
-    _write(settings, lambda connection: reports.resolve_report(connection, report_id, resolution, now_ms))
+
+    def close(connection: Connection) -> None:
+        reports.resolve_report(connection, report_id, resolution, now_ms)
+        record(connection, Act.REPORT_CLOSED, actor=operator(), target=str(report_id), now_ms=now_ms)
+
+    in_transaction(settings, close)
 
 
 def bump_restore_epoch(settings: Settings) -> int:
@@ -69,7 +74,7 @@ def bump_restore_epoch(settings: Settings) -> int:
         record(connection, Act.RESTORE_DECLARED, actor=operator(), target=str(epoch), now_ms=SystemClock().now_ms())
         return epoch
 
-    return _write(settings, declare)
+    return in_transaction(settings, declare)
 
 
 def raise_restore_epoch(connection: Connection, *, above: int = 0) -> int:
@@ -82,23 +87,3 @@ def raise_restore_epoch(connection: Connection, *, above: int = 0) -> int:
     connection.execute(row.values(value=epoch.to_bytes(8, "big")))
     connection.execute(delete(one_time_key))
     return epoch
-
-
-def _query(settings: Settings, function: Callable[[Connection], T]) -> T:
-    return _with_database(settings, lambda db: db.query(function))
-
-
-def _write(settings: Settings, function: Callable[[Connection], T]) -> T:
-    return _with_database(settings, lambda db: db.write(function))
-
-
-def _with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
-    async def inner() -> T:
-        db = Database(settings.effective_database_url)
-        try:
-            await require_head(db)
-            return await work(db)
-        finally:
-            await db.close()
-
-    return asyncio.run(inner())

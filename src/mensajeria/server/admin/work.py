@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from mensajeria.server.admin.audit import OPERATOR
 from mensajeria.server.db.engine import Database
-from mensajeria.server.db.revision import require_head
+from mensajeria.server.db.revision import SchemaError, require_head
+from mensajeria.server.findings import Finding
 from mensajeria.server.settings import Settings
 
 T = TypeVar("T")
@@ -28,17 +30,29 @@ def reading(settings: Settings, function: Callable[[Connection], T]) -> T:
 
 
 def with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
-    """Open the database, do the work, close it."""
+    """Open the database, do the work, close it.
+
+    Raises:
+        SchemaError: the schema is not the newest, or there is no database.
+    """
     return asyncio.run(_with_database(settings, work))
 
 
 async def _with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
     db = await asyncio.to_thread(Database, settings.effective_database_url)
     try:
+        await asyncio.to_thread(_require_file, db)
         await require_head(db)
         return await work(db)
     finally:
         await db.close()
+
+
+def _require_file(db: Database) -> None:
+    file = Path(db.url.database or "")
+    if db.is_sqlite and not file.exists():
+        folder = file.parent
+        raise SchemaError(Finding.DATABASE_MISSING() if folder.is_dir() else Finding.DATA_FOLDER_MISSING(path=folder))
 
 
 def operator() -> str:

@@ -92,6 +92,7 @@ class RedisBroker:
         self._linked = asyncio.Event()
         self._lost = False
         self._may_miss = False
+        self._failure = "-"
         self._tickets: dict[int, tuple[set[bytes], asyncio.Future[None]]] = {}
         self._numbers = itertools.count(1)
         self._listener: Listener | None = None
@@ -112,6 +113,7 @@ class RedisBroker:
             async with asyncio.timeout(START_S):
                 await self._linked.wait()
         except TimeoutError:
+            _log.warning("redis_away", error=self._failure)
             self._may_miss = True
 
     async def announce(self, account: int, device: int) -> None:
@@ -219,8 +221,9 @@ class RedisBroker:
     def _unlink(self, event: str, group: BaseExceptionGroup[BaseException]) -> bool:
         """Forget the session; true when it was a working one."""
         was_linked = self.is_linked
+        self._failure = type(group.exceptions[0]).__name__
         if was_linked:
-            _log.warning(event, error=type(group.exceptions[0]).__name__)
+            _log.warning(event, error=self._failure)
             self._may_miss = True
             # Also of what has arrived: who stood still was given up, and what it then said went by an old roster.
             self._lost = True

@@ -62,6 +62,11 @@ def normalise_url(url: str) -> URL:
     raise ValueError(_KINDS)
 
 
+def driver_dsn(url: URL) -> str:
+    """A URL of PostgreSQL's as asyncpg itself takes it, which knows the options of libpq (`sslmode`, `sslrootcert`)."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 POOL: Final = 10
 """Connections to PostgreSQL, see `PostgresPools`."""
 
@@ -86,8 +91,8 @@ class Database:
 
     @property
     def postgres_dsn(self) -> str:
-        """The URL as asyncpg itself takes it, for the connection of the hot path."""
-        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        """See `driver_dsn`; for the connections of the hot path."""
+        return driver_dsn(self.url)
 
     @property
     def pools(self) -> Sequence[Pool]:
@@ -240,7 +245,7 @@ class _Borrowed:
 def _postgres_pools(url: URL, pool_size: int) -> PostgresPools:
     from mensajeria.server.db.postgres_pools import PostgresPools  # noqa: PLC0415 - 10 MB that SQLite does not need
 
-    return PostgresPools(url, pool_size)
+    return PostgresPools(driver_dsn(url), pool_size)
 
 
 def _without_waiting(function: Callable[[Connection], T]) -> Callable[[Connection], T]:

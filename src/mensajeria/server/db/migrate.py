@@ -12,8 +12,8 @@ from sqlalchemy import Connection, create_engine, event, func, pool, select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from mensajeria.server.db.engine import normalise_url
-from mensajeria.server.db.postgres_session import SESSION
+from mensajeria.server.db.engine import driver_dsn, normalise_url
+from mensajeria.server.db.postgres_session import DRIVER, SESSION, connector
 from mensajeria.server.db.revision import SCRIPTS, SchemaError, current_revision, head_revision
 from mensajeria.server.findings import Finding
 
@@ -53,7 +53,8 @@ def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
 
 async def _migrate_postgres(url: URL) -> tuple[str | None, str]:
     """The only driver at hand is asynchronous: the private loop that runs this has nothing else to do."""
-    engine = create_async_engine(url, poolclass=pool.NullPool, connect_args={"server_settings": SESSION})
+    creator = connector(driver_dsn(url), server_settings=SESSION)
+    engine = create_async_engine(DRIVER, poolclass=pool.NullPool, async_creator=creator)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(upgrade)

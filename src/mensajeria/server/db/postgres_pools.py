@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from asyncpg import InternalClientError
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 
-from mensajeria.server.db.postgres_session import SESSION
+from mensajeria.server.db.postgres_session import DRIVER, SESSION, connector
 
 _READ_ONLY: Final = "25006"
 
@@ -27,11 +27,11 @@ class PostgresPools:
     broken: Final = (InternalClientError,)
     """What the driver raises for a connection that broke in the middle of an answer, and SQLAlchemy passes on."""
 
-    def __init__(self, url: URL, pool_size: int) -> None:
+    def __init__(self, dsn: str, pool_size: int) -> None:
         half = max(1, pool_size // 2)
-        self.writing = _engine(url, half, pool_size)
+        self.writing = _engine(dsn, half, pool_size)
         event.listen(self.writing.sync_engine, "handle_error", _leave_a_spare)
-        reading = _engine(url, half, half, default_transaction_read_only="on")
+        reading = _engine(dsn, half, half, default_transaction_read_only="on")
         self.reading = reading.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
@@ -50,15 +50,15 @@ class PostgresPools:
         await self.reading.dispose()
 
 
-def _engine(url: URL, kept: int, on_top: int, **settings: str) -> AsyncEngine:
+def _engine(dsn: str, kept: int, on_top: int, **settings: str) -> AsyncEngine:
     engine = create_async_engine(
-        url,
+        DRIVER,
+        async_creator=connector(dsn, timeout=10, command_timeout=30, server_settings=SESSION | settings),
         pool_size=kept,
         max_overflow=on_top,
         pool_use_lifo=True,
         pool_timeout=10,
         hide_parameters=True,
-        connect_args={"timeout": 10, "command_timeout": 30, "server_settings": SESSION | settings},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_lost)
     return engine

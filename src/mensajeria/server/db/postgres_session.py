@@ -6,7 +6,11 @@ PostgreSQL, which would keep the locks for as long as TCP waits: hours, for whoe
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import asyncpg
 
 IDLE_IN_TRANSACTION_S: Final = 5
 """Our transactions never wait for anything but the database: between two of their statements are milliseconds.
@@ -22,3 +26,10 @@ SESSION: Final = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+DRIVER: Final = "postgresql+asyncpg://"
+"""What SQLAlchemy is told of an address: `connector` has it."""
+
+
+def connector(dsn: str, **options: Any) -> Callable[[], Awaitable[Any]]:
+    """What opens a connection for SQLAlchemy, which would not pass on the options that an address may have."""
+    return partial(asyncpg.connect, dsn, **options)

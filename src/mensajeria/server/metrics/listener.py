@@ -21,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.db.failures import DATABASE_ERRORS
+from mensajeria.server.findings import Finding, OperatorError
 from mensajeria.server.http_front import BoundedHttp
 from mensajeria.server.metrics.collect import PrekeyStock, RealTime, ServerCollector
 from mensajeria.server.metrics.numbers import Numbers
@@ -32,7 +33,7 @@ STOP_S: Final = 2
 _log = structlog.get_logger(__name__)
 
 
-class MetricsPortError(OSError):
+class MetricsPortError(OperatorError):
     """No port is free for the metrics."""
 
 
@@ -92,7 +93,7 @@ def _listen(settings: Settings, first: int) -> socket.socket:
     for port in range(first, first + settings.workers if first else 1):
         with contextlib.suppress(OSError):
             return _bound(settings.metrics_host, port)
-    raise MetricsPortError(f"no port is free for the metrics on {settings.metrics_host} from {first} on")
+    raise MetricsPortError(Finding.LISTEN_TAKEN(host=settings.metrics_host, port=first))
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -17,8 +17,13 @@ from mensajeria.server.findings import Finding
 DUMP: Final = "pg_dump"
 RESTORE: Final = "pg_restore"
 MAX_SAID: Final = 300
-_SSL: Final = {"ssl": "PGSSLMODE", "sslmode": "PGSSLMODE", "host": "PGHOST", "sslrootcert": "PGSSLROOTCERT"}
-_MODES: Final = {"true": "require", "True": "require"}
+_OPTIONS: Final = {
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "host": "PGHOST",
+}
 
 
 def dump(url: URL, target: Path) -> None:
@@ -83,7 +88,7 @@ def _environment(url: URL) -> dict[str, str]:
         "PGDATABASE": url.database or url.username or "postgres",
     }
     for name, value in url.query.items():
-        if name not in _SSL or not isinstance(value, str):
+        if name not in _OPTIONS or not isinstance(value, str):
             raise StateError(Finding.BACKUP_DATABASE_OPTION(option=name))
-        found[_SSL[name]] = _MODES.get(value, value)
+        found[_OPTIONS[name]] = value
     return os.environ | {name: value for name, value in found.items() if value is not None}
