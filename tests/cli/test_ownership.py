@@ -239,3 +239,17 @@ def test_a_new_beginning_by_the_operators_code_and_a_new_identity_by_ones_own(
     renew = ("renew-identity", "--new-password-file", new, "--code-file", paper, "--profile", anew, "--json")
     assert lines(mensajeria(*renew)) == [{"type": "identity_renewed"}]
     assert len(lines(mensajeria("devices", "--profile", anew, "--json"))) == 1
+
+
+def test_a_registration_whose_answer_was_lost_is_finished_by_a_login(server: RunningServer, tmp_path: Path) -> None:
+    profile = tmp_path / "ana"
+    register(server, "ana", profile)
+    described = json.loads((profile / "profile.json").read_text())
+    (profile / "profile.json").write_text(json.dumps(described | {"registered": False}))
+
+    again = mensajeria("register", "--server", server.url, "--username", "ana", "--profile", str(profile), "--json")
+    assert failure(again) == (Exit.PROFILE, "account_unsure")
+
+    lines(mensajeria("login", "--profile", str(profile), "--json"))
+    assert json.loads((profile / "profile.json").read_text())["registered"]
+    assert len(lines(mensajeria("devices", "--profile", str(profile), "--json"))) == 1

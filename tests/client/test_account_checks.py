@@ -75,14 +75,14 @@ def refused(code: str, why: str) -> Iterator[None]:
 
 
 def test_what_was_registered_is_served(ana: Person) -> None:
-    check_registered(served(ana), ana.uid, ana.record, ana.signed_list)
+    check_registered(served(ana), Served(ana.uid, ana.record, ana.signed_list))
 
 
 @pytest.mark.parametrize("other", ["uid", "identity", "device_list"])
 def test_anything_else_than_what_was_registered_is_refused(ana: Person, eva: Person, other: str) -> None:
     false = with_fields(served(ana), **{other: getattr(served(eva), other)})
     with refused("login_tampered", "the server does not serve what was registered"):
-        check_registered(false, ana.uid, ana.record, ana.signed_list)
+        check_registered(false, Served(ana.uid, ana.record, ana.signed_list))
 
 
 def test_the_pinned_identity_or_the_announced_one_is_served(ana: Person, eva: Person) -> None:

@@ -168,6 +168,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
     Exit.LIMIT: ("rate_limited", "request_limit", "mailbox_full", "quota_exceeded"),
     Exit.PROFILE: (
         "profile_exists",
+        "account_unsure",
         "profile_missing",
         "profile_damaged",
         "profile_newer",

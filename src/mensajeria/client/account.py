@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -72,13 +73,17 @@ class Account:
     verified: VerifiedList
     channel_key: Secret | None
     logged_in: auth.LoggedIn | None
-    """None together with `channel_key`: the account waits for the operator's approval."""
+    """None together with `channel_key`: it is about to be made, or waits for the operator's approval."""
     new_device: bool
     recovery_code: Secret | None = None
     version_keys: tuple[VersionKeys, ...] = ()
     """BK_n and SSK_n of every backup version, ascending: rows under an older one may not have been sealed anew yet."""
     root_from: int = 1
     """The first backup version whose keys follow from this account root, where that is known."""
+
+
+Told = Callable[[Account], AbstractAsyncContextManager[None]]
+"""Keeps an account before the server is asked, in the block, to make it: its recovery code is known nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ class AuthFlow:
         self._clock = clock
         self._server_id = channel.info.server_id
 
-    async def register(self, who: Credentials, invite: bytes, device_name: str) -> Account:
+    async def register(self, who: Credentials, invite: bytes, device_name: str, told: Told) -> Account:
         """Make an account with this device, and log in.
 
         Raises RefusedError, NetworkError, SecurityError, InputError.
@@ -143,20 +148,19 @@ class AuthFlow:
             device_name,
             device.first_prekeys(now),
         )
-        await self._channel.ask(request, auth.Registered)
-        device.mark_published()
-        code_text = Secret.from_text(code.text)
+        served = Served(challenge.uid, identity.record, request.device_list)
+        made = self._made(who, root, device, served, code)
+        async with told(made):
+            await self._channel.ask(request, auth.Registered)
         try:
             login, ok = await self._prove(proof, stretched, who)
         except RefusedError as error:
             if error.code != Code.ACCOUNT_PENDING:
                 raise
-            return self._waiting(
-                who, root, device, Served(challenge.uid, identity.record, request.device_list), code_text
-            )
-        check_registered(ok, challenge.uid, identity.record, request.device_list)
+            return made
+        check_registered(ok, served)
         account = await self._enter(who, login, ok, device, gen=0)
-        return replace(account, recovery_code=code_text)
+        return replace(account, recovery_code=made.recovery_code)
 
     async def log_in(self, who: Credentials, device_name: str, expected: tuple[bytes, bytes] | None = None) -> Account:
         """Add this machine as a new device of the account. `expected`: its uid and idfp, when they are known.
@@ -191,10 +195,14 @@ class AuthFlow:
 
     # --- steps ---
 
-    def _waiting(
-        self, who: Credentials, root: AccountRoot, device: DeviceKeys, served: Served, code: Secret
+    def _made(
+        self, who: Credentials, root: AccountRoot, device: DeviceKeys, served: Served, code: RecoveryCode
     ) -> Account:
-        """The account exists and this device stands in its list, but the operator has not approved it yet."""
+        """An account with this device that has not logged in yet: it is about to be made, or waits for approval.
+
+        Its device's keys leave for the server once, with the request: either they are published or there is no account.
+        """
+        device.mark_published()
         verified = verify_served(served, None)
         return Account(
             server_id=self._server_id,
@@ -206,7 +214,7 @@ class AuthFlow:
             channel_key=None,
             logged_in=None,
             new_device=False,
-            recovery_code=code,
+            recovery_code=Secret.from_text(code.text),
             version_keys=version_keys(root, verified.list.backup_ver),
         )
 

@@ -14,6 +14,7 @@ from mensajeria.client.account import (
     Account,
     AuthFlow,
     Credentials,
+    Told,
     VersionKeys,
     in_thread,
     opaque_step,
@@ -26,6 +27,7 @@ from mensajeria.client.account_checks import (
     unwrap_root,
     verify_login,
 )
+from mensajeria.client.engine.people import Served
 from mensajeria.client.errors import InputError, RefusedError
 from mensajeria.client.store.values import Contact
 from mensajeria.crypto.device import DeviceKeys
@@ -179,7 +181,7 @@ class ChangeFlow(AuthFlow):
         known = replace(owner.known, identity=renewal.identity)
         return await self.log_in_again(replace(owner.who, password=new), owner.device, known, gen)
 
-    async def reset_identity(self, who: Credentials, token: bytes, device_name: str) -> Account:
+    async def reset_identity(self, who: Credentials, token: bytes, device_name: str, told: Told) -> Account:
         """Begin anew on an account by the operator's leave: a new identity that nobody vouches for, with one device.
 
         Nothing of the old identity is needed, so nothing of it comes along: neither history nor anybody's trust.
@@ -204,12 +206,14 @@ class ChangeFlow(AuthFlow):
             device_name,
             device.first_prekeys(now),
         )
-        await self._channel.ask(request, auth.IdentityReset)
-        device.mark_published()
+        served = Served(challenge.uid, identity.record, request.device_list)
+        made = replace(self._made(who, root, device, served, code), root_from=current.list.backup_ver + 1)
+        async with told(made):
+            await self._channel.ask(request, auth.IdentityReset)
         login, ok = await self._prove(proof, stretched, who)
-        check_registered(ok, challenge.uid, identity.record, request.device_list)
+        check_registered(ok, served)
         account = await self._enter(who, login, ok, device, gen=0)
-        return replace(account, recovery_code=Secret.from_text(code.text), root_from=current.list.backup_ver + 1)
+        return replace(account, recovery_code=made.recovery_code, root_from=made.root_from)
 
     async def remove_device(self, owner: Owner, did: bytes) -> VersionKeys:
         """Remove a device of the account: the keys that follow. RefusedError unknown_device when it is not listed."""

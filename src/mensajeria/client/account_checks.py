@@ -35,9 +35,9 @@ class Renewal:
     succession: bytes
 
 
-def check_registered(ok: auth.LoginOk, uid: bytes, identity: bytes, device_list: Signed) -> None:
+def check_registered(ok: auth.LoginOk, made: Served) -> None:
     """The first login after registering or beginning anew serves what was registered. Raises SecurityError."""
-    if (ok.uid, ok.identity, ok.device_list) != (uid, identity, device_list):
+    if Served(ok.uid, ok.identity, ok.device_list) != made:
         raise SecurityError("login_tampered", "the server does not serve what was registered")
 
 

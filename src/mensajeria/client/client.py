@@ -14,6 +14,7 @@ from mensajeria.client.account import (
     Account,
     AuthFlow,
     Credentials,
+    Told,
     check_handle_form,
 )
 from mensajeria.client.account_changes import ChangeFlow, parse_code, parse_reset_code
@@ -88,7 +89,8 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
 
         Raises:
             InputError, ProfileError, NetworkError, SecurityError, RefusedError (handle_taken, invite_required, ...).
-            On any of them no profile is left behind.
+            On any of them no profile is left behind, unless the answer was lost and the account may be there: then
+            `open` gives the profile with its `recovery_code` (`is_unconfirmed`), and `login_again` finishes it.
         """
         handle, secret = check_handle_form(username), as_secret(password)
         invitation, now = Invitation.parse(invite), clock or SystemClock()
@@ -96,10 +98,10 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
         reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
         await _check_invitation(invitation, reach)
 
-        async def talk(channel: AuthChannel) -> Account:
+        async def talk(channel: AuthChannel, told: Told) -> Account:
             invitation.check_server(channel.info.server_id)
             who = Credentials(handle, secret)
-            return await AuthFlow(channel, now).register(who, invitation.token, device_label(device_name))
+            return await AuthFlow(channel, now).register(who, invitation.token, device_label(device_name), told)
 
         device = NewDevice(Path(profile), reach, now, optional_secret(passphrase), insecure_key_file)
         return await cls._entered(device, talk, invitation.keep)
@@ -136,7 +138,7 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
                 raise
             return client
 
-        async def talk(channel: AuthChannel) -> Account:
+        async def talk(channel: AuthChannel, _: Told) -> Account:
             return await AuthFlow(channel, now).log_in(Credentials(handle, secret), device_label(device_name))
 
         device = NewDevice(folder, reach, now, optional_secret(passphrase), insecure_key_file)
@@ -163,7 +165,7 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
         link, secret, now = parse_link(code), as_secret(password), clock or SystemClock()
         reach = await Reach.of(link.url, ca_file, insecure_http=insecure_http)
 
-        async def talk(channel: AuthChannel) -> Account:
+        async def talk(channel: AuthChannel, _: Told) -> Account:
             if channel.info.server_id != link.server_id:
                 raise SecurityError("server_changed")
             who = Credentials(link.handle, secret)
@@ -223,7 +225,7 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
         reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
         if not await has_profile(folder):
 
-            async def talk(channel: AuthChannel) -> Account:
+            async def talk(channel: AuthChannel, _: Told) -> Account:
                 flow = ChangeFlow(channel, now)
                 await flow.reset_password(handle, recovery, secret)
                 return await flow.log_in(Credentials(handle, secret), device_label(device_name))
@@ -266,9 +268,9 @@ class Client(OwnAccount, Chats, People, Shared, Backups, Connection):
         await require_strong(secret, handle)
         reach = await Reach.of(server, ca_file, insecure_http=insecure_http)
 
-        async def talk(channel: AuthChannel) -> Account:
+        async def talk(channel: AuthChannel, told: Told) -> Account:
             who = Credentials(handle, secret)
-            return await ChangeFlow(channel, now).reset_identity(who, token, device_label(device_name))
+            return await ChangeFlow(channel, now).reset_identity(who, token, device_label(device_name), told)
 
         device = NewDevice(Path(profile), reach, now, optional_secret(passphrase), insecure_key_file)
         return await cls._entered(device, talk)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mensajeria.client.account import Account
+from mensajeria.client.account import Account, Told
+from mensajeria.client.errors import RefusedError, had_no_effect
 from mensajeria.client.profiles import Opened, info_of, keep_account, new_profile
 from mensajeria.client.removal import NOTE
 from mensajeria.client.store import Tx
@@ -24,7 +26,8 @@ DEFAULT_DEVICE: Final = "mensajeria"
 KEY_FILE: Final = "MENSAJERIA_KEY_FILE"
 _NAME_MAX: Final = 64
 Password = Secret | str
-Talk = Callable[[AuthChannel], Awaitable[Account]]
+Talk = Callable[[AuthChannel, Told], Awaitable[Account]]
+"""A conversation that ends with an account; one that makes an account is told where to keep it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +62,38 @@ class NewDevice:
     async def enter(self, talk: Talk, also: Callable[[Tx], None] | None = None) -> tuple[Opened, Account]:
         """Make the profile, and the account's device by `talk`; `also` stores what else belongs to it.
 
-        On any error no profile is left behind.
+        On an error no profile is left behind, unless the server may have made the account.
         """
         insecure = self.insecure_key_file or key_file_allowed()
         async with new_profile(self.folder, self.passphrase, insecure_key_file=insecure) as opened:
-            async with await self.reach.channel() as channel:
-                account = await talk(channel)
             if also is not None:
                 await opened.store.run(also)
-            await opened.store.run(lambda tx: keep_account(tx, account, self.clock.now_ms()))
-            await asyncio.to_thread(opened.profile.save, info_of(account, self.reach.address))
+            async with await self.reach.channel() as channel:
+                account = await talk(channel, lambda account: self._told(opened, account))
+            await self._keep(opened, account, registered=True)
         return opened, account
+
+    @contextlib.asynccontextmanager
+    async def _told(self, opened: Opened, account: Account) -> AsyncIterator[None]:
+        """See `Told`. What ends the block says whether the account was made, or that nobody knows."""
+        await self._keep(opened, account, registered=False)
+        try:
+            yield
+        except RefusedError as error:
+            if had_no_effect(error.code):
+                await asyncio.to_thread(opened.profile.withdraw)
+            raise
+
+    async def _keep(self, opened: Opened, account: Account, *, registered: bool) -> None:
+        await opened.store.run(lambda tx: keep_account(tx, account, self.clock.now_ms()))
+        info = info_of(account, self.reach.address, registered=registered)
+        # Whoever is cut off here leaves when it is written: what is removed then must stay away.
+        saving = asyncio.create_task(asyncio.to_thread(opened.profile.save, info))
+        try:
+            await asyncio.shield(saving)
+        except asyncio.CancelledError:
+            await saving
+            raise
 
 
 async def has_profile(folder: Path) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mensajeria.protocol.errors import MEANINGS, ProtocolError
+from mensajeria.protocol.errors import MEANINGS, Fault, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,11 @@ _KNOWN = {code.value: meaning for code, meaning in MEANINGS.items()}
 def may_retry(code: str) -> bool:
     """Whether the public table says that the same request may succeed later; False for an unknown code."""
     return code in _KNOWN and _KNOWN[code].retry
+
+
+def had_no_effect(code: str) -> bool:
+    """Whether a refusal certainly changed nothing: a server that fails may do so after it has stored what was asked."""
+    return code in _KNOWN and _KNOWN[code].fault is not Fault.SERVER
 
 
 class ClientError(Exception):
@@ -62,8 +67,8 @@ class InputError(ClientError):
 class ProfileError(ClientError):
     """This device's.
 
-    Codes: profile_in_use, profile_exists, profile_missing, profile_damaged, profile_newer, passphrase_needed,
-    passphrase_wrong, keyring_failed, key_lost, store_failed, other_account, disk_full.
+    Codes: profile_in_use, profile_exists, account_unsure, profile_missing, profile_damaged, profile_newer,
+    passphrase_needed, passphrase_wrong, keyring_failed, key_lost, store_failed, other_account, disk_full.
     """
 
 

@@ -15,7 +15,7 @@ from mensajeria.client.engine.account_keys import PASS_KEYS, put_keys
 from mensajeria.client.engine.identity_moves import announce, announced_identity
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.entering import DEFAULT_DEVICE
-from mensajeria.client.errors import InputError, RefusedError, SecurityError
+from mensajeria.client.errors import InputError, ProfileError, RefusedError, SecurityError
 from mensajeria.client.invitation import make_link
 from mensajeria.client.profiles import ROLLED_BACK, mark_rolled_back
 from mensajeria.client.running import Running
@@ -59,6 +59,8 @@ class Management:
         try:
             await self._log_in(password, fresh=fresh)
         except RefusedError as error:
+            if error.code == Code.BAD_CREDENTIALS and self._opened.profile.is_unconfirmed:
+                raise ProfileError("account_unsure", params={"handle": self._context.me.handle}) from error
             if error.code != Code.ROLLED_BACK:
                 raise
             await self._opened.store.run(mark_rolled_back)  # the login had ended before anybody could tell

@@ -59,7 +59,7 @@ class Profile:
     def reserve(cls, folder: Path) -> Self:
         """Lock a folder (made when missing, mode 0700) for a new profile. Blocks: not for the loop's thread.
 
-        Raises ProfileError: profile_exists, profile_in_use, store_failed.
+        Raises ProfileError: profile_exists, account_unsure, profile_in_use, store_failed, and as `load_info`.
         """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,9 +71,11 @@ class Profile:
         except ProfileError:
             lock.close()
             raise
-        if (folder / "profile.json").exists():
+        try:
+            _require_free(folder)
+        except ProfileError:
             lock.close()
-            raise ProfileError("profile_exists", "this folder holds a profile")
+            raise
         return cls(folder, lock, None)
 
     @classmethod
@@ -119,6 +121,20 @@ class Profile:
             raise ProfileError("store_failed", str(error)) from error
         self._info = info
 
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether it was made for an account of which the server has not said yet that it is there."""
+        return self._info is not None and not self._info.registered
+
+    def withdraw(self) -> None:
+        """The server has refused to make the account: it is no profile any more. Raises ProfileError store_failed."""
+        try:
+            write_private(self._folder / UNFINISHED, b"")
+            (self._folder / "profile.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise ProfileError("store_failed", str(error)) from error
+        self._info = None
+
     def finish(self) -> None:
         """It is complete: nothing of it is ever removed from now on. Raises ProfileError store_failed."""
         try:
@@ -153,6 +169,15 @@ def load_info(folder: Path) -> ProfileInfo:
     if info.v != VERSION:
         raise ProfileError("profile_damaged", "profile.json has no known version")
     return info
+
+
+def _require_free(folder: Path) -> None:
+    if not (folder / "profile.json").exists():
+        return
+    info = load_info(folder)
+    if not info.registered:
+        raise ProfileError("account_unsure", params={"handle": info.handle})
+    raise ProfileError("profile_exists", "this folder holds a profile")
 
 
 def default_folder() -> Path:

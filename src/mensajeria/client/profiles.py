@@ -94,6 +94,7 @@ async def new_profile(
 ) -> AsyncIterator[Opened]:
     """A new profile that is kept if the block ends well and leaves nothing behind otherwise. Raises ProfileError.
 
+    One whose account the server may have made by then is kept, too: what it holds is nowhere else.
     What a process that was killed in the block has left behind is no profile yet: the next one begins anew.
     """
     existed = await asyncio.to_thread(folder.exists)
@@ -109,11 +110,12 @@ async def new_profile(
         except BaseException:
             if made is not None:
                 await made.store.close()
-            await asyncio.to_thread(_remove_made, folder)
+            if not profile.is_unconfirmed:
+                await asyncio.to_thread(_remove_made, folder)
             raise
     except BaseException:
         await asyncio.to_thread(profile.close)
-        if not existed:
+        if not existed and not profile.is_unconfirmed:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         raise
 
@@ -201,7 +203,7 @@ def known_devices(tx: Tx, uid: Uid) -> tuple[Did, ...]:
     return tuple(Did(did) for did in listed)
 
 
-def info_of(account: Account, address: ServerAddress) -> ProfileInfo:
+def info_of(account: Account, address: ServerAddress, *, registered: bool = True) -> ProfileInfo:
     """What stands in `profile.json`."""
     return ProfileInfo(
         server_url=address.url,
@@ -209,6 +211,7 @@ def info_of(account: Account, address: ServerAddress) -> ProfileInfo:
         uid=account.uid.hex(),
         did=account.device.did.hex(),
         handle=account.handle,
+        registered=registered,
     )
 
 

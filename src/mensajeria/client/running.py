@@ -71,6 +71,8 @@ class Running:
     async def keep(self, account: Account) -> None:
         """Store a login of this device."""
         await self.opened.store.run(lambda tx: keep_account(tx, account, self.clock.now_ms()))
+        if self.opened.profile.is_unconfirmed:
+            await asyncio.to_thread(self.opened.profile.save, info_of(account, self.reach.address))
 
     async def recovery_code_saved(self) -> None:
         """See `Client.recovery_code_saved`."""

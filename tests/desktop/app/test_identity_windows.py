@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PyQt6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from mensajeria.client.errors import NetworkError
+from mensajeria.client.transport.auth_channel import AuthChannel
 from mensajeria.desktop.viewmodels.types import ConnectionPhase, Phase, ServiceKind
 from mensajeria.desktop.windows.new_password import NewPassword
 from mensajeria.desktop.windows.renewal_page import RenewalPage
 from mensajeria.desktop.windows.reset import AnewDialog
 from mensajeria.desktop.windows.security_page import SecurityPage
 from mensajeria.desktop.windows.settings import SettingsDialog
+from mensajeria.protocol import auth
 from tests.cli.servers import RunningServer
 from tests.cli.test_exchange import lines, mensajeria
 from tests.desktop.app.test_windows import PASSWORD, Person, people, server
@@ -140,3 +144,26 @@ def test_bruno_has_lost_everything_and_begins_anew(
     finally:
         bruno.close_window()
         bruno.program.window.deleteLater()
+
+
+def test_a_registration_whose_answer_is_lost_shows_its_code_and_ends_with_a_login(
+    server: RunningServer, people: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, _ = people
+    ask = AuthChannel.ask
+
+    async def lossy(channel: AuthChannel, message: Any, *rest: Any) -> Any:
+        answer = await ask(channel, message, *rest)
+        if isinstance(message, auth.RegisterFinish):
+            raise NetworkError("network")
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AuthChannel, "ask", lossy)
+        ana.register(server.url, "ana")
+    session, window = ana.program.session, ana.program.window
+    assert window.auth.recovery.unsure.isVisibleTo(window.auth.recovery)
+    ana.until(lambda: session.connection.phase is ConnectionPhase.SESSION_EXPIRED)
+    session.sign_in_again()
+    ana.log_in(server.url, "ana")
+    ana.until(lambda: session.connection.phase is ConnectionPhase.ONLINE)

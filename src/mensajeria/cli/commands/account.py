@@ -104,6 +104,8 @@ async def _login(args: argparse.Namespace, console: Console) -> None:
     )
     async with client:
         _show_account(client, args, console, "account.logged_in", None)
+        if client.recovery_code is not None:  # its `register` was killed, or did not get the answer
+            console.warn(console.tr("account.recovery_waits"))
         await show_restore(client, console)
 
 

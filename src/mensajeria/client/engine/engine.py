@@ -64,6 +64,8 @@ class Engine:
         self._address = address
         self._tls = tls
         self._link = core.Link()
+        self.told: ConnectionChanged | None = None
+        """The link as it was told last."""
         self._task: asyncio.Task[None] | None = None
         self._poke = asyncio.Event()
         self._level = asyncio.Event()
@@ -348,7 +350,8 @@ class Engine:
         pending = await self._context.store.read(lambda tx: tx.outbox.count() + tx.uploads.count())
         retry_at = int(self._context.me.clock.now_ms() + wait_s * 1000) if wait_s else 0
         code = self._link.code
-        self._context.emitter.emit(ConnectionChanged(self._link.phase, retry_at, code, pending))
+        self.told = ConnectionChanged(self._link.phase, retry_at, code, pending)
+        self._context.emitter.emit(self.told)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

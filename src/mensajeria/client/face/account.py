@@ -43,6 +43,11 @@ class OwnAccount(Face):
         return self._running.recovery_code
 
     @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the server's answer to `register` or `reset_identity` was lost: `login_again` tells, and finishes."""
+        return self._opened.profile.is_unconfirmed
+
+    @property
     def begun_anew(self) -> bool:
         """Whether that code is of `reset_identity`: there is more to be done, in groups and with contacts."""
         return self._running.begun_anew

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from mensajeria.client.api import ConnectionPhase, Health, Transfer
+from mensajeria.client.api import ConnectionChanged, ConnectionPhase, Health, Transfer
 from mensajeria.client.awaiting import wait_sent
 from mensajeria.client.engine.emitter import QUEUE_LIMIT, EventStream
 from mensajeria.client.engine.health import health_of
@@ -20,6 +20,11 @@ class Connection(Face):
     def phase(self) -> ConnectionPhase:
         """State of the link to the server."""
         return self._engine.phase
+
+    @property
+    def connection(self) -> ConnectionChanged | None:
+        """The newest `ConnectionChanged`, for who listens only now; None before the first."""
+        return self._engine.told
 
     async def health(self) -> Health:
         """What of the messages and keys does not work on this device; needs no network."""

@@ -54,6 +54,7 @@ class SignedIn:
         self._batcher.put(AccountIs(mapping.person(self._client.me)))
         self._batcher.put(self._events.chats(await self._client.chats()))
         await self._put_profiles()
+        self._put_connection()
         self._batcher.put(PhaseIs(Phase.READY))
         self._batcher.flush()
         while batch := await stream.next_batch():
@@ -192,8 +193,15 @@ class SignedIn:
             device = next((row for row in rows if row.did == device.did), device)
         self._batcher.put(Answered(LinkUsed(device.name)))
 
+    def _put_connection(self) -> None:
+        """What was told before anybody listened here, as while the recovery code was looked at."""
+        told = self._client.connection
+        for update in () if told is None else self._events.updates(told):
+            self._batcher.put(update)
+
     async def _reload(self) -> None:
         """Events were dropped here: read again what is shown."""
+        self._put_connection()
         self._events.set_here(frozenset(self._client.here))
         await self._put_chats()
         await self._put_profiles()

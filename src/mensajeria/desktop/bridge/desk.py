@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -88,6 +89,8 @@ class Desk:
                 self._batcher.put(PassphraseNeeded(wrong=error.code == "passphrase_wrong", new=True))
             else:
                 self._batcher.put(AuthFailed(notice_of(error)))
+                if isinstance(request, RegisterRequest | ResetRequest) and self._client is None:
+                    await self._open_begun()
 
     async def check_link(self, code: Secret) -> None:
         """What a code for a new device says."""
@@ -172,6 +175,13 @@ class Desk:
             return
         self._begin(self._client)
 
+    async def _open_begun(self) -> None:
+        """The account may have been made, although its answer was lost: then its recovery code is here."""
+        at = self._options
+        with contextlib.suppress(ProfileError):
+            self._client = await Client.open(at.folder, passphrase=self._passphrase, ca_file=at.ca_file)
+            self._begin(self._client)
+
     def _on_opening(self, error: ProfileError) -> Update:
         if error.code == "profile_missing":
             return PhaseIs(Phase.SIGNED_OUT)
@@ -190,7 +200,7 @@ class Desk:
     def _begin(self, client: Client) -> None:
         """A recovery code that the person has not said they have comes first, also at a later start."""
         if client.recovery_code is not None:
-            self._batcher.put(RecoveryCodeIs(client.recovery_code, client.begun_anew))
+            self._batcher.put(RecoveryCodeIs(client.recovery_code, client.begun_anew, client.is_unconfirmed))
         else:
             self._follow()
 

@@ -49,6 +49,8 @@ class RecoveryCodeIs:
     code: Secret
     anew: bool = False
     """The account has begun anew by its operator's leave."""
+    unsure: bool = False
+    """The server's answer was lost: nobody knows yet whether the account was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +267,8 @@ def apply(update: Update, session: SessionModel) -> None:  # noqa: C901, PLR0912
             session.set_phase(phase)
         case AccountIs(account):
             session.set_account(account)
-        case RecoveryCodeIs(code, anew):
-            session.set_recovery_code(code, anew=anew)
+        case RecoveryCodeIs(code, anew, unsure):
+            session.set_recovery_code(code, anew=anew, unsure=unsure)
         case AuthFailed(error):
             session.fail_auth(error)
         case ServerChecked(check):

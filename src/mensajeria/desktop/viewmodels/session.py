@@ -148,6 +148,7 @@ class SessionModel(QObject):
         self._current = ""
         self._recovery: Secret | None = None
         self._begins_anew = False
+        self._is_unsure = False
         self._server_check = ServerCheck("", CheckState.IDLE)
         self._name_check = NameCheck("", CheckState.IDLE)
         self._password: Secret | None = None
@@ -202,6 +203,11 @@ class SessionModel(QObject):
     def begins_anew(self) -> bool:
         """The account was just given another identity by its operator's leave: there is more to be done."""
         return self._begins_anew
+
+    @property
+    def is_unsure(self) -> bool:
+        """The server's answer was lost: whether the account of the recovery code was made, the next login tells."""
+        return self._is_unsure
 
     @property
     def server_check(self) -> ServerCheck:
@@ -374,9 +380,9 @@ class SessionModel(QObject):
         self.set_busy(False)
         self.auth_failed.emit(error)
 
-    def set_recovery_code(self, code: Secret, *, anew: bool = False) -> None:
+    def set_recovery_code(self, code: Secret, *, anew: bool = False, unsure: bool = False) -> None:
         """Show the recovery code (UTF-8 text, as the person must write it down), before the main window."""
-        self._recovery, self._begins_anew = code, anew
+        self._recovery, self._begins_anew, self._is_unsure = code, anew, unsure
         self.set_phase(Phase.RECOVERY_CODE)
 
     def set_server_check(self, check: ServerCheck) -> None:

@@ -76,6 +76,8 @@ class RecoveryPage(Page):
         ways.setSpacing(10)
         ways.addWidget(self.copy)
         ways.addWidget(self.save)
+        self.unsure = InfoCard(ui, "recovery.unsure", ink="warning", icon="warning-fill")
+        self.column.addWidget(self.unsure)
         self.column.addWidget(self.card)
         self.column.addLayout(ways)
         for part in (InfoCard(ui, "recovery.advice", ink="warning", icon="warning-fill"), self.saved, self.go_on):
@@ -89,6 +91,7 @@ class RecoveryPage(Page):
         """Show the session's code."""
         code = self._session.recovery_code
         self.saved.setChecked(False)
+        self.unsure.setVisible(self._session.is_unsure)
         self.card.show_code(code.reveal_text() if code is not None else "")
 
     def write(self, path: Path) -> None:
