@@ -12,7 +12,7 @@ import pytest
 from mensajeria.cli.main import main
 from mensajeria.desktop.app import main as desktop
 from mensajeria.desktop.app.instance import SingleInstance
-from mensajeria.kit.process import forbid_core_dumps
+from mensajeria.kit.process import MANY_FILES, allow_many_files, forbid_core_dumps
 
 if sys.platform == "win32":
     pytest.skip("there are no core dumps", allow_module_level=True)
@@ -35,6 +35,16 @@ def test_a_process_that_forbids_them_and_its_children_leave_no_core_dump() -> No
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
     shown = subprocess.run(["sh", "-c", "ulimit -c"], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "0"
+
+
+def test_as_many_files_are_opened_as_the_system_allows() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        allow_many_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(before[1], MANY_FILES), before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_every_command_forbids_core_dumps(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,6 @@ Nothing in `profile.json` is secret.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 from pathlib import Path
 from typing import IO, Annotated, Final, Self
 
@@ -17,12 +14,8 @@ from platformdirs import user_data_path
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.files import read_small, write_private
 from mensajeria.client.removal import finish_erasing
+from mensajeria.kit.lockfile import hold
 from mensajeria.protocol import limits
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 VERSION: Final = 1
 UNFINISHED: Final = "unfinished"
@@ -186,20 +179,9 @@ def default_folder() -> Path:
 
 
 def _acquire(path: Path) -> IO[bytes]:
-    """Lock the file until it is closed; the system lets go when the process dies, however it dies."""
     try:
-        lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+        return hold(path)
+    except BlockingIOError as error:
+        raise ProfileError("profile_in_use", "another process has this profile open") from error
     except OSError as error:
         raise ProfileError("store_failed", str(error)) from error
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise ProfileError("profile_in_use", "another process has this profile open") from error
-    with contextlib.suppress(OSError):
-        lock.truncate(0)
-        lock.write(str(os.getpid()).encode("ascii"))  # for people who look; nothing depends on it
-    return lock

@@ -268,7 +268,7 @@ class ReportRequest(Model):
 
     uid: B16
     chat_id: B32 | None = None
-    text: Annotated[str, Field(min_length=1, max_length=limits.REPORT_MAX_CHARS)]
+    text: Annotated[str, Field(min_length=1, max_length=limits.REPORT_MAX_CHARS, pattern=limits.TEXT_PATTERN)]
 
 
 class ReportReceipt(Model):
@@ -386,7 +386,7 @@ class DeviceInfos(Model):
 class DeviceRename(Model):
     """`PUT /v1/devices/{did}/name`: what the owner calls it. The server knows it; nothing of it is signed."""
 
-    name: Annotated[str, Field(min_length=1, max_length=limits.DEVICE_NAME_MAX_CHARS)]
+    name: Annotated[str, Field(min_length=1, max_length=limits.DEVICE_NAME_MAX_CHARS, pattern=limits.TEXT_PATTERN)]
 
 
 class LogoutRequest(Model):

@@ -15,7 +15,9 @@ RecordBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
 SuccessionBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=16384)]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 Invite = Annotated[bytes, msgspec.Meta(max_length=limits.INVITE_TOKEN_BYTES)]
-DeviceName = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.DEVICE_NAME_MAX_CHARS)]
+DeviceName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=limits.DEVICE_NAME_MAX_CHARS, pattern=limits.TEXT_PATTERN)
+]
 
 
 class AuthMessage(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):

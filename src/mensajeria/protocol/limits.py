@@ -26,6 +26,8 @@ HANDLE_PATTERN: Final = r"^[a-z0-9_.]{3,32}$"
 """For schemas, and where `fullmatch` or another engine than Python's applies it."""
 HANDLE_EXACT: Final = r"^[a-z0-9_.]{3,32}\Z"
 """For `msgspec`, which searches with Python's engine: `$` would let a line feed pass at the end."""
+TEXT_PATTERN: Final = r"^[^\x00]*$"
+"""What a text may be that a server stores: PostgreSQL cannot keep a NUL."""
 PASSWORD_MIN_CHARS: Final = 10
 PASSWORD_MAX_CHARS: Final = 256
 DEVICE_NAME_MAX_CHARS: Final = 64

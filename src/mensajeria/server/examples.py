@@ -9,6 +9,7 @@ import hashlib
 from typing import Any, Final
 
 from mensajeria.protocol.ids import b64
+from mensajeria.protocol.limits import TEXT_PATTERN
 from mensajeria.server.version import VERSION
 
 Schema = dict[str, Any]
@@ -59,7 +60,9 @@ def _number(schema: Schema, name: str) -> int:
 
 
 def _text(schema: Schema, name: str) -> str:
-    if "minLength" in schema and "pattern" in schema:  # base64url, as `protocol.api.Base64Url` describes it
+    if (
+        "minLength" in schema and schema.get("pattern", TEXT_PATTERN) != TEXT_PATTERN
+    ):  # base64url, as `protocol.api.Base64Url` describes it
         least, most = (schema[key] * 6 // 8 for key in ("minLength", "maxLength"))
         digest = hashlib.shake_128(name.encode())
         return b64(digest.digest(min(most, max(least, _SEALED_BYTES))))

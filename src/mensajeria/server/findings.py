@@ -30,6 +30,7 @@ class Finding(StrEnum):
     DISK_FULL = "disk_full"
     DATABASE_GOOD = "database_good"
     DATABASE_MISSING = "database_missing"
+    DATABASE_IN_USE = "database_in_use"
     DATABASE_SILENT = "database_silent"
     DATABASE_FAILED = "database_failed"
     SCHEMA_GOOD = "schema_good"

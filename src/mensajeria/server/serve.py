@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from mensajeria.kit.clock import SystemClock
+from mensajeria.kit.process import allow_many_files
 from mensajeria.kit.secrets import Secret
 from mensajeria.protocol.ids import b64
 from mensajeria.server.findings import Finding, Found, OperatorError, cause_of
@@ -53,6 +54,7 @@ def serve(settings: Settings, *, say: Callable[[str], None] = print, say_invite:
         Exception: what the start of the application raised, see `startup.prepare`.
     """
     configure_logs(settings.log_level, settings.log_format)
+    allow_many_files()
     listening = listen(settings.host, settings.port)
 
     def announce(invite: Secret | None) -> None:

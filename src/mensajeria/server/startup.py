@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import IO, Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from mensajeria.kit.clock import Clock, SystemClock
+from mensajeria.kit.lockfile import hold
 from mensajeria.kit.secrets import Secret
 from mensajeria.server.accounts.change_socket import AccountChanges
 from mensajeria.server.accounts.decoys import Decoys
@@ -29,7 +32,7 @@ from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
 from mensajeria.server.admin.audit import AuditSweep
 from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.apart import migrate_apart
-from mensajeria.server.db.engine import Database
+from mensajeria.server.db.engine import Database, normalise_url
 from mensajeria.server.db.revision import current_revision, head_revision, require_head
 from mensajeria.server.devices.removal import DeviceRemoval
 from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
@@ -129,8 +132,38 @@ async def _create(settings: Settings, clock: Clock, db: Database, keys: KeyFiles
 async def start_server(settings: Settings, clock: Clock | None = None) -> Server:
     """Everything but the real-time part; raises as `prepare`."""
     clock = clock or SystemClock()
-    prepared = await prepare(settings, clock)
-    return compose(settings, clock, prepared)
+    lock = await asyncio.to_thread(only_server, settings)
+    try:
+        server = compose(settings, clock, await prepare(settings, clock))
+    except BaseException:
+        if lock is not None:
+            lock.close()
+        raise
+    server.lock = lock
+    return server
+
+
+def only_server(settings: Settings) -> IO[bytes] | None:
+    """Hold the file of SQLite's database for one server: others would not hear of what this one writes.
+
+    None with PostgreSQL, and where the disk knows no locks.
+
+    Raises:
+        StateError: another server holds it.
+    """
+    url = normalise_url(settings.effective_database_url)
+    if url.get_backend_name() != "sqlite":
+        return None
+    file = Path(url.database or "")
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return hold(file.with_name(f"{file.name}.lock"))
+    except BlockingIOError:
+        raise StateError(Finding.DATABASE_IN_USE(path=file)) from None
+    except OSError as error:
+        if error.errno not in {errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS}:
+            raise
+        return None
 
 
 def bucket_store(settings: Settings, clock: Clock, facts: Facts) -> BucketStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import IO
 
 from mensajeria.kit.clock import Clock
 from mensajeria.kit.secrets import Secret
@@ -56,6 +57,8 @@ class Server:
     retention: Retention
     unreadable: Counter[str] = field(default_factory=Counter)
     """Messages that clients say they could not read, by cause, since the start: numbers, of nobody in particular."""
+    lock: IO[bytes] | None = None
+    """Of the database's file, with SQLite: see `startup.only_server`."""
     first_invite: Secret | None = None
     """The owner's invite, only right after the very first start of a server that needs invites: to be shown once."""
 
@@ -72,3 +75,5 @@ class Server:
         await self.db.close()
         await self.limiter.close()
         self.opaque.close()
+        if self.lock is not None:
+            self.lock.close()

@@ -163,6 +163,16 @@ async def test_what_does_not_verify_is_refused_and_changes_nothing(
 
 
 @ON_SQLITE
+async def test_device_name_that_no_database_can_keep_is_malformed(server: Server, clock: FakeClock) -> None:
+    connection = talk(server)
+    prepared = await draft(connection, "ana", now_ms=clock.now_ms())
+    finish = msgspec.structs.replace(prepared.finish, device_name="a\0b")
+    before = await row_counts(server)
+
+    assert await refusal(connection, finish) is Code.MALFORMED
+    assert await row_counts(server) == before
+
+
 async def test_list_of_another_name_or_user_is_refused(server: Server, clock: FakeClock) -> None:
     connection = talk(server)
     ana = await draft(connection, "ana", now_ms=clock.now_ms())

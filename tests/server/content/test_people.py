@@ -155,6 +155,8 @@ async def test_bad_reports(http: httpx.AsyncClient, pair: tuple[Person, Person])
     ana, _ = pair
     too_long = {"uid": b64(ana.uid), "chat_id": None, "text": "x" * (limits.REPORT_MAX_CHARS + 1)}
     problem(await ana.call(http, "POST", "/v1/reports", too_long), 400, "malformed")
+    unstorable = {"uid": b64(ana.uid), "chat_id": None, "text": "a\0b"}
+    problem(await ana.call(http, "POST", "/v1/reports", unstorable), 400, "malformed")
     problem(
         await ana.call(http, "POST", "/v1/reports", {"uid": b64(bytes(16)), "chat_id": None, "text": "x"}),
         404,

@@ -17,7 +17,7 @@ from mensajeria.server.db.revision import SchemaError
 from mensajeria.server.facts import StateError
 from mensajeria.server.keyfiles import SIZES, create_key_files, load_key_files
 from mensajeria.server.settings import Settings
-from mensajeria.server.startup import Prepared, prepare
+from mensajeria.server.startup import Prepared, prepare, start_server
 
 
 def start(settings: Settings) -> Prepared:
@@ -182,6 +182,24 @@ def test_init_then_invites(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="invite"):
             commands.create_invite(settings, uses=uses, days=days)
     assert commands.list_users(settings) == []
+
+
+async def test_a_second_server_on_the_same_file_does_not_start_before_the_first_has_ended(started: Settings) -> None:
+    first = await start_server(started, FakeClock())
+    with pytest.raises(StateError, match="database_in_use"):
+        await start_server(started, FakeClock())
+    await first.close()
+
+    await (await start_server(started, FakeClock())).close()
+
+
+async def test_a_start_that_fails_keeps_nobody_out(started: Settings) -> None:
+    secrets = started.secrets_dir.rename(started.data_dir / "elsewhere")
+    with pytest.raises(StateError, match="secrets_lost"):
+        await start_server(started, FakeClock())
+    secrets.rename(started.secrets_dir)
+
+    await (await start_server(started, FakeClock())).close()
 
 
 def test_commands_need_a_migrated_database(settings: Settings) -> None:

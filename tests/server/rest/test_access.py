@@ -164,6 +164,8 @@ async def test_devices_get_names(http: httpx.AsyncClient, app_server: Server, an
 
     assert (await ana.call(http, "PUT", target, {"name": "el móvil"})).status_code == 204
 
+    unstorable = await ana.call(http, "PUT", target, {"name": "a\0b"})
+    assert (unstorable.status_code, unstorable.json()["code"]) == (400, "malformed")
     names = {row["name"] for row in (await ana.call(http, "GET", "/v1/devices")).json()["devices"]}
     assert names == {"laptop", "el móvil"}
     bruno = await register(app_server, "bruno")
