@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import pytest
@@ -108,6 +109,29 @@ async def test_nothing_of_the_account_is_left_and_the_others_keep_theirs(server:
         assert list((await db.execute(select(chat_member.c.account))).scalars()) == [other]
         assert len(list(await db.execute(select(chat_purge)))) == 1  # the note to self
         assert [row.action for row in await db.execute(select(audit))] == ["account_deleted"]
+
+
+@ON_SQLITE
+async def test_its_bytes_are_in_no_file_once_the_server_has_tidied_up(server: Server) -> None:
+    ana, bruno = await register(server, "ana"), await register(server, "bruno")
+    await fill(server, ana, bruno)
+    one, one_device = await row_ids(server, ana)
+    marks = [b"MARK-of-a-row" * 5, b"MARK-of-a-long-row" * 1000]
+    await server.db.write(lambda db: void([
+        db.execute(insert(backup_row).values(account=one, n=2, row_id=os.urandom(16), counter=1, blob=mark))
+        for mark in marks
+    ] + [db.execute(insert(mailbox).values(device=one_device, id=9, prekey_id=1, ts=1, blob=marks[0]))]))  # fmt: skip
+
+    def holders(mark: bytes) -> list[str]:
+        return [file.name for file in server.settings.data_dir.glob("mensajeria.db*") if mark in file.read_bytes()]
+
+    assert await asyncio.to_thread(holders, b"MARK-of")
+    await delete(server, ana)
+    await server.retention.run()
+
+    for mark in (b"MARK-of", ana.uid, ana.device.did):
+        assert await asyncio.to_thread(holders, mark) == []
+    assert await asyncio.to_thread(holders, bruno.uid) == ["mensajeria.db"]
 
 
 @pytest.mark.quick

@@ -16,6 +16,7 @@ from mensajeria.server.accounts.invites import revoke_invites_of
 from mensajeria.server.accounts.login import ProvenLogin, proven_account
 from mensajeria.server.accounts.reserved import reserve
 from mensajeria.server.admin.audit import Act, record
+from mensajeria.server.chats.erase import secure_delete
 from mensajeria.server.chats.repository import KIND_DIRECT
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.schema import account, device
@@ -41,11 +42,12 @@ def delete_account(connection: Connection, account_id: int, now_ms: int, *, keep
     """
     row = connection.execute(select(account.c.handle).where(account.c.id == account_id).with_for_update()).one()
     devices = _lock_devices(connection, account_id)
-    for device_id in devices:
-        empty_device(connection, device_id)
-    revoke_invites_of(connection, account_id, now_ms)
-    chats = _leave_chats(connection, account_id, now_ms)
-    connection.execute(delete(account).where(account.c.id == account_id))
+    with secure_delete(connection, "FAST"):
+        for device_id in devices:
+            empty_device(connection, device_id)
+        revoke_invites_of(connection, account_id, now_ms)
+        chats = _leave_chats(connection, account_id, now_ms)
+        connection.execute(delete(account).where(account.c.id == account_id))
     if keep_name:
         reserve(connection, row.handle, now_ms)
     return Deleted(devices, chats)

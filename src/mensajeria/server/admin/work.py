@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from mensajeria.server.admin.audit import OPERATOR
+from mensajeria.server.chats.retention import free_erased
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.revision import SchemaError, require_head
 from mensajeria.server.findings import Finding
@@ -21,7 +22,13 @@ T = TypeVar("T")
 
 def in_transaction(settings: Settings, function: Callable[[Connection], T]) -> T:
     """Run `function` in one transaction; raises SchemaError when the schema is not the newest."""
-    return with_database(settings, lambda db: db.write(function))
+
+    async def run(db: Database) -> T:
+        done = await db.write(function)
+        await free_erased(db)
+        return done
+
+    return with_database(settings, run)
 
 
 def reading(settings: Settings, function: Callable[[Connection], T]) -> T:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from sqlalchemy import Connection, bindparam, select, update
@@ -24,6 +24,7 @@ from mensajeria.server.db.schema_content import membership
 ERASED: Final = "erased"
 UNKNOWN: Final = "unknown"
 REFUSED: Final = "refused"
+_UNFREED: Final = "unfreed"
 _decoder: Final = msgspec.msgpack.Decoder(MessageOuter)
 _encoder: Final = msgspec.msgpack.Encoder()
 
@@ -115,14 +116,23 @@ def tombstone(body: bytes, why: Why) -> bytes:
 
 
 @contextmanager
-def secure_delete(connection: Connection) -> Iterator[None]:
-    """SQLite overwrites what is removed inside with zeros. PostgreSQL does it when it vacuums."""
+def secure_delete(connection: Connection, how: Literal["ON", "FAST"] = "ON") -> Iterator[None]:
+    """SQLite overwrites what is removed inside with zeros. PostgreSQL does it when it vacuums.
+
+    FAST leaves whole pages, which would have to be written for that alone, to `retention.free_erased`.
+    """
     if connection.dialect.name != "sqlite":
         yield
         return
     before = connection.exec_driver_sql("PRAGMA secure_delete").scalar_one()
-    connection.exec_driver_sql("PRAGMA secure_delete = ON")
+    connection.exec_driver_sql(f"PRAGMA secure_delete = {how}")
+    connection.info[_UNFREED] = True
     try:
         yield
     finally:
         connection.exec_driver_sql(f"PRAGMA secure_delete = {int(before)}")
+
+
+def take_unfreed(connection: Connection) -> bool:
+    """Whether something was removed securely on this connection since this was asked last."""
+    return bool(connection.info.pop(_UNFREED, False))

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from mensajeria.kit.clock import Clock
 from mensajeria.protocol.frames import EventKind
-from mensajeria.server.chats.erase import Why, bury, secure_delete
+from mensajeria.server.chats.erase import Why, bury, secure_delete, take_unfreed
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.schema_chats import chat, event
@@ -79,8 +79,7 @@ class Retention:
             erased.old = await self._erase_old(now_ms - self.days * DAY_MS)
         while count := await self.db.write(purge_step):
             erased.purged += count
-        if erased.timers or erased.old or erased.purged:
-            await self.free()
+        await free_erased(self.db)
         return erased
 
     async def _erase_old(self, before_ms: int) -> int:
@@ -92,15 +91,6 @@ class Retention:
                 return total
             after = last
 
-    async def free(self) -> None:
-        """SQLite: shrink the file and empty the write-ahead log. PostgreSQL vacuums by itself."""
-        if self.db.writer is None:
-            return
-        pages = 1
-        while pages:
-            pages = await self.db.writer.run(_vacuum_step)
-        await asyncio.to_thread(_truncate_wal, str(self.db.url.database))
-
     async def _for_ever(self) -> None:
         runs = 0
         while True:
@@ -110,6 +100,19 @@ class Retention:
             except (*DATABASE_ERRORS, sqlite3.Error) as error:
                 _log.warning("retention_failed", error=type(error).__name__)
             runs += 1
+
+
+async def free_erased(db: Database) -> None:
+    """Take out of SQLite's files what this process has erased: shrink the one, empty the write-ahead log.
+
+    PostgreSQL vacuums by itself.
+    """
+    if db.writer is None or not await db.write(take_unfreed):
+        return
+    pages = 1
+    while pages:
+        pages = await db.writer.run(_vacuum_step)
+    await asyncio.to_thread(_truncate_wal, str(db.url.database))
 
 
 def waiting(connection: Connection, now_ms: int) -> Waiting:
