@@ -57,7 +57,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection is another protocol's from here on."""
+        """The connection is another protocol's from here on, unless the method is none for that."""
+        if self.scope["method"] != "GET":
+            self._refuse(Code.MALFORMED, HTTPStatus.BAD_REQUEST)
+            return
         self._handed_over = True
         super().handle_websocket_upgrade()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import random
 import secrets
 import socket
@@ -22,6 +23,13 @@ from mensajeria.server.db.schema import device as device_table
 from tests.server.people import Person
 from tests.server.process import World
 from tests.server.realtime.device import Closed, Device, outer
+
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
 
 
 @pytest.mark.slow
@@ -248,16 +256,31 @@ async def test_a_flood_is_slowed_down_and_hurts_nobody(world: World) -> None:
     assert loop.time() - begun > 1.5  # 4,000 at once, then 2,000 a second
 
 
+@pytest.mark.parametrize("connection", ["Upgrade", "upgrade", "keep-alive, Upgrade", "keep-alive,upgrade"])
+def test_what_browsers_and_proxies_write_is_an_upgrade(world: World, connection: str) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", world.server.port, timeout=5)
+    client.request("GET", "/ws", headers={**HANDSHAKE, "Connection": connection})
+    assert client.getresponse().status == 101
+    client.close()
+
+
 def test_upgrades_elsewhere_and_from_web_pages_are_refused(world: World) -> None:
-    for path, headers, status in (
-        ("/other", {}, 404),
-        ("/ws", {"Origin": "https://evil.example"}, 403),
-        ("/auth/ws", {"Origin": "https://evil.example"}, 403),
+    for method, path, headers, status, code in (
+        ("GET", "/other", {}, 404, "not_found"),
+        ("GET", "/ws", {"Origin": "https://evil.example"}, 403, "forbidden"),
+        ("GET", "/auth/ws", {"Origin": "https://evil.example"}, 403, "forbidden"),
+        ("GET", "/ws", {"Sec-WebSocket-Version": "99"}, 400, "malformed"),
+        ("GET", "/ws", {"Sec-WebSocket-Key": "short"}, 400, "malformed"),
+        ("GET", "/ws", {"Connection": "close"}, 400, "malformed"),
+        ("POST", "/ws", {}, 400, "malformed"),
     ):
         connection = http.client.HTTPConnection("127.0.0.1", world.server.port, timeout=5)
-        key = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-        connection.request("GET", path, headers={**key, "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", **headers})
-        assert connection.getresponse().status == status
+        connection.request(method, path, headers={**HANDSHAKE, **headers})
+        answer = connection.getresponse()
+        document = json.loads(answer.read())
+        assert (answer.status, document["status"], document["code"]) == (status, status, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-request-id"] == document["request_id"]
         connection.close()
 
 

@@ -9,11 +9,14 @@ callbacks; tests/server/realtime/test_front.py checks them at every upgrade of t
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self, cast
 
+import structlog
 from picows import (
     WSCloseCode,
     WSFrame,
@@ -26,9 +29,11 @@ from picows import (
 )
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
 
+from mensajeria.kit.ids import uuid7_str
 from mensajeria.protocol import limits
-from mensajeria.protocol.errors import Close
+from mensajeria.protocol.errors import Close, Code
 from mensajeria.server.network import client_network
+from mensajeria.server.problems import MEDIA_TYPE, problem_body, problem_headers
 from mensajeria.server.realtime.gateway import Gateway
 from mensajeria.server.realtime.handlers import AuthHandler, DeviceHandler
 from mensajeria.server.realtime.wire import Wire
@@ -38,10 +43,14 @@ LINGER_S: Final = 3.0
 READ_BUFFER: Final = 2048
 _BINARY: Final = WSMsgType.BINARY  # up to Python 3.11 an enum gives a member for five times the price of a name
 COPIED_BY_SEND: Final = 8192
+KEY_CHARS: Final = 24
 HEADER_ROOM: Final = 16
 """Of a larger message `WSTransport.send` hands the loop a view of its own header buffer, which the next message
 overwrites while uvloop still waits for the socket: from there on the stream is garbage. The other way to send copies
 what the socket does not take; it wants room for the WebSocket header in front of the data."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class _Silent(logging.LoggerAdapter[logging.Logger]):
@@ -185,17 +194,19 @@ class Socket(WSListener):
 
 def accept(
     gateway: Gateway, transport: asyncio.BaseTransport, request: WSUpgradeRequest
-) -> WSUpgradeResponseWithListener | None:
-    """What becomes of an upgrade request: a listener, or an HTTP error (None is 404)."""
+) -> WSUpgradeResponseWithListener:
+    """What becomes of an upgrade request: a listener, or a problem document."""
     path = request.path.partition(b"?")[0]
     if path not in {b"/ws", b"/auth/ws"}:
-        return None
+        return _refusal(Code.NOT_FOUND)
+    if not _is_handshake(request):
+        return _refusal(Code.MALFORMED)
     if gateway.draining:
-        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE)
+        return _refusal(Code.UNAVAILABLE)
     settings = gateway.server.settings
     origin = request.headers.get("origin")
     if origin is not None and origin not in settings.allowed_origins:
-        return _refusal(HTTPStatus.FORBIDDEN)
+        return _refusal(Code.FORBIDDEN)
     if path == b"/ws":
         return WSUpgradeResponseWithListener(_Switching(), Socket(DeviceHandler(gateway)))
     forwarded = ",".join(request.headers.getall("x-forwarded-for", []))
@@ -208,8 +219,24 @@ def _peer(transport: asyncio.BaseTransport) -> str:
     return name[0] if isinstance(name, tuple) else ""
 
 
-def _refusal(status: HTTPStatus) -> WSUpgradeResponseWithListener:
-    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, status.phrase.encode()), None)
+def _is_handshake(request: WSUpgradeRequest) -> bool:
+    """What picows checks, too, and refuses in its own words; of `Connection` it knows one form only."""
+    headers = request.headers
+    if headers.get("connection") != "Upgrade":  # Firefox: "keep-alive, Upgrade"
+        if "upgrade" not in re.split(r"[\s,]+", ",".join(headers.getall("connection", [])).lower()):
+            return False
+        headers["connection"] = "Upgrade"
+    key = headers.get("sec-websocket-key", "")
+    return headers.get("sec-websocket-version") == "13" and len(key) == KEY_CHARS
+
+
+def _refusal(code: Code) -> WSUpgradeResponseWithListener:
+    request_id = uuid7_str()
+    body = problem_body(code, "", request_id)
+    _log.info("upgrade_refused", request_id=request_id, status=body["status"])
+    headers = problem_headers(code, 0) | {"Content-Type": MEDIA_TYPE, "X-Request-Id": request_id}
+    answer = WSUpgradeResponse.create_error_response(body["status"], json.dumps(body).encode(), headers)
+    return WSUpgradeResponseWithListener(answer, None)
 
 
 def websocket_protocol(gateway: Callable[[], Gateway]) -> type[asyncio.Protocol]:
