@@ -117,6 +117,7 @@ class _TracedLog:
     def __init__(self, traces: Traces, event_log: EventLog) -> None:
         self._traces = traces
         self._event_log = event_log
+        self.locked = event_log.locked
         self.close = event_log.close
 
     async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -197,6 +197,18 @@ class Run:
     def _committed(self, batch: Sequence[Pending], outcomes: Sequence[Outcome], again: bool) -> None:
         self.batches += 1
         self.results += [(pending.event, outcome) for pending, outcome in zip(batch, outcomes, strict=True)]
+
+    def has(self, count: int) -> Callable[[], bool]:
+        """Whether so much was reported."""
+        return lambda: len(self.results) == count
+
+    async def more(self, info: ChatInfo, events: Sequence[NewEvent]) -> list[Outcome]:
+        """Send on a committer that runs, and close it."""
+        before = len(self.results)
+        for one in events:
+            self.committer.submit(Pending(one, info, None))
+        await self.committer.close()
+        return [outcome for _, outcome in self.results[before:]]
 
     async def send(self, info: ChatInfo, events: Sequence[NewEvent]) -> list[Outcome]:
         self.committer.start()

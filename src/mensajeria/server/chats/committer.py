@@ -10,13 +10,23 @@ import msgspec
 import structlog
 
 from mensajeria.server.chats import log
+from mensajeria.server.chats.aside import Aside
 from mensajeria.server.chats.cache import ChatInfo
 from mensajeria.server.chats.group_commit import GroupCommit
-from mensajeria.server.chats.log import BatchRefusedError, EventLog, LogUnavailableError, NewEvent, Outcome
+from mensajeria.server.chats.log import (
+    BatchRefusedError,
+    ChatsLockedError,
+    EventLog,
+    LogUnavailableError,
+    NewEvent,
+    Outcome,
+)
 
 MAX_BATCH: Final = 1024
 RETRIES: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 """Seconds between tries while the database is away, before the senders are told to come back later."""
+_UNAVAILABLE: Final = (log.UNAVAILABLE, 0, 0)
+_LOCKED: Final = (log.LOCKED, 0, 0)
 _log = structlog.get_logger(__name__)
 
 
@@ -40,6 +50,9 @@ class EventCommitter:
         self._event_log = event_log
         self._committed = committed
         self._queue: GroupCommit[Pending] = GroupCommit("events", self._flush, max_items=max_batch)
+        self._aside = Aside(self._queue.first, self._refuse)
+        self._locked: frozenset[int] = frozenset()
+        """Chats that were locked in the batch of now."""
         self._closing = asyncio.Event()
         self.submit = self._queue.submit
 
@@ -54,14 +67,20 @@ class EventCommitter:
         """Commit what is waiting, then stop."""
         self._closing.set()
         await self._queue.close()
+        self._aside.close()
         await self._event_log.close()
 
     async def _flush(self, batch: list[Pending]) -> None:
         batch, later = _without_repeats(batch)
         if later:
             self._queue.first(later)
+        waited = bool(self._aside)
+        if waited:
+            batch = await self._without_locked(batch)
         outcomes, again = await self._append_when_possible([pending.event for pending in batch])
-        self._committed(batch, outcomes, again)
+        if self._locked:
+            batch, outcomes = self._put_aside(batch, outcomes)
+        self._committed(batch, outcomes, again or waited)
 
     async def _append_when_possible(self, events: list[NewEvent]) -> tuple[list[Outcome], bool]:
         for attempt, pause in enumerate(RETRIES):
@@ -75,18 +94,51 @@ class EventCommitter:
             if self._closing.is_set():
                 break
             await asyncio.sleep(pause)
-        return [(log.UNAVAILABLE, 0, 0)] * len(events), False
+        return [_UNAVAILABLE] * len(events), False
 
     async def _append(self, events: list[NewEvent]) -> list[Outcome]:
-        """As the log's append, but a row that the database refuses fails alone."""
+        """As the log's append, but a row that the database refuses fails alone, and rows of locked chats are LOCKED."""
+        if not events:
+            return []
         try:
             return await self._event_log.append(events)
+        except ChatsLockedError as error:
+            return await self._append_others(events, error)
         except BatchRefusedError as error:
             if len(events) == 1:
                 _log.error("event_refused", error=type(error.__cause__).__name__)
                 return [(log.FAILED, 0, 0)]
         half = len(events) // 2
         return [*await self._append(events[:half]), *await self._append(events[half:])]
+
+    # --- chats that another transaction keeps locked ---
+
+    async def _append_others(self, events: list[NewEvent], error: ChatsLockedError) -> list[Outcome]:
+        """Append what is not in a locked chat. When none is any more, all are tried again in a moment."""
+        locked = await self._event_log.locked(events)
+        if not locked:
+            raise LogUnavailableError from error
+        self._locked |= locked
+        others = iter(await self._append([event for event in events if event.chat not in locked]))
+        return [_LOCKED if event.chat in locked else next(others) for event in events]
+
+    async def _without_locked(self, batch: list[Pending]) -> list[Pending]:
+        try:
+            return await self._aside.sort(batch, self._event_log)
+        except LogUnavailableError:  # so is the append
+            return batch
+
+    def _put_aside(self, batch: list[Pending], outcomes: list[Outcome]) -> tuple[list[Pending], list[Outcome]]:
+        """What of a batch is settled; what is locked waits."""
+        _log.info("chats_locked", chats=len(self._locked), batch=len(batch))
+        self._locked = frozenset()
+        self._aside.put([pending for pending, outcome in zip(batch, outcomes, strict=True) if outcome is _LOCKED])
+        settled = [both for both in zip(batch, outcomes, strict=True) if both[1] is not _LOCKED]
+        return [pending for pending, _ in settled], [outcome for _, outcome in settled]
+
+    def _refuse(self, batch: Sequence[Pending]) -> None:
+        if batch:
+            self._committed(batch, [_UNAVAILABLE] * len(batch), False)  # noqa: FBT003 - see `Committed`
 
 
 def _without_repeats(batch: list[Pending]) -> tuple[list[Pending], list[Pending]]:

@@ -23,6 +23,8 @@ STALE_EPOCH: Final = schema_chats.STATUS_STALE_EPOCH
 UNKNOWN_CHAT: Final = schema_chats.STATUS_UNKNOWN_CHAT
 FAILED: Final = 5
 """The row made its statement fail; it alone has no effect."""
+LOCKED: Final = 7
+"""The row was not stored: another transaction keeps its chat. Never seen outside of the committer."""
 UNAVAILABLE: Final = 6
 """The database did not answer in time; the row may or may not be stored. Sending it again is safe."""
 
@@ -58,6 +60,10 @@ class BatchRefusedError(Exception):
     """The database refused the batch, for one row or more; nothing of it is stored."""
 
 
+class ChatsLockedError(Exception):
+    """Another transaction keeps the row of a chat for longer than a commit takes; nothing of the batch is stored."""
+
+
 class EventLog(Protocol):
     """Where the logs are kept."""
 
@@ -66,8 +72,12 @@ class EventLog(Protocol):
 
         Raises:
             LogUnavailableError: see there.
-            BatchRefusedError: see there.
+            BatchRefusedError, ChatsLockedError: see there.
         """
+        ...
+
+    async def locked(self, events: Sequence[NewEvent], /) -> frozenset[int]:
+        """The chats whose events would wait for another transaction now. Raises LogUnavailableError."""
         ...
 
     async def close(self) -> None:

@@ -14,7 +14,15 @@ from typing import Any, Final
 
 import asyncpg
 
-from mensajeria.server.chats.log import KNOWN, NEW, BatchRefusedError, LogUnavailableError, NewEvent, Outcome
+from mensajeria.server.chats.log import (
+    KNOWN,
+    NEW,
+    BatchRefusedError,
+    ChatsLockedError,
+    LogUnavailableError,
+    NewEvent,
+    Outcome,
+)
 from mensajeria.server.db.postgres_lane import AWAY, SETTINGS, TIMEOUT_S
 
 _APPEND_NEW: Final = """SELECT append_new($1::text::bigint[], $2::text::bigint[], $3::text::smallint[],
@@ -28,9 +36,17 @@ $1::text::bigint[], $2, $3::text::bigint[], $4::text::smallint[], $5::text::bigi
 _ACCEPT: Final = """UPDATE chat_member m SET accepted = true, declined = false
 FROM unnest($1::bigint[], $2::bigint[]) AS a(chat, account) WHERE m.chat = a.chat AND m.account = a.account"""
 _DUE: Final = "INSERT INTO event_due (due_ms, chat, seq) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+_LOCKED_CHATS: Final = """WITH free AS (SELECT id FROM chat WHERE id = ANY($1) FOR NO KEY UPDATE SKIP LOCKED)
+SELECT id FROM chat WHERE id = ANY($1) AND id NOT IN (SELECT id FROM free)"""
+_LOCKED_MEMBERS: Final = """WITH asked AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS a(chat, account)),
+free AS (SELECT m.chat, m.account FROM chat_member m JOIN asked USING (chat, account)
+  FOR NO KEY UPDATE OF m SKIP LOCKED)
+SELECT m.chat FROM chat_member m JOIN asked USING (chat, account)
+WHERE (m.chat, m.account) NOT IN (SELECT chat, account FROM free)"""
 _SETTINGS: Final = {
     "application_name": "mensajeria-log",
     "synchronous_commit": "on",  # acked means durable, whatever the database's default is
+    "lock_timeout": "250ms",  # many commits: who keeps a chat for longer must not hold up the others of the batch
     **SETTINGS,
 }
 CAREFUL: Final = 64
@@ -69,8 +85,25 @@ class PostgresEventLog:
         except AWAY as error:
             await self.close()
             raise LogUnavailableError from error
+        except asyncpg.LockNotAvailableError as error:
+            raise ChatsLockedError from error
         except asyncpg.PostgresError as error:
             raise BatchRefusedError from error
+
+    async def locked(self, events: Sequence[NewEvent]) -> frozenset[int]:
+        """See `EventLog.locked`. A whole table that is locked, as by a migration, is waited for."""
+        accepts = [(event.chat, event.accepts) for event in events if event.accepts]
+        try:
+            connection = await self._connected()
+            async with connection.transaction():
+                await connection.execute("SET LOCAL lock_timeout = 0")
+                rows = await connection.fetch(_LOCKED_CHATS, [event.chat for event in events])
+                if accepts:
+                    rows += await connection.fetch(_LOCKED_MEMBERS, *map(list, zip(*accepts, strict=True)))
+        except (*AWAY, asyncpg.PostgresError) as error:
+            await self.close()
+            raise LogUnavailableError from error
+        return frozenset(chat for (chat,) in rows)
 
     async def close(self) -> None:
         """Give up the connection."""

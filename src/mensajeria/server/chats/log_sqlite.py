@@ -35,6 +35,10 @@ class SqliteEventLog:
         except sqlite3.Error as error:
             raise BatchRefusedError from error
 
+    async def locked(self, _events: Sequence[NewEvent]) -> frozenset[int]:
+        """See `EventLog.locked`. There is one writer."""
+        return frozenset()
+
     async def close(self) -> None:
         """The writer belongs to the database."""
 

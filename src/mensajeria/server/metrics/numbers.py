@@ -112,6 +112,7 @@ class _ObservedLog:
         self._messages = messages
         self._waited = waited
         self._now_ms = now_ms
+        self.locked = event_log.locked
         self.close = event_log.close
 
     async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
