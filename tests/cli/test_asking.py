@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -93,8 +94,17 @@ def test_a_private_file_is_new_and_for_its_owner_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="file_exists"):
         asking.write_private(tmp_path / "code", "other")
     assert (tmp_path / "code").read_text() == "ABCD\n"
-    with pytest.raises(UsageError, match="unwritable_file"):
+    with pytest.raises(UsageError, match="unwritable_file") as caught:
         asking.write_private(tmp_path / "nowhere" / "code", "x")
+    for language, reason in (("es", "no existe el archivo o la carpeta"), ("en", "there is no such file or folder")):
+        assert Console(Translator(language))._sentence(caught.value).endswith(f": {reason}")
+
+
+def test_what_the_system_refuses_is_told_in_words_or_by_its_name() -> None:
+    spanish = Translator("es")
+    assert spanish.reason(OSError(errno.ENOSPC, "No space left on device")) == "no queda espacio en el disco"
+    assert spanish.reason(OSError(errno.EIO, "Input/output error")) == "EIO"
+    assert spanish.reason(OSError("what a library says")) == "OSError"
 
 
 @pytest.mark.parametrize(

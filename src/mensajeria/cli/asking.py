@@ -112,7 +112,7 @@ def read_secret(file: Path) -> Secret:
             with file.open("rb") as handle:
                 data = handle.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise UsageError("unreadable_file", path=str(file), reason=error.strerror or "") from error
+        raise UsageError("unreadable_file", path=str(file), reason=error) from error
     line = data.split(b"\n", 1)[0].rstrip(b"\r")
     if len(data) > _MAX_FILE_BYTES or not line:
         raise UsageError("no_secret_in_file", path=str(file))
@@ -154,4 +154,4 @@ def write_private(path: Path, text: str) -> None:
     except FileExistsError as error:
         raise UsageError("file_exists", path=str(path)) from error
     except OSError as error:
-        raise UsageError("unwritable_file", path=str(path), reason=error.strerror or "") from error
+        raise UsageError("unwritable_file", path=str(path), reason=error) from error

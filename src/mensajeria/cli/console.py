@@ -62,5 +62,8 @@ class Console:
 
     def _sentence(self, error: CommandError) -> str:
         if isinstance(error, UsageError):
-            return self.translator.tr(error.key, **error.params)
+            told = {
+                name: self.translator.reason(v) if isinstance(v, OSError) else v for name, v in error.params.items()
+            }
+            return self.translator.tr(error.key, **told)
         return self.translator.error(error.code, error.params)

@@ -36,7 +36,10 @@ class CommandError(Exception):
 
 
 class UsageError(CommandError):
-    """The arguments do not make sense together; ``key`` is a sentence of the catalogue under ``cli.usage``."""
+    """The arguments do not make sense together; ``key`` is a sentence of the catalogue under ``cli.usage``.
+
+    A parameter that is an OSError is told in words (``Translator.reason``).
+    """
 
     def __init__(self, key: str, **params: object) -> None:
         super().__init__(f"usage_{key}", params, status=Exit.USAGE)

@@ -9,6 +9,7 @@ can hold braces.
 
 from __future__ import annotations
 
+import errno
 import re
 import tomllib
 from functools import cache
@@ -23,6 +24,17 @@ LANGUAGES: Final = ("es", "en")
 
 PLURAL_FORMS: Final = frozenset({"one", "other"})
 _UNITS: Final = (("weeks", 604800), ("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+_REFUSALS: Final = {
+    "ENOENT": "missing",
+    "EACCES": "forbidden",
+    "EPERM": "forbidden",
+    "ENOSPC": "full",
+    "EDQUOT": "full",
+    "EROFS": "read_only",
+    "EISDIR": "folder",
+    "ENOTDIR": "no_folder",
+    "ENAMETOOLONG": "long_name",
+}
 _FOLDER: Final = Path(__file__).parent / "strings"
 """Beside this file; importlib.resources would double the time that `mensajeria --help` takes to load."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -65,6 +77,12 @@ class Translator:
         """
         known = f"error.{code}" in self._strings
         return self.tr(f"error.{code}", **(params or {})) if known else self.tr("error.unknown", code=code)
+
+    def reason(self, error: OSError) -> str:
+        """What the system refused: a sentence for what people meet, else the name of the error, to look up."""
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        kind = _REFUSALS.get(name)
+        return name if kind is None else self.tr(f"refusal.{kind}")
 
     def span(self, seconds: int) -> str:
         """A length of time in the largest unit that divides it: "1 week", "90 minutes"."""

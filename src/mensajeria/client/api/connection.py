@@ -18,7 +18,7 @@ class ConnectionPhase(StrEnum):
     LOGIN_ENDED = "login_ended"
     """The login was revoked or expired: history stays readable, `Client.login_again` brings it back."""
     STOPPED = "stopped"
-    """A violation or a version mismatch: not reconnecting, see `ConnectionState.code`."""
+    """A violation or a version mismatch: not reconnecting, see `ConnectionChanged.code`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from mensajeria.protocol.frames import Ack, BatchItem, Event
 from mensajeria.protocol.ids import ChatId
 
 ROWS_SLICE: Final = 64
+"""Rows that are taken in between two pauses of the loop."""
 
 
 class ChatLogs:

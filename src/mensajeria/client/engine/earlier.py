@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
+from mensajeria.client.engine.chat_logs import ROWS_SLICE
 from mensajeria.client.engine.context import SLICE_PAUSE_S, Context
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.session import Session
@@ -23,7 +24,6 @@ from mensajeria.protocol import frames, limits
 from mensajeria.protocol.frames import Event
 
 _log = logging.getLogger(__name__)
-ROWS_SLICE: Final = 64
 LOOK_EVERY_S: Final = 60.0
 
 

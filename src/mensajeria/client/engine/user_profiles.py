@@ -63,8 +63,8 @@ class UserProfiles:
         self._directory = directory
         self._ahead = 0
         """The version that the server had when a device's own one was refused: a second time it is overruled."""
-        self.settled = asyncio.Event()
         self._fetching = asyncio.Lock()
+        self.settled = asyncio.Event()
         """Set while everything that the person wanted is published and told, as far as the last look says."""
         context.envelopes.register(PROFILE_KEY, self._named)
         context.settings.on(SHARED, self._shared)

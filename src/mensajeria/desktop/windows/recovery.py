@@ -121,6 +121,6 @@ class RecoveryPage(Page):
         try:
             self.write(Path(chosen))
         except OSError as error:
-            self.told.emit(self.ui.say("recovery.not_written", reason=error.strerror or ""), False)
+            self.told.emit(self.ui.say("recovery.not_written", reason=self.ui.translator.reason(error)), False)
         else:
             self.told.emit(self.ui.say("recovery.written", name=Path(chosen).name), True)
