@@ -123,8 +123,10 @@ class _TracedLog:
     async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
         """See `EventLog.append`."""
         with self._traces.span("messages commit", messages=len(events)) as span:
-            self._traces.committed(span)
-            return await self._event_log.append(events)
+            try:
+                return await self._event_log.append(events)
+            finally:  # the batch before is handed out while this one is on its way
+                self._traces.committed(span)
 
 
 def traces_for(settings: Settings) -> Traces | None:

@@ -185,7 +185,6 @@ def test_failed_migration_leaves_nothing(empty_url: str, monkeypatch: pytest.Mon
 def test_postgres_functions_of_the_migrations_are_those_of_the_code() -> None:
     for statement in schema_chats.POSTGRES_STATEMENTS:
         assert statement.strip() in script("0001")
-    assert schema_chats.POSTGRES_APPEND_NEW.strip() in script("0006")
 
 
 def script(revision: str) -> str:

@@ -15,7 +15,7 @@ from mensajeria.server.chats import log, repository
 from mensajeria.server.chats.cache import ChatCache, ChatInfo
 from mensajeria.server.chats.committer import EventCommitter, Pending
 from mensajeria.server.chats.log import BatchRefusedError, NewEvent, Outcome
-from mensajeria.server.chats.log_postgres import APPEND_ONE, CAREFUL
+from mensajeria.server.chats.log_postgres import APPEND_NEW, APPEND_ONE, CAREFUL
 from mensajeria.server.db.schema_chats import chat, chat_member, event
 from tests.server.storage.conftest import Store, message, void
 
@@ -290,11 +290,10 @@ async def test_new_rows_are_not_looked_for(store: Store) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_a_row_that_is_alone_needs_no_function(store: Store) -> None:
+async def test_a_row_that_is_alone_is_not_looked_for(store: Store) -> None:
     a = store.chats[0][0]
     events = store.log()
     await events.append([message(a, 1)])
-    await run(store, text("DROP FUNCTION append_new"))
     await run(store, text("DROP FUNCTION append_events"))
     assert await events.append([message(a, 2, b"two")]) == [(log.NEW, 2, 1000)]
     assert await stored(store, a) == [(1, message(a, 1).mid), (2, message(a, 2).mid)]
@@ -326,17 +325,46 @@ async def test_the_chat_of_a_row_that_is_alone_is_found_by_its_key(store: Store)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_the_chats_of_a_batch_are_found_by_their_keys_in_the_order_of_the_batch(store: Store) -> None:
+    numbers = ["{1,2,3}", "{1,1,1}", "{0,0,0}", "{0,0,0}"]
+    rows = ["{1,2,3}", "{1,1,1}", "{0,0,0}", "{0,0,0}", "{0,0,0}", "{0,0,0}"]
+    plan = await store.db.look_up("EXPLAIN " + APPEND_NEW, *numbers, 3, *rows, bytes(48), b"")
+    steps = [row[0].strip() for row in plan]
+    joined = next(at for at, step in enumerate(steps) if "Nested Loop" in step and "Update on chat" in steps[at - 1])
+    assert "Function Scan on b" in steps[joined + 1]
+    assert "Index Scan using pk_chat" in steps[joined + 2]
+    assert not any("Seq Scan" in step for step in steps)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_batches_of_several_processes_never_wait_for_each_other_in_a_circle(store: Store) -> None:
+    chats = [row for row, _ in store.chats]
+    logs = [store.log() for _ in range(3)]
+    told = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+    async def send(number: int) -> None:
+        order = chats[::-1] if number % 2 else chats
+        for batch in range(20):
+            mids = 1000 * number + 10 * batch
+            await logs[number].append([message(chat, mids + at) for at, chat in enumerate(order)])
+
+    await asyncio.gather(*map(send, range(3)))
+    assert [await last_seq(store, chat) for chat in chats] == [60] * len(chats)
+    assert await store.db.query(lambda db: db.execute(text(told)).scalar_one()) == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_after_a_row_that_was_not_new_the_next_batches_are_judged_at_once(store: Store) -> None:
     a = store.chats[0][0]
     events = store.log()
     await events.append([message(a, 1)])
     await events.append([message(a, 1)])
-    await run(store, text("DROP FUNCTION append_new"))
-    for number in range(2, 2 * CAREFUL, 2):
-        new = [(log.NEW, number, 1000), (log.NEW, number + 1, 1000)]
-        assert await events.append([message(a, number), message(a, number + 1)]) == new
-    with pytest.raises(BatchRefusedError):
-        await events.append([message(a, 2 * CAREFUL), message(a, 2 * CAREFUL + 1)])
+    await run(store, text("DROP FUNCTION append_events"))
+    both = [message(a, 2), message(a, 3)]
+    for _ in range(CAREFUL - 1):
+        with pytest.raises(BatchRefusedError):
+            await events.append(both)
+    assert await events.append(both) == [(log.NEW, 2, 1000), (log.NEW, 3, 1000)]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ import structlog
 from mensajeria.server.chats import log
 from mensajeria.server.chats.aside import Aside
 from mensajeria.server.chats.cache import ChatInfo
-from mensajeria.server.chats.group_commit import GroupCommit
+from mensajeria.server.chats.group_commit import GroupCommit, Tell
 from mensajeria.server.chats.log import (
     BatchRefusedError,
     ChatsLockedError,
@@ -70,7 +71,7 @@ class EventCommitter:
         self._aside.close()
         await self._event_log.close()
 
-    async def _flush(self, batch: list[Pending]) -> None:
+    async def _flush(self, batch: list[Pending]) -> Tell:
         batch, later = _without_repeats(batch)
         if later:
             self._queue.first(later)
@@ -80,7 +81,7 @@ class EventCommitter:
         outcomes, again = await self._append_when_possible([pending.event for pending in batch])
         if self._locked:
             batch, outcomes = self._put_aside(batch, outcomes)
-        self._committed(batch, outcomes, again or waited)
+        return partial(self._committed, batch, outcomes, again or waited)
 
     async def _append_when_possible(self, events: list[NewEvent]) -> tuple[list[Outcome], bool]:
         for attempt, pause in enumerate(RETRIES):
