@@ -29,6 +29,7 @@ class Finding(StrEnum):
     DISK_LOW = "disk_low"
     DISK_FULL = "disk_full"
     DATABASE_GOOD = "database_good"
+    DATABASE_NARROW = "database_narrow"
     DATABASE_MISSING = "database_missing"
     DATABASE_IN_USE = "database_in_use"
     DATABASE_SILENT = "database_silent"

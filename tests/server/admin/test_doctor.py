@@ -102,6 +102,23 @@ def test_the_clock_is_compared_with_postgresql(postgres_url: str, tmp_path: Path
     assert check.found.code == code
 
 
+@pytest.mark.parametrize(("workers", "code"), [(1, "database_good"), (250, "database_narrow")])
+def test_the_connections_of_all_workers_are_compared_with_postgresql(
+    postgres_url: str, tmp_path: Path, workers: int, code: str
+) -> None:
+    values = {
+        "data_dir": tmp_path,
+        "database_url": postgres_url,
+        "redis_url": "redis://127.0.0.1:1",
+        "workers": workers,
+    }
+    settings = Settings.model_validate(values)
+    checks = doctor(settings.model_copy(update={"redis_url": None}))
+    [check] = [one for one in checks if one.name is Subject.DATABASE]
+    assert check.found.code == code
+    assert Subject.CLOCK in [one.name for one in checks]
+
+
 def test_secrets_that_others_read_or_that_are_anothers(server_settings: Settings) -> None:
     folder = server_settings.secrets_dir
     assert found(server_settings, Subject.SECRETS) == (State.OK, "secrets_good")

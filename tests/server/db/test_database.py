@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import QueuePool
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol.errors import Code, ProtocolError
 from mensajeria.server.accounts.invites import DAY_MS, create_invite, use_invite
-from mensajeria.server.db.engine import normalise_url
+from mensajeria.server.db.engine import CONNECTIONS, normalise_url
 from mensajeria.server.db.schema import kt_leaf, server_state
 from mensajeria.server.state import Server
 from mensajeria.server.transparency.log import append_leaf
@@ -111,6 +113,15 @@ async def test_two_first_readers_share_one_engine(server: Server) -> None:
     if server.db.is_sqlite:
         made = await asyncio.gather(*(asyncio.to_thread(server.db._awaited_engine) for _ in range(8)))
         assert len(set(map(id, made))) == 1
+
+
+async def test_a_process_opens_no_more_connections_than_the_operator_is_told(server: Server) -> None:
+    if server.db._look_ups is None:
+        return  # SQLite's are no matter of the operator's
+    pools = [cast("QueuePool", pool) for pool in server.db.pools]
+    marks, log = 1, 1
+    lanes = len(server.db._look_ups._lanes) + marks + log
+    assert sum(pool.size() + pool._max_overflow for pool in pools) + lanes == CONNECTIONS
 
 
 async def test_who_was_overtaken_looks_again(server: Server) -> None:

@@ -15,7 +15,7 @@ from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.server.admin.audit import DAY_MS, Act
 from mensajeria.server.admin.outside import bucket, public_address, redis
 from mensajeria.server.admin.records import Check, State, Subject
-from mensajeria.server.db.engine import Database
+from mensajeria.server.db.engine import CONNECTIONS, Database
 from mensajeria.server.db.failures import DATABASE_ERRORS
 from mensajeria.server.db.revision import SchemaError, require_head
 from mensajeria.server.db.schema_access import audit
@@ -39,10 +39,10 @@ async def _doctor(settings: Settings, clock: Clock) -> list[Check]:
     checks = [await asyncio.to_thread(_data_folder, settings), await asyncio.to_thread(_disk, settings)]
     db = await asyncio.to_thread(Database, settings.effective_database_url)
     try:
-        reachable = await _database(db)
+        reachable = await _database(db, settings.workers)
         checks.append(reachable)
         facts = None
-        if reachable.state is State.OK:
+        if reachable.state is not State.FAILED:
             facts, identity = await _identity(db)
             checks += [await _migrations(db), identity, await _clock(db, clock), await _last_backup(db, clock)]
     finally:
@@ -78,14 +78,26 @@ def _disk(settings: Settings) -> Check:
     return Check(Subject.DISK, State.OK, Finding.DISK_GOOD(free_mb=free, total_mb=total))
 
 
-async def _database(db: Database) -> Check:
+async def _database(db: Database, workers: int) -> Check:
     if db.is_sqlite and not await asyncio.to_thread(Path(db.url.database or "").exists):
         return Check(Subject.DATABASE, State.FAILED, Finding.DATABASE_MISSING())
     try:
         await db.ping()
     except DATABASE_ERRORS as error:
         return Check(Subject.DATABASE, State.FAILED, Finding.DATABASE_SILENT(cause=cause_of(error)))
+    allowed, needed = None if db.is_sqlite else await db.query(_connections), workers * CONNECTIONS
+    if allowed is not None and allowed < needed:
+        found = Finding.DATABASE_NARROW(connections=allowed, needed=needed)
+        return Check(Subject.DATABASE, State.WARNING, found)
     return Check(Subject.DATABASE, State.OK, Finding.DATABASE_GOOD(kind=db.url.get_backend_name()))
+
+
+def _connections(connection: Connection) -> int:
+    """How many PostgreSQL gives to whoever is not its superuser."""
+    left = text(
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    )
+    return int(connection.execute(left).scalar_one())
 
 
 async def _migrations(db: Database) -> Check:

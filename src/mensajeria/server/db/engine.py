@@ -69,6 +69,8 @@ def driver_dsn(url: URL) -> str:
 
 POOL: Final = 10
 """Connections to PostgreSQL, see `PostgresPools`."""
+CONNECTIONS: Final = 32
+"""Of one process to PostgreSQL, at most: 25 of the pools, five for look-ups, one for marks and one for the log."""
 
 
 class Database:
