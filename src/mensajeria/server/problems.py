@@ -19,6 +19,7 @@ from starlette.routing import Match
 from mensajeria.protocol.api import Problem
 from mensajeria.protocol.errors import MEANINGS, Code, ProtocolError
 from mensajeria.server.db.failures import ConnectionBrokenError, LaneError
+from mensajeria.server.findings import cause_of
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 MEDIA_TYPE: Final = "application/problem+json"
@@ -104,7 +105,9 @@ def _allowed(request: Request) -> list[str]:
 
 
 async def _on_database_error(request: Request, error: Exception) -> JSONResponse:
-    _log.error("database_failed", error=type(error).__name__, request_id=getattr(request.state, "request_id", ""))
+    of_driver = error.__cause__ if isinstance(error, LaneError | ConnectionBrokenError) else None
+    request_id = getattr(request.state, "request_id", "")
+    _log.error("database_failed", error=cause_of(of_driver or error), request_id=request_id)
     return _response(request, Code.UNAVAILABLE)
 
 

@@ -8,13 +8,19 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import httpx
 import pytest
+from fastapi import Request
+from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
 from mensajeria.kit.clock import FakeClock
 from mensajeria.protocol.ids import b64
 from mensajeria.server.apidocs.routes import ASSETS, REDOC
+from mensajeria.server.db.failures import LaneError
 from mensajeria.server.main import create_app
+from mensajeria.server.problems import _on_database_error
 from mensajeria.server.settings import Settings, SettingsError, load_settings
 from mensajeria.server.spec import PATH, to_yaml
 from tests.server.fixtures import ON_SQLITE
@@ -45,6 +51,21 @@ async def test_every_refusal_is_a_problem_document(method: str, path: str, statu
     assert answer.json()["status"] == status
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert ("allow" in answer.headers) == (status == 405)
+
+
+async def test_a_failure_of_the_database_is_logged_by_the_name_that_the_driver_gives_it() -> None:
+    crowded = asyncpg.TooManyConnectionsError("s3cret")
+    wrapped = Exception("s3cret")
+    wrapped.__cause__ = crowded
+    lane = LaneError("s3cret")
+    lane.__cause__ = crowded
+    for error in (DBAPIError("SELECT s3cret", None, wrapped), lane):
+        with capture_logs() as lines:
+            answer = await _on_database_error(Request({"type": "http", "state": {"request_id": "r"}}), error)
+        assert answer.status_code == 503
+        [line] = lines
+        assert (line["error"], line["request_id"]) == ("TooManyConnectionsError", "r")
+        assert "s3cret" not in repr((line, answer.body))
 
 
 async def test_the_description_is_the_committed_one() -> None:
