@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from mensajeria.kit.clock import Clock, SystemClock
 from mensajeria.protocol.api import MAC_HEADER
@@ -28,6 +27,7 @@ from mensajeria.server.metrics.listener import metrics_listener
 from mensajeria.server.metrics.numbers import Numbers
 from mensajeria.server.middleware.body_limit import BodyLimit
 from mensajeria.server.middleware.context import RequestContext
+from mensajeria.server.middleware.origins import Origins
 from mensajeria.server.people import profiles_rest
 from mensajeria.server.people import rest as people_rest
 from mensajeria.server.problems import install_problem_handlers
@@ -131,7 +131,7 @@ def _add_middleware(app: FastAPI, settings: Settings, clock: Clock, numbers: Num
     app.add_middleware(BodyLimit)
     if settings.allowed_origins:
         app.add_middleware(
-            CORSMiddleware,
+            Origins,
             allow_origins=list(settings.allowed_origins),
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Range", "If-Range", "Upload-Offset", MAC_HEADER],

@@ -32,7 +32,7 @@ from mensajeria.server.accounts.tokens import AccessTokens, ChannelKeySealer
 from mensajeria.server.admin.audit import AuditSweep
 from mensajeria.server.chats.retention import Retention
 from mensajeria.server.db.apart import migrate_apart
-from mensajeria.server.db.engine import Database, normalise_url
+from mensajeria.server.db.engine import Database, make_private, normalise_url
 from mensajeria.server.db.revision import current_revision, head_revision, require_head
 from mensajeria.server.devices.removal import DeviceRemoval
 from mensajeria.server.facts import Facts, StateError, create_facts, read_facts
@@ -86,6 +86,8 @@ async def prepare(settings: Settings, clock: Clock) -> Prepared:
 def _open(settings: Settings) -> Database:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     url = settings.effective_database_url
+    if normalise_url(url).get_backend_name() == "sqlite":
+        make_private(normalise_url(url))
     first = Database(url)  # its connections belong to the loop of the question
     if (first.is_sqlite or settings.migrate) and asyncio.run(_revision(first)) != head_revision():
         migrate_apart(url)

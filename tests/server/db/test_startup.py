@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,18 @@ def test_first_start_makes_everything_and_the_second_finds_it(settings: Settings
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX thing")
-def test_modes(started: Settings) -> None:
+@pytest.mark.parametrize("make", [commands.migrate_database, start])
+def test_the_database_is_private_in_a_folder_that_is_not(
+    settings: Settings, make: Callable[[Settings], object]
+) -> None:
+    settings.data_dir.mkdir(mode=0o755)
+    make(settings)
+    for file in settings.data_dir.glob("mensajeria.db*"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
 
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX thing")
+def test_modes(started: Settings) -> None:
     assert stat.S_IMODE(started.secrets_dir.stat().st_mode) == 0o700
     for name, size in SIZES.items():
         file = started.secrets_dir / name

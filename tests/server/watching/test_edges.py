@@ -101,6 +101,11 @@ async def test_no_page_may_call_unless_its_origin_is_listed() -> None:
         assert (await http.options("/version", headers=asked)).headers["access-control-allow-origin"] == ORIGIN
         other = await http.get("/version", headers={"Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in other.headers
+        refused = await http.options("/version", headers={**asked, "Origin": "https://evil.example"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["request_id"] == refused.headers["x-request-id"]
+        assert "access-control-allow-origin" not in refused.headers
 
 
 @pytest.mark.parametrize("origin", ["*", "chat.example.org", "https://chat.example.org/", "https://Chat.example.org"])

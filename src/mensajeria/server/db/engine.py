@@ -9,10 +9,11 @@ SQLite in a thread, the whole function in one visit; on PostgreSQL without BEGIN
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -60,6 +61,15 @@ def normalise_url(url: str) -> URL:
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite+aiosqlite")
     raise ValueError(_KINDS)
+
+
+def make_private(url: URL) -> None:
+    """Make SQLite's file, if there is none, for nobody else to read; the files beside it get the same mode from it.
+
+    The data folder is private where this program makes it. An operator, or systemd, may have made it otherwise.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(url.database or "", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def driver_dsn(url: URL) -> str:

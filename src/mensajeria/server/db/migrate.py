@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, event, func, pool, select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from mensajeria.server.db.engine import driver_dsn, normalise_url
+from mensajeria.server.db.engine import driver_dsn, make_private, normalise_url
 from mensajeria.server.db.postgres_session import DRIVER, SESSION, connector
 from mensajeria.server.db.revision import SCRIPTS, SchemaError, current_revision, head_revision
 from mensajeria.server.findings import Finding
@@ -41,6 +41,7 @@ def migrate(url: str) -> tuple[str | None, str]:
 
 
 def _migrate_sqlite(url: URL) -> tuple[str | None, str]:
+    make_private(url)
     engine = create_engine(url.set(drivername="sqlite"), poolclass=pool.NullPool)
     event.listen(engine, "connect", _leave_transactions_to_us)
     event.listen(engine, "begin", _begin_immediate)
