@@ -25,8 +25,14 @@ def client_network(peer: str, forwarded_for: str, trusted: Sequence[str]) -> str
 
 
 def _parse(text: str) -> Address | None:
+    """An address; some proxies add the port: `192.0.2.1:5000`, `[2001:db8::1]:5000`."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        address = ip_address(text.strip())
+        address = ip_address(text)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
