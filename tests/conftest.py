@@ -2,13 +2,13 @@
 
 - `postgres_url`, `valkey_url`: real servers, started only when a test asks (see tests/support).
 - Every test fails when an unexpected ERROR is logged while it runs, or a task dies unnoticed.
-- Coroutine tests of the server and the client fail when the project's code blocks the event loop (blockbuster).
+- Coroutine tests of the server and the client fail when the project's code blocks the event loop (support/blocking.py).
 """
 
 from __future__ import annotations
 
 import gc
-import inspect
+import logging
 import os
 import re
 import secrets
@@ -16,17 +16,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from blockbuster import BlockBuster
 from hypothesis import HealthCheck, Phase
 
 from tests.support import shipped, warm
+from tests.support.blocking import is_coroutine_test
 from tests.support.examples import QUICK
+from tests.support.garbage import collect_since, collections_of_older_objects
 from tests.support.logs import RecordedErrors
 from tests.support.loop import LoopLag
 
@@ -54,16 +54,14 @@ for _name in [
 ]:
     del os.environ[_name]
 
-if not shipped.ALWAYS:
-    warm.install()
 shipped.use(shipped=False)
 
 
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()  # only in the process that owns the run
-_TESTS = Path(__file__).parent
+_ERRORS: pytest.StashKey[RecordedErrors] = pytest.StashKey()
+_COLLECTIONS: pytest.StashKey[int] = pytest.StashKey()
 _ALL_SLOW = re.compile(r"^pytestmark = (\[.*)?pytest\.mark\.slow\b", re.MULTILINE)
-_WATCHED_FOR_BLOCKING = (_TESTS / "server", _TESTS / "client")
 
 
 # ------------------------------------------------------------------------------------------- one run, many workers
@@ -89,12 +87,20 @@ def pytest_configure_node(node: object) -> None:
         node.workerinput["mensajeria_run"] = str(_run(node.config).folder)  # type: ignore[attr-defined]
 
 
+def _is_quick(config: pytest.Config) -> bool:
+    return str(config.option.markexpr) == "not slow"
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """How Hypothesis works here: no deadlines (a loaded machine is no failure), fewer examples in the quick tests.
+    """Let programs start warm (the quick tests start fewer than pays for it), and say how Hypothesis works here.
+
+    No deadlines: a loaded machine is no failure. Fewer examples in the quick tests.
 
     `--hypothesis-profile=nightly` tries a thousand examples where a test does not say how many; `mutation` is that of
     tools/mutation.py, which wants to know only whether a test fails.
     """
+    if not shipped.ALWAYS and not _is_quick(config):
+        warm.install()
     usual = hypothesis.settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     hypothesis.settings.register_profile("usual", usual)
     hypothesis.settings.register_profile("quick", usual, max_examples=QUICK)
@@ -104,14 +110,20 @@ def pytest_configure(config: pytest.Config) -> None:
         "mutation", usual, max_examples=30, phases=first_failure, database=None, derandomize=True
     )
     if not config.getoption("--hypothesis-profile"):
-        hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "usual")
+        hypothesis.settings.load_profile("quick" if _is_quick(config) else "usual")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The quick tests come without the files that hold none: importing them would be a tenth of their collection."""
-    if config.option.markexpr != "not slow" or not collection_path.match("test_*.py"):
+    if not _is_quick(config) or not collection_path.match("test_*.py"):
         return None
     return True if _ALL_SLOW.search(collection_path.read_text("utf-8")) else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, in whatever order all of them come: else one worker may end alone with them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -127,23 +139,34 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A marked test, and what it asks for, gets what the program ships with."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """A marked test, and what it asks for, gets what the program ships with; what is logged from now on is its own."""
     if item.get_closest_marker("as_shipped") is not None:
         shipped.use(shipped=True)
+    item.stash[_ERRORS] = RecordedErrors()
+    item.stash[_COLLECTIONS] = collections_of_older_objects()
+    logging.getLogger().addHandler(item.stash[_ERRORS])
+    yield
 
 
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Keep out what a module has left behind, too: its imports, its session's fixtures, its reports."""
-    shipped.use(shipped=False)
-    if nextitem is not None and nextitem.path != item.path:
-        _freeze()
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail the test when an ERROR was logged that it did not announce with `@pytest.mark.allow_log_errors`.
 
-
-def _freeze() -> None:
-    gc.collect()
-    gc.freeze()
+    asyncio logs the exception of a task nobody awaited as an ERROR when the task is collected: hence the collection.
+    """
+    try:
+        yield
+        if is_coroutine_test(item):
+            collect_since(item.stash[_COLLECTIONS])
+    finally:
+        shipped.use(shipped=False)
+        errors = item.stash[_ERRORS]
+        logging.getLogger().removeHandler(errors)
+    patterns = [p for mark in item.iter_markers("allow_log_errors") for p in mark.args or (".*",)]
+    if unexpected := errors.not_matching(patterns):
+        pytest.fail("unexpected ERROR in the log:\n" + "\n".join(unexpected), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +182,14 @@ def made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         return folder
 
     return made
+
+
+@pytest.fixture(scope="session")
+def made_server(made_once: MadeOnce) -> Path:
+    """The data folder of a server that was started once, with its database of SQLite: to copy."""
+    from tests.server.fixtures import make_in_a_process  # noqa: PLC0415 - brings the server along
+
+    return made_once("server", lambda folder: make_in_a_process(folder, f"sqlite:///{folder / 'mensajeria.db'}"))
 
 
 # ------------------------------------------------------------------------------------------------ database servers
@@ -218,53 +249,8 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 # --------------------------------------------------------------------------------------------------------- checks
 
 
-@pytest.fixture(autouse=True)
-def log_errors(request: pytest.FixtureRequest) -> Iterator[RecordedErrors]:
-    """Fail the test when an ERROR is logged that it did not announce with `@pytest.mark.allow_log_errors`.
-
-    asyncio logs the exception of a task nobody awaited as an ERROR when the task is collected: hence the collection.
-    """
-    errors = RecordedErrors()
-    with errors.recording():
-        yield errors
-        if _is_coroutine_test(request):
-            gc.collect()
-    patterns = [p for mark in request.node.iter_markers("allow_log_errors") for p in mark.args or (".*",)]
-    if unexpected := errors.not_matching(patterns):
-        pytest.fail("unexpected ERROR in the log:\n" + "\n".join(unexpected), pytrace=False)
-
-
-@pytest.fixture(autouse=True)
-def forbid_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Raise BlockingError where the project's code blocks the event loop of a server or client test."""
-    watched = any(folder in request.path.parents for folder in _WATCHED_FOR_BLOCKING)
-    if not (watched and _is_coroutine_test(request)):
-        yield
-        return
-    detector = _detector()
-    detector.activate()
-    try:
-        yield
-    finally:
-        detector.deactivate()
-
-
-@cache
-def _detector() -> BlockBuster:
-    """Made once: that takes longer than many a test."""
-    detector = BlockBuster("mensajeria")
-    # asyncpg looks for the user's certificates at each new connection of a pool: a few look-ups of paths.
-    for name in ("os.path.abspath", "os.stat", "os.readlink"):
-        detector.functions[name].can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
-    return detector
-
-
 @pytest.fixture
 async def loop_lag() -> AsyncIterator[LoopLag]:
     """Measure how long the test's event loop is kept from running; `assert_below(seconds)` when the work is done."""
     async with LoopLag() as lag:
         yield lag
-
-
-def _is_coroutine_test(request: pytest.FixtureRequest) -> bool:
-    return inspect.iscoroutinefunction(getattr(request.node, "obj", None))

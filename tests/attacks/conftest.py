@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def snapshot(made_once: MadeOnce) -> Path:
+def snapshot(made_server: Path, made_once: MadeOnce) -> Path:
     """A server with Ana and Bruno, who have each other's keys."""
-    return made_once("snapshot", lambda folder: asyncio.run(make_snapshot(folder)))
+
+    def make(folder: Path) -> None:
+        shutil.copytree(made_server, folder / "server")
+        asyncio.run(make_snapshot(folder))
+
+    return made_once("snapshot", make)
 
 
 @pytest.fixture(scope="session")

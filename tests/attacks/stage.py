@@ -219,7 +219,7 @@ class Stage:
     async def open(self, name: str, *, online: bool = True) -> Actor:
         """A person's client, level with the server."""
         profile = self.folder / name
-        _point_to(profile, self.evil.url)
+        point_to(profile, self.evil.url)
         actor = Actor.watch(await Client.open(profile, offline=True, clock=self.clock), impatient=online)
         self.actors.append(actor)
         actor.client._engine.start()
@@ -253,7 +253,7 @@ def peer_of(chat: ChatView) -> Person:
     return chat.peer
 
 
-def _point_to(profile: Path, url: str) -> None:
+def point_to(profile: Path, url: str) -> None:
     path = profile / "profile.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "server_url": url}))
 

@@ -81,6 +81,7 @@ def _account(evil: EvilServer, handle: str, code: Secret) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_no_secret_leaves_the_encrypted_stores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

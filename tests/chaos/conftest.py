@@ -1,4 +1,4 @@
-"""The people are made once for each worker."""
+"""The people are made once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.people import make_people
+from tests.support.lifeline import MadeOnce
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def people(made_once: MadeOnce) -> Path:
     """A folder with a server and the profiles of its people."""
-    folder = tmp_path_factory.mktemp("people")
-    asyncio.run(make_people(folder))
-    return folder
+    return made_once("people", lambda folder: asyncio.run(make_people(folder)))

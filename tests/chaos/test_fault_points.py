@@ -83,6 +83,7 @@ def chosen(points: int) -> range:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.allow_log_errors("")
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)

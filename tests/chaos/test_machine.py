@@ -170,6 +170,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.allow_log_errors("")
 @pytest.mark.parametrize("part", range(PARTS))

@@ -30,7 +30,7 @@ from mensajeria.protocol.ids import ChatId
 from mensajeria.server.admin.content import raise_restore_epoch
 from mensajeria.server.db.engine import Database
 from tests.attacks.evil import EvilServer
-from tests.attacks.stage import Actor, _point_to
+from tests.attacks.stage import Actor, point_to
 from tests.chaos.people import CLUB, COUPLES, DEVICES, PASSWORDS, Device, MovedClock
 from tests.chaos.truth import CANARY, Truth
 from tests.chaos.weather import BadWeather
@@ -95,7 +95,7 @@ class World:
     async def start(self, device: Device, then: Callable[[Actor], None] = lambda _: None) -> None:
         """Run the device's program, `then` before it connects. It goes on by itself; nobody waits for the server."""
         if device.actor is None and not device.removed:
-            _point_to(device.folder, self.evil.url)
+            point_to(device.folder, self.evil.url)
             client = await Client.open(device.folder, offline=True, clock=device.clock)
             device.actor = Actor.watch(client)
             then(device.actor)

@@ -8,14 +8,17 @@ import pytest
 from mensajeria.cli.exit_codes import Exit
 from mensajeria.cli.main import main
 from tests.cli.operators import Admin
+from tests.support.lifeline import MadeOnce
 
 
 @pytest.fixture(scope="session")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def initialised(made_once: MadeOnce) -> Path:
     """The folder of a server that has been made, for every test to copy."""
-    folder = tmp_path_factory.mktemp("made") / "data"
-    assert main(["admin", "init", "--data-dir", str(folder)]) == Exit.OK
-    return folder
+
+    def make(folder: Path) -> None:
+        assert main(["admin", "init", "--data-dir", str(folder / "data")]) == Exit.OK
+
+    return made_once("initialised", make) / "data"
 
 
 @pytest.fixture

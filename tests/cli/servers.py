@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -82,8 +83,10 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running_server(folder: Path, **settings: str) -> Iterator[RunningServer]:
-    """A server in an empty folder; ends with the block."""
+def running_server(folder: Path, made: Path | None = None, /, **settings: str) -> Iterator[RunningServer]:
+    """A server in an empty folder, or with a copy of one that was made before; ends with the block."""
+    if made is not None:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
     server = RunningServer(folder, settings=settings)
     server.start()
     try:

@@ -23,6 +23,7 @@ def test_init_makes_a_server_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert admin.say("init") == f"Ready: {tmp_path / 'data'}\n"
 
 
+@pytest.mark.slow
 def test_the_first_init_of_a_server_for_others_tells_the_owner_s_invite(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,6 +36,7 @@ def test_the_first_init_of_a_server_for_others_tells_the_owner_s_invite(
     assert len(admin.say("init").splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_migrate_says_from_where_to_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     admin = Admin(tmp_path / "data", capsys)
     [first] = admin("migrate")
@@ -122,6 +124,7 @@ def test_a_database_that_was_not_made_is_said_in_one_line(tmp_path: Path, capsys
     assert list((tmp_path / "data").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_accounts_are_shown_suspended_and_deleted(admin: Admin) -> None:
     insert_account(admin, "ana")
 
@@ -197,6 +200,7 @@ def test_keys_rotate_once_in_ten_minutes(admin: Admin) -> None:
     assert admin("init")[0]["created"] is False  # the database and the secrets still belong together
 
 
+@pytest.mark.slow
 def test_reports_are_listed_and_closed_with_a_note(admin: Admin) -> None:
     insert_account(admin, "ana")
     insert_account(admin, "bruno")
@@ -319,6 +323,7 @@ def fill(admin: Admin, what: str) -> None:
                 admin("invite", "create")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "option"), [("user", "after"), ("invite", "before"), ("report", "after"), ("audit", "before")]
 )

@@ -24,8 +24,8 @@ NEW = "una frase nueva 55 lapiz"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("owner") / "data") as running:
+def server(made_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("owner") / "data", made_server) as running:
         yield running
 
 

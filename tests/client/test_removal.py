@@ -11,9 +11,9 @@ from mensajeria.client.errors import ProfileError
 from mensajeria.client.profile import Profile, ProfileInfo
 from mensajeria.client.profiles import Opened, new_profile, open_profile
 from mensajeria.client.removal import NOTE, erase_profile
-from tests.client.vault.test_vault import MemoryKeyring, backend
+from tests.client.vault.test_vault import MemoryKeyring, backend, no_backend
 
-__all__ = ["backend"]
+__all__ = ["backend", "no_backend"]
 INFO = ProfileInfo(server_url="https://a.example", server_id="0" * 32, uid="1" * 32, did="2" * 32, handle="ana")
 KEPT = {"lock", "preferences.json"}
 
@@ -91,6 +91,7 @@ def erase_until(folder: Path, survives: int, monkeypatch: pytest.MonkeyPatch) ->
     return False
 
 
+@pytest.mark.slow
 async def test_who_is_killed_meanwhile_has_no_profile_and_the_next_one_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

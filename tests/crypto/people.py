@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -45,6 +46,12 @@ class Person:
         self.device = DeviceKeys.create(self.uid)
         self.signed_list = self.identity.first_list(handle, self.device.card(self.idfp, NOW), NOW)
         self.list: VerifiedList = check_first_list(self.signed_list, self.record, uid=self.uid, handle=handle)
+
+    def copy(self) -> Person:
+        """The same person, who may change without this one; a new one costs ten signatures."""
+        made = copy(self)
+        made.device = DeviceKeys.load(self.device.dump())
+        return made
 
     @cached_property
     def prekeys(self) -> Prekeys:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,15 @@ from tests.desktop.material import NOW_MS
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
+
+
+@pytest.fixture(scope="module", autouse=True)
+def windows_go_with_their_module() -> Iterator[None]:
+    """What is left of them has its last words here, not while a test of something else listens to Qt's warnings."""
+    yield
+    gc.collect()
+    if QCoreApplication.instance() is not None:
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 @pytest.fixture

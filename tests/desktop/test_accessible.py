@@ -153,7 +153,7 @@ SCENES = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("language", [pytest.param("es", marks=pytest.mark.slow), "en"])
 def test_everything_has_a_name(
     window: AppWindow, session: SessionModel, ui: UiContext, name: str, language: str
 ) -> None:

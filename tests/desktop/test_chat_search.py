@@ -176,6 +176,7 @@ def test_an_emptied_line_takes_the_marks_away(
     assert (pane.timeline.marked, pane.search.bar.count.text()) == (((), None), "")
 
 
+@pytest.mark.slow
 def test_what_was_found_is_painted(
     qtbot: QtBot, ui: UiContext, pane: ChatPane, session: SessionModel, asked: list[SearchChat]
 ) -> None:

@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from mensajeria.client import Client
-from mensajeria.kit.secrets import Secret
+from tests.attacks.stage import point_to
+from tests.support.lifeline import MadeOnce
 from tests.support.net import free_port
 
 PASSWORDS = {"ana": "correcto caballo 77 bateria", "bruno": "otra clave larga 88 verde", "eva": "tercera frase 99 roja"}
@@ -71,52 +71,45 @@ class ServerProcess:
             self._process = None
 
 
-@dataclass(frozen=True)
-class Prepared:
+@pytest.fixture(scope="session")
+def prepared(made_server: Path, made_once: MadeOnce) -> Path:
     """A server's folder and profiles of people who have just registered there, for every test to copy."""
 
-    folder: Path
-    port: int
-    codes: dict[str, Secret]
+    def make(folder: Path) -> None:
+        shutil.copytree(made_server, folder / "server")
+        process = ServerProcess(folder / "server")
+        process.start()
+        try:
+            asyncio.run(_register_all(process.url, folder))
+        finally:
+            process.stop()
+
+    return made_once("registered", make)
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Made once by each worker: tables, registrations and their Argon2 take seconds."""
-    made = Prepared(tmp_path_factory.mktemp("prepared"), free_port(), {})
-    process = ServerProcess(made.folder / "server", made.port)
-    process.start()
-    try:
-        asyncio.run(_register_all(process.url, made))
-    finally:
-        process.stop()
-    return made
-
-
-async def _register_all(url: str, made: Prepared) -> None:
+async def _register_all(url: str, folder: Path) -> None:
     for name, password in PASSWORDS.items():
         async with await Client.register(
-            url, name, password, profile=made.folder / name, insecure_key_file=True, device_name="test"
+            url, name, password, profile=folder / name, insecure_key_file=True, device_name="test"
         ) as client:
             await client.caught_up()
-            assert client.recovery_code is not None
-            made.codes[name] = client.recovery_code
 
 
 @pytest.fixture
-def server(prepared: Prepared, tmp_path: Path) -> Iterator[ServerProcess]:
+def server(prepared: Path, tmp_path: Path) -> Iterator[ServerProcess]:
     """Where everybody in `PASSWORDS` is registered."""
-    shutil.copytree(prepared.folder / "server", tmp_path / "server")
-    process = ServerProcess(tmp_path / "server", prepared.port)
+    shutil.copytree(prepared / "server", tmp_path / "server")
+    process = ServerProcess(tmp_path / "server")
     process.start()
     yield process
     process.kill()
 
 
 @pytest.fixture
-def empty_server(tmp_path: Path) -> Iterator[ServerProcess]:
+def empty_server(made_server: Path, tmp_path: Path) -> Iterator[ServerProcess]:
     """Where nobody is."""
-    process = ServerProcess(tmp_path / "server", free_port())
+    shutil.copytree(made_server, tmp_path / "server")
+    process = ServerProcess(tmp_path / "server")
     process.start()
     yield process
     process.kill()
@@ -126,12 +119,13 @@ Register = Callable[[str], Awaitable[Client]]
 
 
 @pytest.fixture
-async def register(server: ServerProcess, prepared: Prepared, tmp_path: Path) -> AsyncIterator[Register]:
+async def register(server: ServerProcess, prepared: Path, tmp_path: Path) -> AsyncIterator[Register]:
     """Somebody who has just registered, online; closed at the end of the test."""
     clients: list[Client] = []
 
     async def make(name: str) -> Client:
-        await asyncio.to_thread(shutil.copytree, prepared.folder / name, tmp_path / name)
+        await asyncio.to_thread(shutil.copytree, prepared / name, tmp_path / name)
+        await asyncio.to_thread(point_to, tmp_path / name, server.url)
         client = await Client.open(tmp_path / name)
         clients.append(client)
         await client.caught_up()

@@ -44,6 +44,7 @@ async def numbered(chat: Chat, prefix: str) -> list[str]:
     return [text for text in await texts(chat) if text.startswith(prefix) and text[len(prefix) :].isdigit()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "kills"), [(1000, 5)])
 async def test_the_server_is_killed(register: Register, server: ServerProcess, count: int, kills: int) -> None:
     ana, bruno = await register("ana"), await register("bruno")

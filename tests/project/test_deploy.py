@@ -80,6 +80,7 @@ def compose() -> list[str] | None:
     return None
 
 
+@pytest.mark.slow
 def test_compose_accepts_the_file() -> None:
     command = compose()
     if command is None:

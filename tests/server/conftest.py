@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import pytest
 
 from tests.server.fixtures import make_in_a_process
+from tests.support.blocking import forbid_blocking
 from tests.support.lifeline import MadeOnce
 from tests.support.postgres import PostgresServer
+
+__all__ = ["forbid_blocking"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,13 +24,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def made_server(made_once: MadeOnce) -> Path:
-    """The data folder of a server that was started once, with its database of SQLite: to copy."""
-    return made_once("server", lambda folder: make_in_a_process(folder, f"sqlite:///{folder / 'mensajeria.db'}"))
+def made_on_postgres(postgres_server: PostgresServer, made_once: MadeOnce) -> tuple[str, Path]:
+    """As `made_server`, on PostgreSQL: the name of a database and the data folder, to copy."""
 
+    def make(folder: Path) -> None:
+        name = f"template_server_{secrets.token_hex(6)}"
+        make_in_a_process(folder / "data", postgres_server.create_database(name))
+        (folder / "name").write_text(name)
 
-@pytest.fixture(scope="session")
-def made_on_postgres(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The same on PostgreSQL: the name of a database and the data folder, to copy."""
-    folder = tmp_path_factory.mktemp("made") / "data"
-    return postgres_server.template("server", lambda url: make_in_a_process(folder, url)), folder
+    made = made_once("on-postgres", make)
+    return (made / "name").read_text(), made / "data"

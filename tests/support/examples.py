@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hypothesis import settings
 
-QUICK: Final = 30
+QUICK: Final = 20
 
 
 def examples(number: int, **others: Any) -> settings:

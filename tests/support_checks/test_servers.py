@@ -82,6 +82,7 @@ def test_a_killed_database_comes_back_with_what_was_committed() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why() -> None:
     with Lifeline() as run, pytest.raises(TestServerError, match="no_such_setting"):
         start_postgres(run, settings={"no_such_setting": "1"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from mensajeria.client.engine.envelopes import Mail
 from mensajeria.client.engine.healing import FORWARDED
 from mensajeria.client.engine.letters import Letter
 from mensajeria.client.store import Tx
+from mensajeria.crypto.device import DeviceKeys
 from mensajeria.crypto.message import decode_outer
 from mensajeria.protocol.decoding import decode_record
 from mensajeria.protocol.encoding import encode
@@ -36,11 +38,27 @@ class Scene:
     chat: ChatId
 
 
+@cache
+def _made_with_phone(handle: str) -> tuple[Person, DeviceKeys]:
+    person = Person(handle)
+    return person, person.add_device()
+
+
+def _with_phone(handle: str) -> tuple[Person, DeviceKeys]:
+    """Somebody with a laptop and a phone: their keys are made once, every test changes a copy."""
+    person, phone = _made_with_phone(handle)
+    return person.copy(), DeviceKeys.load(phone.dump())
+
+
+@cache
+def _eva() -> Person:
+    return Person("eva")
+
+
 @asynccontextmanager
 async def made(folder: Path) -> AsyncIterator[Scene]:
     """Everybody's devices, and the chat."""
-    ana, bruno, eva = Person("ana"), Person("bruno"), Person("eva")
-    ana_phone, bruno_phone = ana.add_device(), bruno.add_device()
+    (ana, ana_phone), (bruno, bruno_phone), eva = _with_phone("ana"), _with_phone("bruno"), _eva().copy()
     async with AsyncExitStack() as stack:
         opened = [
             await stack.enter_async_context(station(person, device, [other, eva], folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_exported_names() -> None:
         assert hasattr(mensajeria.client, name)
 
 
+@cache
 def codes() -> set[str]:
     """Every literal code in the client's sources: first argument of an error, second of `out.warn`."""
     found: set[str] = set()

@@ -70,6 +70,7 @@ def test_killed_at_random_moments_again_and_again(tmp_path: Path) -> None:
         check(path, killed_run(path, chance.uniform(0, 0.25)))
 
 
+@pytest.mark.slow
 def test_killed_once(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     check(path, killed_run(path, 0.05))

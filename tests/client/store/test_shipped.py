@@ -34,6 +34,7 @@ def run(*arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_pragmas_are_in_force_and_what_was_written_is_read(tmp_path: Path) -> None:
     pragmas, kept = json.loads(run("-c", OPEN, tmp_path / "store.db", *PRAGMAS))
     assert pragmas == ["wal", "2", "1", "2", "1", "1"]

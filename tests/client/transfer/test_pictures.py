@@ -83,6 +83,7 @@ def test_an_animation_stays_one(kind: str, tmp_path: Path) -> None:
         assert getattr(sent, "n_frames", 1) == 5
 
 
+@pytest.mark.slow
 def test_a_thumbnail_is_a_small_jpeg_within_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.effect_noise((900, 700), 120).convert("RGB").save(path)
@@ -162,6 +163,7 @@ def test_a_portrait_stands_upright(tmp_path: Path) -> None:
     assert (top > 200, bottom < 60) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_portrait_fits_whatever_the_picture(tmp_path: Path) -> None:
     noise = Image.effect_noise((1200, 900), 120).convert("RGB")
     noise.save(tmp_path / "a.png")

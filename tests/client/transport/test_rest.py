@@ -84,6 +84,7 @@ async def test_nobody_misses_what_a_request_without_a_caller_meets(caplog: pytes
     assert not caplog.records
 
 
+@pytest.mark.slow
 async def test_closing_does_not_wait_for_a_server_that_does_not_answer() -> None:
     async with slow_server() as (slow, client):
         await cancelled_in_the_middle(slow, client)

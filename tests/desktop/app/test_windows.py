@@ -36,8 +36,8 @@ PASSWORD = "caballo correcto pila 47"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    with running_server(tmp_path / "server") as running:
+def server(made_server: Path, tmp_path: Path) -> Iterator[RunningServer]:
+    with running_server(tmp_path / "server", made_server) as running:
         yield running
 
 

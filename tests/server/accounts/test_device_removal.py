@@ -34,7 +34,6 @@ async def refusal(login: Proof, message: auth.ClientAuth) -> Code:
     return caught.value.code
 
 
-@pytest.mark.quick
 async def test_removed_device_has_nothing_left(server: Server, clock: FakeClock) -> None:
     ana, phone = await two(server, clock)
     assert phone.tokens is not None

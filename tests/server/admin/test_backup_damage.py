@@ -85,6 +85,7 @@ def test_a_part_that_is_missing_or_of_another_length_is_found(
     refused(folder, tmp_path, part)
 
 
+@pytest.mark.slow
 def test_every_byte_of_a_tar_that_is_not_a_part_s_counts_as_well(tar: Path, tmp_path: Path) -> None:
     """Headers, paddings, the end, the manifest; of the long database every 4099th."""
     good = tar.read_bytes()

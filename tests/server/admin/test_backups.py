@@ -225,6 +225,7 @@ def restore_until(settings: Settings, source: Path, step: int, monkeypatch: pyte
     return False
 
 
+@pytest.mark.slow
 def test_wherever_a_restore_is_killed_nothing_can_be_started_that_is_not_declared(
     server_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +244,7 @@ def test_wherever_a_restore_is_killed_nothing_can_be_started_that_is_not_declare
     assert step > 10
 
 
+@pytest.mark.slow
 def test_without_secrets_they_must_be_there_first_and_the_right_ones(
     server_settings: Settings, target: Path, tmp_path: Path
 ) -> None:
@@ -349,6 +351,7 @@ def older_backup(made_backups: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
+@pytest.mark.slow
 def test_a_backup_of_an_older_program_is_brought_to_today_s_schema(older_backup: Path, tmp_path: Path) -> None:
     assert verify(older_backup).manifest.schema == "0001"
     new = settings_of(tmp_path / "new")

@@ -50,6 +50,7 @@ def test_a_declared_restore_is_in_the_audit_log(settings: Settings) -> None:
     assert [(line.action, line.target) for line in list_audit(settings)] == [("restore_declared", "2")]
 
 
+@pytest.mark.slow
 def test_no_restore_of_an_unused_database(tmp_path: Path) -> None:
     unused = Settings.model_validate({"data_dir": tmp_path})
     migrate(unused.effective_database_url)
@@ -57,6 +58,7 @@ def test_no_restore_of_an_unused_database(tmp_path: Path) -> None:
         content.bump_restore_epoch(unused)
 
 
+@pytest.mark.slow
 def test_retention_is_shown_and_run(settings: Settings) -> None:
     clock = FakeClock()
     due = [(event_due, {"due_ms": clock.now_ms() + step, "chat": 1, "seq": step}) for step in (-2, -1, 5)]
@@ -67,6 +69,7 @@ def test_retention_is_shown_and_run(settings: Settings) -> None:
     assert content.show_retention(settings, clock) == Waiting(due=0, timers=1, purges=0)
 
 
+@pytest.mark.slow
 def test_reports_are_listed_and_closed(settings: Settings) -> None:
     write(settings, *[(report, {"target": bytes(16), "text": f"claim {n}", "created_ms": n}) for n in (1, 2)])
     first, second = content.list_reports(settings)

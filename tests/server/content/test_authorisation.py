@@ -217,7 +217,9 @@ async def attempt(world: World, name: str, by: Person) -> httpx.Response:
 
 @pytest.mark.quick
 @ON_SQLITE
-@pytest.mark.parametrize("role", ["admin", "member", "ex-member", "stranger"])
+@pytest.mark.parametrize(
+    "role", [*(pytest.param(role, marks=pytest.mark.slow) for role in ("admin", "member", "ex-member")), "stranger"]
+)
 async def test_roles(world: World, app_server: Server, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backup_rows, "current_version", lambda _db, _account: 1)
     by = world.people[role]

@@ -287,7 +287,6 @@ HOT: dict[str, Callable[[Connection, World], Any]] = {
 }
 
 
-@pytest.mark.quick
 async def test_no_hot_query_reads_a_whole_table(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     await register(server, "zoe")
     monkeypatch.setattr(backup, "current_version", lambda _db, _account: 0)

@@ -38,7 +38,7 @@ def bucket(s3_endpoint: str) -> str:
     return name
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "folder":
         return FolderStorage(tmp_path / "files")

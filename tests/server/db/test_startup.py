@@ -19,6 +19,7 @@ from mensajeria.server.facts import StateError
 from mensajeria.server.keyfiles import SIZES, create_key_files, load_key_files
 from mensajeria.server.settings import Settings
 from mensajeria.server.startup import Prepared, prepare, start_server
+from tests.support.lifeline import MadeOnce
 
 
 def start(settings: Settings) -> Prepared:
@@ -35,12 +36,14 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_validate({"data_dir": tmp_path / "data"})
 
 
-@pytest.fixture(scope="module")
-def first_started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def first_started(made_once: MadeOnce) -> Path:
     """The folder of a server after its first start, which takes a second for the tables."""
-    folder = tmp_path_factory.mktemp("first") / "data"
-    start(Settings.model_validate({"data_dir": folder}))
-    return folder
+
+    def make(folder: Path) -> None:
+        start(Settings.model_validate({"data_dir": folder / "data"}))
+
+    return made_once("first", make) / "data"
 
 
 @pytest.fixture
@@ -171,6 +174,7 @@ def test_first_start_of_a_server_for_others_gives_one_invite(tmp_path: Path) -> 
 # ---------------------------------------------------------------------------------------------- operator's functions
 
 
+@pytest.mark.slow
 def test_init_then_invites(tmp_path: Path) -> None:
     settings = Settings.model_validate({"data_dir": tmp_path / "data", "registration": "invite"})
     clock = FakeClock()

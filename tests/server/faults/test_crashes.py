@@ -26,7 +26,7 @@ from tests.support.valkey import ValkeyServer
 
 CRASHES: Final = int(os.environ.get("MENSAJERIA_TEST_CRASHES", "2"))
 _log = logging.getLogger(__name__)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 30 * CRASHES)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(120 + 30 * CRASHES)]
 Crash = Callable[[], Awaitable[None]]
 """Kills a part; returns when it is back."""
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,11 @@ def _running(request: pytest.FixtureRequest, folder: Path, database: str) -> Ite
     url = None
     if request.param == "postgresql":
         postgres: PostgresServer = request.getfixturevalue("postgres_server")
-        url = postgres.create_database(database)
+        template, made = request.getfixturevalue("made_on_postgres")
+        url = postgres.create_database(database, template=template)
+    else:
+        made = request.getfixturevalue("made_server")
+    shutil.copytree(made, folder / "data")
     with (folder / "log").open("w") as log:
         running = start_server_process(folder / "data", url, log=log)
         yield running
@@ -40,7 +45,7 @@ def _running(request: pytest.FixtureRequest, folder: Path, database: str) -> Ite
 @pytest.fixture(scope="session", params=_KINDS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A running server."""
-    with _running(request, tmp_path_factory.mktemp("server"), f"gateway_{os.getpid()}") as running:
+    with _running(request, tmp_path_factory.mktemp("server"), f"gateway_{secrets.token_hex(4)}") as running:
         yield running
 
 
@@ -53,7 +58,7 @@ def world(server: ServerProcess) -> World:
 @pytest.fixture(params=_KINDS)
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
     """A running server for one test that changes what the others' people rely on, such as its keys."""
-    with _running(request, tmp_path, f"own_{os.getpid()}_{secrets.token_hex(4)}") as running:
+    with _running(request, tmp_path, f"own_{secrets.token_hex(4)}") as running:
         yield running
 
 

@@ -152,6 +152,7 @@ async def test_a_group_lives(world: World, circle: Circle) -> None:
     assert await c.is_quiet()
 
 
+@pytest.mark.slow
 async def test_who_is_added_gets_the_head_and_the_log(world: World, circle: Circle) -> None:
     (dora,) = await world.people(1)
     signer = await Signer.give_keys(world, dora)
@@ -165,6 +166,7 @@ async def test_who_is_added_gets_the_head_and_the_log(world: World, circle: Circ
     assert [event.kind for event in page.events] == [EventKind.MEMBER] * 2
 
 
+@pytest.mark.slow
 async def test_an_erased_message_comes_again_as_a_tombstone(world: World, circle: Circle) -> None:
     a, b = await Device.online(world, circle.ana.person), await Device.online(world, circle.bruno.person)
     token = os.urandom(32)
@@ -203,6 +205,7 @@ async def test_blocked(world: World, circle: Circle) -> None:
     assert (await b.expect(Ack)).seq == 2
 
 
+@pytest.mark.slow
 async def test_a_timer_is_noted_with_its_row(world: World, circle: Circle) -> None:
     from mensajeria.server.db.schema_chats import chat  # noqa: PLC0415
     from mensajeria.server.db.schema_content import event_due  # noqa: PLC0415

@@ -37,6 +37,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @ON_SQLITE
 async def test_no_endpoint_departs_from_its_description(settings: Settings, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from mensajeria.server.chats.log import EventLog, NewEvent
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.migrate import migrate
 from mensajeria.server.realtime.gateway import event_log
 from tests.server.people import Person, insert_direct_chat, insert_people
+from tests.support.lifeline import MadeOnce
 from tests.support.postgres import PostgresServer, postgres_is_available
 
 SERVER_ID = bytes(16)
@@ -37,22 +39,57 @@ class Store:
         return self.logs[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A database to be copied, and who is in it."""
+
+    name: str
+    people: list[Person]
+    chats: list[tuple[int, bytes]]
+
+
 # Both are made before any test, so that the check for blocking calls does not watch the migration.
 @pytest.fixture(scope="session", autouse=True)
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file at the newest schema, to be copied."""
+def sqlite_template(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """A file."""
+    schema = made_once("schema", lambda folder: void(migrate(f"sqlite:///{folder / 'schema.db'}")))
     path = tmp_path_factory.mktemp("schema") / "template.db"
-    migrate(f"sqlite:///{path}")
-    return path
+    shutil.copy(schema / "schema.db", path)
+    return Template(str(path), *asyncio.run(_fill(f"sqlite:///{path}")))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def postgres_template(request: pytest.FixtureRequest) -> str | None:
-    """The name of a database at the newest schema, to be copied; None where there is no PostgreSQL."""
+def postgres_template(request: pytest.FixtureRequest) -> Template | None:
+    """A database of the server, None where there is no PostgreSQL."""
     if os.name != "posix" or not postgres_is_available():
         return None
+    made: list[tuple[list[Person], list[tuple[int, bytes]]]] = []
+
+    def prepare(url: str) -> None:
+        migrate(url)
+        made.append(asyncio.run(_fill(url)))
+
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    return server.template("schema", lambda url: void(migrate(url)))
+    return Template(server.template("storage", prepare), *made[0])
+
+
+async def _fill(url: str) -> tuple[list[Person], list[tuple[int, bytes]]]:
+    """Four people and their chats: 0 with 1, 0 with 2, 1 with 2 (a request); 3 is alone."""
+
+    def fill(db: Connection) -> tuple[list[Person], list[tuple[int, bytes]]]:
+        people = insert_people(db, 4)
+        one, two, three, _ = people
+        return people, [
+            insert_direct_chat(db, SERVER_ID, one, two),
+            insert_direct_chat(db, SERVER_ID, one, three),
+            insert_direct_chat(db, SERVER_ID, two, three, accepted=False),
+        ]
+
+    database = Database(url)
+    try:
+        return await database.write(fill)
+    finally:
+        await database.close()
 
 
 def void(_result: object) -> None:
@@ -61,27 +98,23 @@ def void(_result: object) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database at the newest schema."""
+    """The URL of a database at the newest schema, with the people in it."""
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+        shutil.copy(request.getfixturevalue("sqlite_template").name, tmp_path / "test.db")
         return f"sqlite:///{tmp_path / 'test.db'}"
     make = request.getfixturevalue("postgres_database")
-    return str(make(request.getfixturevalue("postgres_template")))
+    return str(make(request.getfixturevalue("postgres_template").name))
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    """A database with four people and their chats: 0 with 1, 0 with 2, 1 with 2 (a request); 3 is alone."""
-    store = Store(await asyncio.to_thread(Database, database_url), database_url)
-    store.people = await store.db.write(lambda db: insert_people(db, 4))
-    one, two, three, _ = store.people
-    store.chats = await store.db.write(
-        lambda db: [
-            insert_direct_chat(db, SERVER_ID, one, two),
-            insert_direct_chat(db, SERVER_ID, one, three),
-            insert_direct_chat(db, SERVER_ID, two, three, accepted=False),
-        ]
-    )
+async def store(
+    database_url: str, sqlite_template: Template, postgres_template: Template | None
+) -> AsyncIterator[Store]:
+    """The database of the four people."""
+    filled = sqlite_template if database_url.startswith("sqlite") else postgres_template
+    assert filled is not None
+    opened = await asyncio.to_thread(Database, database_url)
+    store = Store(opened, database_url, list(filled.people), list(filled.chats))
     yield store
     for log in store.logs:
         await log.close()
