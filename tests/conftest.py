@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import re
 import secrets
@@ -59,8 +58,6 @@ shipped.use(shipped=False)
 
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIFELINE: pytest.StashKey[Lifeline] = pytest.StashKey()  # only in the process that owns the run
-_ERRORS: pytest.StashKey[RecordedErrors] = pytest.StashKey()
-_COLLECTIONS: pytest.StashKey[int] = pytest.StashKey()
 _ALL_SLOW = re.compile(r"^pytestmark = (\[.*)?pytest\.mark\.slow\b", re.MULTILINE)
 
 
@@ -139,34 +136,17 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """A marked test, and what it asks for, gets what the program ships with; what is logged from now on is its own."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marked test, and what it asks for, gets what the program ships with."""
+    _now.item = item
     if item.get_closest_marker("as_shipped") is not None:
         shipped.use(shipped=True)
-    item.stash[_ERRORS] = RecordedErrors()
-    item.stash[_COLLECTIONS] = collections_of_older_objects()
-    logging.getLogger().addHandler(item.stash[_ERRORS])
-    yield
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Fail the test when an ERROR was logged that it did not announce with `@pytest.mark.allow_log_errors`.
-
-    asyncio logs the exception of a task nobody awaited as an ERROR when the task is collected: hence the collection.
-    """
-    try:
-        yield
-        if is_coroutine_test(item):
-            collect_since(item.stash[_COLLECTIONS])
-    finally:
-        shipped.use(shipped=False)
-        errors = item.stash[_ERRORS]
-        logging.getLogger().removeHandler(errors)
-    patterns = [p for mark in item.iter_markers("allow_log_errors") for p in mark.args or (".*",)]
-    if unexpected := errors.not_matching(patterns):
-        pytest.fail("unexpected ERROR in the log:\n" + "\n".join(unexpected), pytrace=False)
+def pytest_runtest_teardown() -> None:
+    """What is cheap, again."""
+    shipped.use(shipped=False)
 
 
 @pytest.fixture(scope="session")
@@ -247,6 +227,31 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 
 
 # --------------------------------------------------------------------------------------------------------- checks
+
+
+class _Now:
+    """The test that runs: a fixture that asks for `request` instead costs more than all the others of a small test."""
+
+    item: pytest.Item
+
+
+_now = _Now()
+
+
+@pytest.fixture(autouse=True)
+def log_errors() -> Iterator[None]:
+    """Fail the test when an ERROR is logged that it did not announce with `@pytest.mark.allow_log_errors`.
+
+    asyncio logs the exception of a task nobody awaited as an ERROR when the task is collected: hence the collection.
+    """
+    item, errors, collections = _now.item, RecordedErrors(), collections_of_older_objects()
+    with errors.recording():
+        yield
+        if is_coroutine_test(item):
+            collect_since(collections)
+    patterns = [p for mark in item.iter_markers("allow_log_errors") for p in mark.args or (".*",)]
+    if unexpected := errors.not_matching(patterns):
+        pytest.fail("unexpected ERROR in the log:\n" + "\n".join(unexpected), pytrace=False)
 
 
 @pytest.fixture

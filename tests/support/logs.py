@@ -1,10 +1,11 @@
-"""Errors that are logged while a test runs (see tests/conftest.py)."""
+"""Errors that are logged while a test runs."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class RecordedErrors(logging.Handler):
@@ -18,6 +19,16 @@ class RecordedErrors(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one record."""
         self.messages.append(self.format(record))
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record for the length of a `with` block."""
+        root = logging.getLogger()
+        root.addHandler(self)
+        try:
+            yield
+        finally:
+            root.removeHandler(self)
 
     def not_matching(self, patterns: Iterable[str]) -> list[str]:
         """Return the messages in which none of the regular expressions is found."""

@@ -194,7 +194,7 @@ class Gateway:
         """See `Host.admit`.
 
         Raises:
-            ProtocolError: the token's error, or ROLLED_BACK.
+            ProtocolError: the token's error, or ROLLED_BACK; any when the connection is closed meanwhile.
         """
         while True:
             before = self.hub.ended.now
@@ -203,6 +203,8 @@ class Gateway:
                 break
         if hello.gen < login.gen:
             raise ProtocolError(Code.ROLLED_BACK)
+        if connection.closed:  # what came behind its hello has ended its channel: there is nobody to welcome
+            raise ProtocolError(Code.MALFORMED)
         facts = self.server.facts
         welcome = connection.channel.welcome(
             login.ck, server_id=facts.server_id, restore_epoch=facts.restore_epoch, nonce=secrets.token_bytes(32)
