@@ -188,6 +188,13 @@ def _file_step(db: Connection, world: World) -> None:
     files.forget(db, row.file_id)
 
 
+def _seen(db: Connection, world: World) -> None:
+    if db.dialect.name == "sqlite":
+        seen.store_sqlite(db, [Seen(world.ana.device_id, world.ana.did, 1, 1)])
+    else:
+        db.exec_driver_sql(seen.POSTGRES, ("{1}", "{1}", "{1}"))
+
+
 def _drop(db: Connection, world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backup, "current_version", lambda _db, _account: 2)
@@ -268,7 +275,7 @@ HOT: dict[str, Callable[[Connection, World], Any]] = {
     "the end of a login": lambda db, w: refresh.end_login(db, w.ana.device_id),
     "removed device": lambda db, w: ending.revoke_device(db, w.ana.device_id, 1),
     "deleted account": lambda db, w: deletion.delete_account(db, w.ana.account_id, 1),
-    "admissions": lambda db, w: seen.store(db, [Seen(w.ana.device_id, w.ana.did, 1, 1)]),
+    "admissions": _seen,
     "invite": lambda db, w: _use(db),
     "operator's page of accounts": lambda db, _w: users_after(db, after=3, limit=5),
     "operator's page of invites": lambda db, _w: invites.list_invites(db, before=9, limit=5),

@@ -71,13 +71,13 @@ async def test_the_member_is_as_far_as_its_furthest_device(server: Server) -> No
 
 async def test_a_sign_of_life_never_lowers_the_count_of_encryptions(server: Server) -> None:
     ana, bruno = await server.db.write(lambda db: insert_people(db, 2))
-    await server.db.write(lambda db: seen.store(db, [Seen(ana.device_id, ana.did, 10, 7)]))
+    await seen.store(server.db, [Seen(ana.device_id, ana.did, 10, 7)])
     signs = [
         Seen(ana.device_id, ana.did, 20, 3),
         Seen(bruno.device_id, bruno.did, 21, 9),
         Seen(bruno.device_id, bruno.did, 22, 8),
     ]
-    await server.db.write(lambda db: seen.store(db, signs))
+    await seen.store(server.db, signs)
 
     query = select(device.c.last_seen_ms, device.c.gen).order_by(device.c.id)
     rows = await server.db.query(lambda db: [tuple(row) for row in db.execute(query)])

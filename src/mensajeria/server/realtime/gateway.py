@@ -233,7 +233,7 @@ class Gateway:
 
     async def _store_seen(self, devices: list[Seen]) -> None:
         try:
-            await self.server.db.write(lambda db: seen.store(db, devices))
+            await seen.store(self.server.db, devices)
         except DATABASE_ERRORS as error:
             _log.warning("devices_not_noted", error=type(error).__name__, batch=len(devices))
             return
