@@ -90,7 +90,7 @@ async def prove(request: Request, server: Server, login: Login, limit: Limit) ->
 
 
 async def prove_hash(request: Request, server: Server, login: Login, body_hash: bytes) -> None:
-    """As `prove`, without a limit, for a body that was hashed while it passed by."""
+    """As `prove` for a body that was hashed while it passed by: what comes before it has a limit of its own."""
     await _use_up(request, server, login, _counter(request, login, body_hash))
 
 

@@ -102,6 +102,7 @@ SOCKET: dict[Limit, Callable[[Talk, Person], Awaitable[Any]]] = {
     Limit.LIST_ACCOUNT: _list,
 }
 ELSEWHERE = {
+    Limit.FILE_STEP_DEVICE,  # below: it says where it goes on
     Limit.REFRESH_NETWORK,  # below: it needs to come from somewhere
     Limit.CLAIM_PAIR,  # below: it changes the answer
     Limit.CLAIM_TARGET,
@@ -165,6 +166,17 @@ async def test_every_limit_of_a_conversation(app_server: Server, ana: Person, li
 
     refused = caught.value
     assert (refused.code, refused.detail, refused.retry_after_ms) == (Code.RATE_LIMITED, limit.label, 7000)
+    assert await row_counts(app_server) == before
+
+
+@ON_SQLITE
+async def test_a_step_of_an_upload(http: httpx.AsyncClient, app_server: Server, ana: Person) -> None:
+    made = await ana.call(http, "POST", "/v1/files", {"size": 5})
+    target = f"/v1/files/{made.json()['file_id']}"
+    before = await row_counts(app_server)
+    app_server.limiter._store = Full(Limit.FILE_STEP_DEVICE)
+    headers = ana.headers("PATCH", target, b"12345") | {"Upload-Offset": "0"}
+    told(await http.patch(target, content=b"12345", headers=headers), Limit.FILE_STEP_DEVICE)
     assert await row_counts(app_server) == before
 
 

@@ -56,6 +56,7 @@ async def upload(file_id: B16, request: Request, server: TheServer, upload_offse
     the storage; it counts only if `Mensajeria-Mac` then covers it.
     """
     login = await bearer(request, server)
+    await server.limiter.check(Limit.FILE_STEP_DEVICE, login.did)
     length = request.headers.get("content-length", "")
     if not length.isascii() or not length.isdigit() or len(length) > 16:  # noqa: PLR2004 - far above any allowed size
         raise ProtocolError(Code.MALFORMED, "Content-Length")

@@ -53,6 +53,8 @@ class Limit(Enum):
     PROFILE_READ_ACCOUNT = Bucket(500, 3000, fail_open=True)
     UNREADABLE_DEVICE = Bucket(6, 6, fail_open=False)
     FILE_CREATE_ACCOUNT = Bucket(200, 1000, fail_open=True)
+    # A step begins before its body is there to be proven, so the token's bearer counts; at most 8 MiB each.
+    FILE_STEP_DEVICE = Bucket(600, 30 * 3600, fail_open=True)
     BACKUP_ACCOUNT = Bucket(400, 3000, fail_open=True)
     LOG_DEVICE = Bucket(100, 3600, fail_open=True)
     # Kept in each connection. Over the first its socket is not read for a while; over the second typing is dropped.
