@@ -67,6 +67,9 @@ class Readiness:
                     await db.write(_nothing)
                 elif await db.write(_only_reads):
                     return ("database",)
+                if db.room.is_lacking:
+                    await db.write(db.room.take_some)
+                    db.room.is_lacking = False
         except SchemaError:
             return ("schema",)
         except WriterClosedError:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mensajeria.protocol.errors import Code
 from mensajeria.protocol.frames import Ack, Events, Fetch, Nack
+from mensajeria.server.readiness import FRESH_S
 from tests.server.faults.disks import resize, small_disk
 from tests.server.process import ServerProcess, World, start_server_process, stopping
 from tests.server.realtime.device import Device, outer
@@ -71,6 +73,13 @@ async def until_full(device: Device, chat_id: bytes) -> tuple[list[int], Nack]:
     raise AssertionError("the disk is never full")
 
 
+async def faults(server: ServerProcess) -> str:
+    """What the server says that it lacks."""
+    async with httpx.AsyncClient() as http:
+        said = await http.get(f"http://127.0.0.1:{server.port}/readyz")
+    return str(said.json()["detail"])
+
+
 async def rows_of(device: Device, chat_id: bytes, until: int) -> list[int]:
     found: list[int] = []
     while not found or found[-1] < until:
@@ -92,11 +101,17 @@ async def test_what_was_acknowledged_stays_and_there_is_no_restart_when_there_is
 
         stored, refusal = await until_full(device, chat_id)
         assert refusal.code == Code.UNAVAILABLE
+        for _ in range(2):
+            assert await faults(server) == "database"
+            await asyncio.sleep(FRESH_S)
         assert await rows_of(device, chat_id, stored[-1]) == stored
 
         await asyncio.to_thread(resize, disk, LARGE)
         deadline = time.monotonic() + 20
         while isinstance(answer := await say(device, chat_id, MOST), Nack):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.2)
+        while await faults(server):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.2)
 

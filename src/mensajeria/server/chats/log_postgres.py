@@ -24,6 +24,7 @@ from mensajeria.server.chats.log import (
     Outcome,
 )
 from mensajeria.server.db.postgres_lane import AWAY, SETTINGS, TIMEOUT_S
+from mensajeria.server.db.room import Room
 
 APPEND_NEW: Final = """WITH advanced AS (
   UPDATE chat c SET last_seq = c.last_seq + b.rows, last_ms = greatest(c.last_ms, b.ts)
@@ -85,8 +86,10 @@ _ONCE_MORE: Final = (
 class PostgresEventLog:
     """See `EventLog`. Opens its connection at the first batch and again after it was lost."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, room: Room | None = None) -> None:
+        """`room` is told of a full disk."""
         self._dsn = dsn
+        self._room = room or Room()
         self._connection: asyncpg.Connection[Any] | None = None
         self._append: Any = None
         self._append_new: Any = None
@@ -104,6 +107,7 @@ class PostgresEventLog:
                     self._careful = CAREFUL
             return await self._run(connection, events)
         except AWAY as error:
+            self._room.note(error)
             await self.close()
             raise LogUnavailableError from error
         except asyncpg.LockNotAvailableError as error:

@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool, Pool
 
 from mensajeria.server.db.failures import ConnectionBrokenError
 from mensajeria.server.db.reads import R, Read
+from mensajeria.server.db.room import Room
 from mensajeria.server.db.sqlite_readers import SqliteReaders, listen_as_reader
 from mensajeria.server.db.sqlite_writer import SqliteWriter
 
@@ -91,7 +92,8 @@ class Database:
         self.is_sqlite: Final = self.url.get_backend_name() == "sqlite"
         self.writer: Final = SqliteWriter(Path(self.url.database or "")) if self.is_sqlite else None
         self._readers: Final = SqliteReaders(self.url) if self.is_sqlite else None
-        self._postgres: Final = None if self.is_sqlite else _postgres_pools(self.url, pool_size)
+        self.room: Final = Room()
+        self._postgres: Final = None if self.is_sqlite else _postgres_pools(self.url, pool_size, self.room)
         self._broken: Final[tuple[type[Exception], ...]] = () if self._postgres is None else self._postgres.broken
         self._marks: Final = None if self.is_sqlite else self._lane("marks", {"synchronous_commit": "off"})
         self._look_ups: Final = None if self.is_sqlite else self._lanes(max(1, pool_size // 2))
@@ -254,10 +256,10 @@ class _Borrowed:
         self.connection.detach()
 
 
-def _postgres_pools(url: URL, pool_size: int) -> PostgresPools:
+def _postgres_pools(url: URL, pool_size: int, room: Room) -> PostgresPools:
     from mensajeria.server.db.postgres_pools import PostgresPools  # noqa: PLC0415 - 10 MB that SQLite does not need
 
-    return PostgresPools(driver_dsn(url), pool_size)
+    return PostgresPools(driver_dsn(url), pool_size, room)
 
 
 def _without_waiting(function: Callable[[Connection], T]) -> Callable[[Connection], T]:

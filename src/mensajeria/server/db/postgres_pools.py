@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 
 from mensajeria.server.db.postgres_session import DRIVER, SESSION, connector
+from mensajeria.server.db.room import Room
 
 _READ_ONLY: Final = "25006"
 
@@ -27,10 +28,11 @@ class PostgresPools:
     broken: Final = (InternalClientError,)
     """What the driver raises for a connection that broke in the middle of an answer, and SQLAlchemy passes on."""
 
-    def __init__(self, dsn: str, pool_size: int) -> None:
+    def __init__(self, dsn: str, pool_size: int, room: Room) -> None:
         half = max(1, pool_size // 2)
         self.writing = _engine(dsn, half, pool_size)
         event.listen(self.writing.sync_engine, "handle_error", _leave_a_spare)
+        event.listen(self.writing.sync_engine, "handle_error", lambda context: room.note(context.original_exception))
         reading = _engine(dsn, half, half, default_transaction_read_only="on")
         self.reading = reading.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -67,7 +67,7 @@ def event_log(db: Database) -> EventLog:
         return SqliteEventLog(db.writer)
     from mensajeria.server.chats.log_postgres import PostgresEventLog  # noqa: PLC0415 - memory that SQLite does not need
 
-    return PostgresEventLog(db.postgres_dsn)
+    return PostgresEventLog(db.postgres_dsn, db.room)
 
 
 def _both(one: Callable[[float], None], other: Callable[[float], None]) -> Callable[[float], None]:
