@@ -353,6 +353,29 @@ async def test_a_hole_in_the_log_is_marked_and_ends_no_conversation(stage: Stage
     assert await missing(bruno, stage.chat_id) == []
 
 
+async def test_a_hole_of_thousands_of_rows_is_marked_and_what_follows_is_read(stage: Stage) -> None:
+    """The server has lost them: its numbers go on far behind."""
+    ana = await stage.open("ana")
+    await ana.send(stage.chat_id, "antes")
+    await ana.close()
+    with stage.evil.database() as db:
+        db.execute("UPDATE chat SET last_seq = last_seq + 5000")
+        db.commit()
+    ana = await stage.open("ana")
+    await ana.send(stage.chat_id, "después")
+    bruno = await stage.open("bruno")
+    await bruno.shows(stage.chat_id, "ana: antes", "ana: después")
+    await bruno.warned("log_gap")
+    assert [dict(one.params) for one in await missing(bruno, stage.chat_id)] == [{"count": "5000"}]
+    await bruno.send(stage.chat_id, "sigo")
+    await ana.shows(stage.chat_id, "ana: antes", "ana: después", "bruno: sigo")
+    asked = len(stage.evil.seen.frames_of(bruno.uid, frames.Fetch))
+    await bruno.close()
+    bruno = await stage.open("bruno")
+    await bruno.client.caught_up()
+    assert len(stage.evil.seen.frames_of(bruno.uid, frames.Fetch)) <= asked + 3, "one look tells of the whole hole"
+
+
 async def missing(actor: Actor, chat_id: bytes) -> list[Message]:
     return [one for one in await actor.timeline(chat_id) if one.cause is Cause.MISSING]
 

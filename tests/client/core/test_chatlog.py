@@ -154,6 +154,17 @@ def test_an_end_that_does_not_come_is_not_asked_for_again_by_whatever_else_comes
     assert log.pushed(row(MAX_PASSED + 2)) == []
 
 
+def test_an_end_that_does_not_come_is_passed_over_when_something_comes_behind_it() -> None:
+    log = ChatLog(CHAT)
+    log.head(9)
+    useless(log)
+    assert log.pushed(row(10)) == [Fetch(CHAT, 0)]
+    assert not log.level
+    effects = log.fetched((), 10)
+    assert effects == [Violation(CHAT, "log_gap"), Pass(CHAT, 1, 9), Apply(CHAT, (row(10),))]
+    assert log.level
+
+
 def test_a_number_from_nowhere_moves_nobody_there() -> None:
     for size in (MAX_PASSED, MAX_PASSED + 1):
         log = ChatLog(CHAT)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mensajeria.client.api import Cause, MessageChanged, MessageReceived
-from mensajeria.client.core.chatlog import MAX_PASSED
 from mensajeria.client.engine.log_gaps import (
     MAX_GAPS,
+    STRETCH,
     LogGap,
     came,
     explained,
@@ -167,8 +167,39 @@ async def test_of_a_log_that_goes_on_anew_only_what_is_before_is_remembered(desk
 
 
 async def test_what_is_remembered_is_bounded(desk: GroupDesk) -> None:
-    await passed(desk, *((at, at) for at in range(2, 2 * MAX_GAPS + 10, 2)), (5000, 4999 + MAX_PASSED))
+    await passed(desk, *((at, at) for at in range(2, 2 * MAX_GAPS + 10, 2)), (5000, 4999 + STRETCH))
     chat = await chat_of(desk)
     found = (await desk.store.read(lambda tx: unfilled(tx, [chat])))[chat]
     assert len(found) == MAX_GAPS
-    assert (found[-1].lowest, found[-1].highest) == (5000, 4999 + MAX_PASSED)
+    assert (found[-1].lowest, found[-1].highest) == (5000, 4999 + STRETCH)
+
+
+async def test_a_large_hole_is_told_once_and_every_row_of_it_may_still_come(desk: GroupDesk) -> None:
+    last = 1 + 3 * STRETCH + 7
+    await passed(desk, (2, last))
+    chat = await chat_of(desk)
+    assert await counts(desk) == [last - 1]
+    assert (await desk.store.read(lambda tx: tx.chats.get(chat))).cursor == last  # type: ignore[union-attr]
+    for seq in (2, 2 + STRETCH, last):
+        assert await desk.store.read(lambda tx: is_passed(tx, chat, seq) and is_missing(tx, chat, seq))  # noqa: B023
+        await desk.do(lambda tx, out: came(tx, out, chat, seq, told_elsewhere=False))  # noqa: B023
+        assert not await desk.store.read(lambda tx: is_missing(tx, chat, seq))  # noqa: B023
+    assert not await desk.store.read(lambda tx: is_passed(tx, chat, last + 1))
+    assert await counts(desk) == [last - 4]
+    await desk.do(lambda tx, out: explained(tx, out, chat, last + 1, last - 5))
+    assert await counts(desk) == [1]
+
+
+async def test_the_largest_hole_is_remembered_whole(desk: GroupDesk) -> None:
+    await passed(desk, (2, 2), (10, 9 + MAX_GAPS * STRETCH))
+    chat = await chat_of(desk)
+    assert not await desk.store.read(lambda tx: is_missing(tx, chat, 2)), "of more the latest"
+    assert await desk.store.read(lambda tx: is_missing(tx, chat, 10))
+    assert await desk.store.read(lambda tx: is_missing(tx, chat, 9 + MAX_GAPS * STRETCH))
+
+
+async def test_two_holes_that_touch_are_told_each(desk: GroupDesk) -> None:
+    await passed(desk, (2, 3), (4, 4))
+    chat = await chat_of(desk)
+    await desk.do(lambda tx, out: came(tx, out, chat, 4, told_elsewhere=False))
+    assert await counts(desk) == [2]

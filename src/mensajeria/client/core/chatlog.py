@@ -17,8 +17,11 @@ from mensajeria.protocol.frames import Event
 MAX_HELD: Final = 1024
 """Pushed rows held while earlier ones are fetched; above this they are dropped and fetched later."""
 MAX_USELESS_FETCHES: Final = 3
-MAX_PASSED: Final = 1024
-"""Rows that are passed over at once: a number from nowhere must not move a device to the end of all numbers."""
+MAX_PASSED: Final = 64 * 1024
+"""Rows that are passed over at once: a number from nowhere must not move a device to the end of all numbers.
+
+So many are remembered, too, and taken in where they come later: an honest server heals what a number has done.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,12 @@ class ChatLog:
         return [Apply(self.chat_id, tuple(ready))] if ready else []
 
     def _fetch_if_behind(self) -> list[Effect]:
-        if self.position >= self.last_seq or self.fetching or self._useless >= MAX_USELESS_FETCHES:
+        if self.position >= self.last_seq or self.fetching:
             return []
+        if self._useless >= MAX_USELESS_FETCHES:
+            if self._next_here() is None:
+                return []
+            self._useless -= 1  # something is behind the hole now: once more, and over it
         self.fetching = True
         return [Fetch(self.chat_id, self.position)]
 
@@ -157,14 +164,18 @@ class ChatLog:
 
     def _pass_over(self, fresh: Sequence[Event], last_seq: int) -> list[Effect]:
         """Go on with the next row that is here, if there is one and it is not too far."""
-        here = [*self._held, *self._own, *(event.seq for event in fresh)]
-        first = self.position + 1
-        if not here or min(here) > first + MAX_PASSED:
+        following = self._next_here(fresh)
+        if following is None:
             return []
-        upto = min(here) - 1
+        first, upto = self.position + 1, following - 1
         self._hold(fresh)
         self.position, self._useless, self.last_seq = upto, 0, max(self.last_seq, last_seq)
         return [Pass(self.chat_id, first, upto), *self._release(), *self._fetch_if_behind()]
+
+    def _next_here(self, fresh: Sequence[Event] = ()) -> int | None:
+        """The next row that is here, unless it is too far."""
+        here = min([*self._held, *self._own, *(event.seq for event in fresh)], default=None)
+        return None if here is None or here > self.position + 1 + MAX_PASSED else here
 
 
 def _is_ascending(events: Sequence[Event]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mensajeria.client.api import Cause, MessageChanged, MessageReceived
+from mensajeria.client.api import Cause, Message, MessageChanged, MessageReceived
 from mensajeria.client.core.chatlog import MAX_PASSED
 from mensajeria.client.engine.me import Me
 from mensajeria.client.engine.outcome import Outcome
@@ -19,9 +19,11 @@ from mensajeria.client.engine.row_display import place_id, remove, somebody
 from mensajeria.client.store import Tx
 from mensajeria.protocol.ids import ChatId
 
-MAX_GAPS: Final = 64
+STRETCH: Final = 1024
+"""Rows of a gap; a larger hole is several, one behind the other."""
+MAX_GAPS: Final = MAX_PASSED // STRETCH
 """Gaps of a chat that are remembered; of more the latest."""
-_MASK: Final = MAX_PASSED // 8
+_MASK: Final = STRETCH // 8
 _RECORD: Final = struct.Struct(f">QH{_MASK}s")
 
 
@@ -71,8 +73,7 @@ def pass_over(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, first: int, upto: i
     chat = tx.chats.get(chat_id)
     if chat is None or upto <= chat.cursor:
         return
-    size = upto - first + 1
-    _put(tx, chat_id, [*_gaps(tx, chat_id), LogGap(first, size, (1 << size) - 1)])
+    _put(tx, chat_id, [*_gaps(tx, chat_id), *_stretches(first, upto)])
     notice = tx.messages.notice(
         chat_id,
         after_seq=first - 1,
@@ -80,7 +81,7 @@ def pass_over(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, first: int, upto: i
         about=somebody(tx, chat_id),
         cause=Cause.MISSING,
         at_ms=me.clock.now_ms(),
-        params={"count": str(size)},
+        params={"count": str(upto - first + 1)},
     )
     if notice is not None:
         out.events.append(MessageReceived(notice))
@@ -90,9 +91,10 @@ def pass_over(tx: Tx, out: Outcome, me: Me, chat_id: ChatId, first: int, upto: i
 
 def explained(tx: Tx, out: Outcome, chat_id: ChatId, before: int, count: int) -> None:
     """So many messages from before this row are told as missing by name: the gaps before it tell of so many less."""
-    for gap in reversed(_gaps(tx, chat_id)):
-        if gap.first < before and count > 0:
-            count -= _less(tx, out, chat_id, gap, count)
+    gaps = _gaps(tx, chat_id)
+    for at in reversed(range(len(gaps))):
+        if gaps[at].first < before and count > 0:
+            count -= _less(tx, out, chat_id, gaps[: at + 1], count)
 
 
 def came(tx: Tx, out: Outcome, chat_id: ChatId, seq: int, *, told_elsewhere: bool) -> None:
@@ -102,7 +104,7 @@ def came(tx: Tx, out: Outcome, chat_id: ChatId, seq: int, *, told_elsewhere: boo
         if gap.has(seq):
             gaps[at] = replace(gap, missing=gap.missing & ~(1 << (seq - gap.first)))
             if not told_elsewhere:
-                _less(tx, out, chat_id, gap, 1)
+                _less(tx, out, chat_id, gaps[: at + 1], 1)
     _put(tx, chat_id, gaps)
 
 
@@ -112,9 +114,25 @@ def forget_behind(tx: Tx, chat_id: ChatId, fork: int) -> None:
     _put(tx, chat_id, [LogGap(gap.first, size, gap.missing & ((1 << size) - 1)) for gap, size in kept])
 
 
-def _less(tx: Tx, out: Outcome, chat_id: ChatId, gap: LogGap, count: int) -> int:
-    """Take up to `count` from what the gap's notice says; how many that were."""
-    notice = tx.messages.find(chat_id, place_id(chat_id, gap.first, b"gap"))
+def _stretches(first: int, upto: int) -> list[LogGap]:
+    sizes = [(start, min(STRETCH, upto - start + 1)) for start in range(first, upto + 1, STRETCH)]
+    return [LogGap(start, size, (1 << size) - 1) for start, size in sizes]
+
+
+def _notice(tx: Tx, chat_id: ChatId, gaps: Sequence[LogGap]) -> Message | None:
+    """What tells of the last of these gaps: it stands at the first stretch of its hole."""
+    for at in reversed(range(len(gaps))):
+        found = tx.messages.find(chat_id, place_id(chat_id, gaps[at].first, b"gap"))
+        if found is not None:
+            return found
+        if at == 0 or gaps[at - 1].size < STRETCH or gaps[at - 1].first + STRETCH != gaps[at].first:
+            return None
+    return None
+
+
+def _less(tx: Tx, out: Outcome, chat_id: ChatId, gaps: Sequence[LogGap], count: int) -> int:
+    """Take up to `count` from what the last gap's notice says; how many that were."""
+    notice = _notice(tx, chat_id, gaps)
     if notice is None:
         return 0
     left = int(notice.params["count"]) - count
