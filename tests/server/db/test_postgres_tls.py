@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from mensajeria.server.chats.log import UNKNOWN_CHAT, NewEvent
 from mensajeria.server.chats.log_postgres import PostgresEventLog
 from mensajeria.server.db.engine import Database
 from mensajeria.server.db.revision import require_head
@@ -94,7 +95,8 @@ async def test_every_connection_is_encrypted_and_the_server_is_who_it_must_be(ma
             assert await db.write(_one) == await db.query(_one) == 1
             assert [row[0] for row in await db.look_up("SELECT 1")] == [1]
             assert [row[0] for row in await db.mark("SELECT 1")] == [1]
-            assert await log.append([]) == []
+            [(outcome, _, _)] = await log.append([NewEvent(404, bytes(16), 0, 0, 1, b"x")])
+            assert outcome == UNKNOWN_CHAT
         finally:
             await log.close()
             await db.close()
