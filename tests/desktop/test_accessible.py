@@ -152,8 +152,9 @@ SCENES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
-@pytest.mark.parametrize("language", [pytest.param("es", marks=pytest.mark.slow), "en"])
+@pytest.mark.parametrize("language", ["es", "en"])
 def test_everything_has_a_name(
     window: AppWindow, session: SessionModel, ui: UiContext, name: str, language: str
 ) -> None:

@@ -130,6 +130,7 @@ def in_view(page: RenewalPage, widget: QWidget) -> bool:
     return page.rect().contains(QRect(top, widget.size()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1180, 440])
 def test_the_buttons_and_what_came_of_it_are_always_in_view(
     qtbot: QtBot, page: RenewalPage, signed_in: AppWindow, session: SessionModel, asked: list[Request], width: int
@@ -143,6 +144,7 @@ def test_the_buttons_and_what_came_of_it_are_always_in_view(
     assert page.outcome.mapTo(page, QPoint(0, 0)).y() > bottom, "nothing that scrolls lies behind it"
 
 
+@pytest.mark.slow
 def test_the_tabulator_goes_from_the_code_to_the_buttons(page: RenewalPage) -> None:
     page.code.line.setFocus()
     for button in (page.go, page.cancel):
@@ -156,6 +158,7 @@ def window_focus() -> QWidget:
     return found
 
 
+@pytest.mark.slow
 def test_a_code_that_is_missing_is_asked_for(page: RenewalPage, asked: list[Request]) -> None:
     page.code.line.clear()
     page.go.click()
@@ -163,6 +166,7 @@ def test_a_code_that_is_missing_is_asked_for(page: RenewalPage, asked: list[Requ
     assert asked == []
 
 
+@pytest.mark.slow
 def test_who_has_closed_the_settings_meanwhile_is_told_the_end(
     page: RenewalPage, settings: SettingsDialog, signed_in: AppWindow, session: SessionModel, asked: list[Request]
 ) -> None:
@@ -199,6 +203,7 @@ def sent(session: SessionModel) -> list[object]:
     return made
 
 
+@pytest.mark.slow
 def test_nothing_begins_anew_before_it_was_understood(reset: ResetPage, sent: list[object]) -> None:
     reset.submit.click()
     assert sent == []
@@ -211,6 +216,7 @@ def test_nothing_begins_anew_before_it_was_understood(reset: ResetPage, sent: li
     assert TOKEN not in repr(sent)
 
 
+@pytest.mark.slow
 def test_a_code_that_is_none_is_said_at_its_field(reset: ResetPage, session: SessionModel) -> None:
     for error in ("reset_code_invalid", "reset_invalid"):
         session.fail_auth(ErrorNotice(error))
@@ -218,6 +224,7 @@ def test_a_code_that_is_none_is_said_at_its_field(reset: ResetPage, session: Ses
         assert reset.code.line.hasFocus()
 
 
+@pytest.mark.slow
 def test_after_the_new_code_one_is_told_what_is_left_to_do(
     reset: ResetPage, window: AppWindow, session: SessionModel, sent: list[object]
 ) -> None:
@@ -235,6 +242,7 @@ def test_after_the_new_code_one_is_told_what_is_left_to_do(
     assert window.main.dialog is None
 
 
+@pytest.mark.slow
 def test_who_has_found_the_recovery_code_goes_back_to_its_page(reset: ResetPage, window: AppWindow) -> None:
     reset.handle.line.setText("anita")
     reset.other_wanted.emit()

@@ -139,6 +139,7 @@ def test_without_messages_no_chat_is_named(main: MainWindow, asked: list[Request
     assert last(asked) == DraftReport("bruno", "", "", ())
 
 
+@pytest.mark.slow
 def test_a_refusal_is_told_and_can_be_tried_again(
     main: MainWindow, session: SessionModel, asked: list[Request]
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_refusal_is_told_and_can_be_tried_again(
     assert len([one for one in asked if isinstance(one, DraftReport)]) == 2
 
 
+@pytest.mark.slow
 def test_who_is_reported_is_blocked_too_if_wanted(
     main: MainWindow, session: SessionModel, asked: list[Request]
 ) -> None:
@@ -165,6 +167,7 @@ def test_who_is_reported_is_blocked_too_if_wanted(
     assert last(asked) == SetBlocked("bruno", on=True)
 
 
+@pytest.mark.slow
 def test_escape_sends_nothing(main: MainWindow, asked: list[Request]) -> None:
     dialog = reporting(main)
     press(dialog.words.lines, Qt.Key.Key_Escape)
@@ -172,12 +175,14 @@ def test_escape_sends_nothing(main: MainWindow, asked: list[Request]) -> None:
     assert not [one for one in asked if isinstance(one, DraftReport | SendReport)]
 
 
+@pytest.mark.slow
 def test_own_messages_cannot_be_reported(main: MainWindow) -> None:
     menu = menu_of(main, 30)
     assert "Denunciar…" not in [action.text() for action in menu.actions()]
     menu.close()
 
 
+@pytest.mark.slow
 def test_a_report_is_no_longer_than_the_server_takes(main: MainWindow) -> None:
     dialog = reporting(main)
     dialog.words.lines.setPlainText("x" * 5000)
@@ -207,6 +212,7 @@ def pills(main: MainWindow) -> list[str]:
     return [pill.text for pill in main.info.area.findChildren(Pill)]
 
 
+@pytest.mark.slow
 def test_a_member_is_blocked_from_their_menu(main: MainWindow, session: SessionModel, asked: list[Request]) -> None:
     open_panel(main, session, "g", group(blocked=False))
     take(member_menu(main), "Bloquear")
@@ -216,6 +222,7 @@ def test_a_member_is_blocked_from_their_menu(main: MainWindow, session: SessionM
     assert "bloqueado" not in pills(main)
 
 
+@pytest.mark.slow
 def test_a_blocked_member_is_marked_and_unblocked_from_their_menu(
     main: MainWindow, session: SessionModel, asked: list[Request]
 ) -> None:
@@ -227,6 +234,7 @@ def test_a_blocked_member_is_marked_and_unblocked_from_their_menu(
     assert last(asked) == SetBlocked("bruno", on=False)
 
 
+@pytest.mark.slow
 def test_a_person_is_reported_from_the_panel_of_the_chat_and_of_a_group(
     main: MainWindow, session: SessionModel
 ) -> None:
@@ -247,6 +255,7 @@ def test_a_person_is_reported_from_the_panel_of_the_chat_and_of_a_group(
 # ---- what a block looks like -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_in_a_blocked_chat_nothing_is_written_until_it_is_unblocked(
     main: MainWindow, session: SessionModel, asked: list[Request]
 ) -> None:
@@ -262,6 +271,7 @@ def test_in_a_blocked_chat_nothing_is_written_until_it_is_unblocked(
     assert not main.pane.closed.isVisible()
 
 
+@pytest.mark.slow
 def test_a_blocked_chat_is_marked_in_the_list(main: MainWindow, session: SessionModel) -> None:
     before = main.sidebar.chats.grab().toImage()
     session.put_chats([chat("c", "Bruno", 30, handle="bruno", blocked=True)])
@@ -270,6 +280,7 @@ def test_a_blocked_chat_is_marked_in_the_list(main: MainWindow, session: Session
     assert "bloqueado" in sentence
 
 
+@pytest.mark.slow
 def test_the_settings_list_who_is_blocked_and_take_it_back(
     main: MainWindow, session: SessionModel, asked: list[Request]
 ) -> None:

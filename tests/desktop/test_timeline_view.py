@@ -230,6 +230,7 @@ def test_hostile_text_is_painted_inside_its_bubble(view: TimelineView, session: 
         assert layout.height < 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(ServiceKind))
 def test_every_kind_of_row_paints(view: TimelineView, session: SessionModel, kind: ServiceKind) -> None:
     notice = replace(incoming(1), service=kind, service_params={"name": "Bruno", "count": "3"})

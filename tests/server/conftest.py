@@ -16,10 +16,14 @@ __all__ = ["forbid_blocking"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts a whole server for itself is slow, but for a few tests of each part that are marked `quick`."""
+    """What starts a whole server for itself is slow, but for a few tests of each part that are marked `quick`.
+
+    So is what needs PostgreSQL.
+    """
     for item in items:
-        whole = {"settings", "database_url"} <= set(getattr(item, "fixturenames", ()))
-        if whole and Path(__file__).parent in item.path.parents and item.get_closest_marker("quick") is None:
+        asked = set(getattr(item, "fixturenames", ()))
+        costly = {"settings", "database_url"} <= asked or "postgres_server" in asked
+        if costly and Path(__file__).parent in item.path.parents and item.get_closest_marker("quick") is None:
             item.add_marker(pytest.mark.slow)
 
 

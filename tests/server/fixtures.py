@@ -21,7 +21,7 @@ from mensajeria.server.startup import start_server
 from mensajeria.server.state import Server
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow, id="postgresql"))
-"""The quick tests use SQLite; that both keep one contract is shown by tests/server/storage, the quick ones included."""
+"""The quick tests use SQLite; `make test` runs the same ones on PostgreSQL."""
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For tests in which the database has no part: once is enough."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hypothesis import settings
 
-QUICK: Final = 20
+QUICK: Final = 10
 
 
 def examples(number: int, **others: Any) -> settings:

@@ -30,11 +30,13 @@ async def fetch(url: str, query: str) -> object:
         await connection.close()
 
 
+@pytest.mark.slow
 async def test_a_fresh_database_is_empty_and_is_version_18(postgres_url: str) -> None:
     assert await fetch(postgres_url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
     assert str(await fetch(postgres_url, "SHOW server_version")).startswith("18")
 
 
+@pytest.mark.slow
 async def test_databases_from_a_template_start_equal_and_stay_apart(
     postgres_server: PostgresServer, postgres_database: Callable[[str | None], str]
 ) -> None:
@@ -122,6 +124,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_only_the_owner_of_the_password_gets_in() -> None:
     with Lifeline() as run:
         valkey = start_valkey(run)

@@ -131,6 +131,7 @@ def test_the_newest_revision_is_the_one_of_the_scripts() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [head_revision()]
 
 
+@pytest.mark.slow
 def test_foreign_keys_and_uniqueness_are_there(empty_url: str) -> None:
     migrate(empty_url)
 
@@ -163,6 +164,7 @@ def test_database_of_a_newer_program_is_refused_and_left_alone(empty_url: str) -
     assert run(empty_url, current_revision) == "9999"
 
 
+@pytest.mark.slow
 def test_failed_migration_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from alembic import op  # noqa: PLC0415 - replaced for this test only
 

@@ -21,6 +21,7 @@ from tests.support.lifeline import MadeOnce
 from tests.support.postgres import PostgresServer, postgres_is_available
 
 SERVER_ID = bytes(16)
+POSTGRESQL = [pytest.param("postgresql", marks=pytest.mark.slow, id="postgresql")]
 
 
 @dataclass(slots=True)
@@ -60,8 +61,9 @@ def sqlite_template(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session", autouse=True)
 def postgres_template(request: pytest.FixtureRequest) -> Template | None:
-    """A database of the server, None where there is no PostgreSQL."""
-    if os.name != "posix" or not postgres_is_available():
+    """A database of the server, None where there is no PostgreSQL or nobody asks for it."""
+    asked = any("[postgresql" in item.name for item in request.session.items)
+    if not asked or os.name != "posix" or not postgres_is_available():
         return None
     made: list[tuple[list[Person], list[tuple[int, bytes]]]] = []
 
@@ -96,7 +98,7 @@ def void(_result: object) -> None:
     """Drop a result."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", *POSTGRESQL])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database at the newest schema, with the people in it."""
     if request.param == "sqlite":

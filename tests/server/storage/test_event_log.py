@@ -17,7 +17,7 @@ from mensajeria.server.chats.committer import EventCommitter, Pending
 from mensajeria.server.chats.log import BatchRefusedError, NewEvent, Outcome
 from mensajeria.server.chats.log_postgres import APPEND_NEW, APPEND_ONE, CAREFUL
 from mensajeria.server.db.schema_chats import chat, chat_member, event
-from tests.server.storage.conftest import Store, message, void
+from tests.server.storage.conftest import POSTGRESQL, Store, message, void
 
 
 async def stored(store: Store, chat_row: int) -> list[tuple[int, bytes]]:
@@ -255,7 +255,7 @@ async def test_what_waits_is_committed_together(store: Store) -> None:
     assert await last_seq(store, row) == 1000
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_the_log_may_be_partitioned_by_chat(store: Store) -> None:
     """Every key of `event` begins with the chat: an operator may split the table, and nothing notices."""
     parts = [f"CREATE TABLE event_{n} PARTITION OF event FOR VALUES WITH (MODULUS 4, REMAINDER {n})" for n in range(4)]
@@ -277,7 +277,7 @@ async def test_the_log_may_be_partitioned_by_chat(store: Store) -> None:
         await store.log().append([message(a, 100, b"poison")])
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_new_rows_are_not_looked_for(store: Store) -> None:
     a = store.chats[0][0]
     events = store.log()
@@ -289,7 +289,7 @@ async def test_new_rows_are_not_looked_for(store: Store) -> None:
         await events.append([message(a, 4), message(a, 5)])
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_a_row_that_is_alone_is_not_looked_for(store: Store) -> None:
     a = store.chats[0][0]
     events = store.log()
@@ -303,7 +303,7 @@ async def test_a_row_that_is_alone_is_not_looked_for(store: Store) -> None:
     assert await last_seq(store, a) == 2
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_rows_that_are_alone_in_several_processes_have_no_gap(store: Store) -> None:
     a = store.chats[0][0]
     logs = [store.log() for _ in range(4)]
@@ -316,7 +316,7 @@ async def test_rows_that_are_alone_in_several_processes_have_no_gap(store: Store
     assert all(each == sorted(each) for each in seqs)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_the_chat_of_a_row_that_is_alone_is_found_by_its_key(store: Store) -> None:
     rows = await store.db.look_up("EXPLAIN " + APPEND_ONE, 1, 0, 0, 0, bytes(16), b"")
     plan = "\n".join(row[0] for row in rows)
@@ -324,7 +324,7 @@ async def test_the_chat_of_a_row_that_is_alone_is_found_by_its_key(store: Store)
     assert "Seq Scan" not in plan
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_the_chats_of_a_batch_are_found_by_their_keys_in_the_order_of_the_batch(store: Store) -> None:
     numbers = ["{1,2,3}", "{1,1,1}", "{0,0,0}", "{0,0,0}"]
     rows = ["{1,2,3}", "{1,1,1}", "{0,0,0}", "{0,0,0}", "{0,0,0}", "{0,0,0}"]
@@ -336,7 +336,7 @@ async def test_the_chats_of_a_batch_are_found_by_their_keys_in_the_order_of_the_
     assert not any("Seq Scan" in step for step in steps)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_batches_of_several_processes_never_wait_for_each_other_in_a_circle(store: Store) -> None:
     chats = [row for row, _ in store.chats]
     logs = [store.log() for _ in range(3)]
@@ -353,7 +353,7 @@ async def test_batches_of_several_processes_never_wait_for_each_other_in_a_circl
     assert await store.db.query(lambda db: db.execute(text(told)).scalar_one()) == 0
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_after_a_row_that_was_not_new_the_next_batches_are_judged_at_once(store: Store) -> None:
     a = store.chats[0][0]
     events = store.log()
@@ -367,7 +367,7 @@ async def test_after_a_row_that_was_not_new_the_next_batches_are_judged_at_once(
     assert await events.append(both) == [(log.NEW, 2, 1000), (log.NEW, 3, 1000)]
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 @pytest.mark.parametrize("sizes", [(0, 1, 16_000), (1,), (0,), (300,) * 40])
 async def test_bodies_of_any_size_come_back_as_they_were(store: Store, sizes: Sequence[int]) -> None:
     row, chat_id = store.chats[0]

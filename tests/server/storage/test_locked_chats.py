@@ -16,11 +16,11 @@ from sqlalchemy import select
 from mensajeria.server.chats import aside, log
 from mensajeria.server.chats.committer import Pending
 from mensajeria.server.db.schema_chats import chat_member
-from tests.server.storage.conftest import Store, message
+from tests.server.storage.conftest import POSTGRESQL, Store, message
 from tests.server.storage.test_event_log import Run, info_of, stored
 from tests.support.postgres import dsn
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)]
 CHAT = "SELECT 1 FROM chat WHERE id = $1 FOR UPDATE"
 
 

@@ -16,7 +16,7 @@ from mensajeria.server.mailbox import store as rows
 from mensajeria.server.mailbox.service import Mailboxes
 from mensajeria.server.mailbox.store import Put
 from tests.server.people import PREKEY_ID, Person
-from tests.server.storage.conftest import Store, void
+from tests.server.storage.conftest import POSTGRESQL, Store, void
 
 
 def put_to(sender: Person, receiver: Person, blob: bytes = b"blob") -> Put:
@@ -155,7 +155,7 @@ async def test_invented_receivers_take_no_memory(store: Store) -> None:
     await boxes.close()
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 async def test_what_two_processes_remove_at_once_is_freed_once(store: Store) -> None:
     ana, bruno, *_ = store.people
     await store.db.write(lambda db: rows.put(db, [put_to(ana, bruno), put_to(ana, bruno)], 1))

@@ -12,7 +12,7 @@ from mensajeria.server.chats import log, repository
 from mensajeria.server.chats.erase import Why, bury
 from mensajeria.server.chats.log_postgres import CAREFUL
 from mensajeria.server.db.schema_chats import event
-from tests.server.storage.conftest import Store, message, void
+from tests.server.storage.conftest import POSTGRESQL, Store, message, void
 
 PARTS = 4
 PARTITION = (
@@ -26,7 +26,7 @@ PARTITION = (
     "INSERT INTO event SELECT * FROM event_whole",
     "DROP TABLE event_whole",
 )
-pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+pytestmark = pytest.mark.parametrize("database_url", POSTGRESQL, indirect=True)
 
 
 @pytest.fixture
