@@ -331,6 +331,25 @@ async def test_two_valid_events_for_one_place_stop_the_group_with_evidence_and_a
     assert old.superseded_by == again.chat_id
 
 
+async def test_of_two_who_make_a_group_again_at_once_everybody_goes_on_with_the_same_one(circle: Circle) -> None:
+    twin = await circle.sign(circle.ana, type="remove", who=circle.carla.uid)
+    await circle.ana.client.chat(circle.group).set_role("bruno", GroupRole.ADMIN)
+    await circle.bruno.has_place(circle.group, Cause.ROLE_CHANGED)
+    circle.stage.evil.rule = Insert(circle, EventKind.MEMBER, encode(twin), circle.bruno)
+    await circle.ana.send(circle.group, "¿y ahora?")
+    await circle.bruno.warned("group_forked")
+    circle.stage.evil.rule = Rule()
+    two = await asyncio.gather(*(one.client.recreate_group(circle.group) for one in (circle.bruno, circle.carla)))
+    assert len({one.chat_id for one in two}) == 2
+    for one in (circle.ana, circle.bruno, circle.carla):
+        for made in two:
+            await knows(one, made.chat_id)
+        assert (await one.client.recreate_group(circle.group)).chat_id == min(made.chat_id for made in two)
+    old = (await circle.bruno.client.chat(circle.group).view()).group
+    assert old is not None
+    assert old.superseded_by == min(made.chat_id for made in two)
+
+
 async def test_a_claim_of_a_fork_stops_nobody(circle: Circle) -> None:
     """An event for a place that is taken, by who may not: no proof of anything."""
     claim = await circle.sign(circle.bruno, type="remove", who=circle.carla.uid)

@@ -125,7 +125,9 @@ class GroupProfiles:
         if old is None or not self._memberships.is_member(tx, former, event.by_uid):
             return
         tx.groups.set_supersedes(chat_id, former)
-        if old.superseded_by is None and tx.groups.forks(former):
+        if self._memberships.of(tx, former).now.superseded_by:
+            return  # its owner has said which one
+        if tx.groups.forks(former) and (old.superseded_by is None or chat_id < old.superseded_by):
             tx.groups.set_superseded(former, chat_id)
             out.touched.add(former)
 

@@ -57,7 +57,11 @@ class GroupKeeper:
         """The way out of a group that cannot go on: its people and name in a new one, owned by oneself.
 
         Everybody is named by the identity of now, as far as it can be had: else who began anew could never come in.
+        If somebody has made it already, it is that one; of several that were made at once, the one with the lowest id.
         """
+        there = await self._context.store.read(lambda tx: self._following(tx, former))
+        if there is not None:
+            return there
         others = await self._context.store.read(lambda tx: self._others(tx, former))
         await self.events.refresh([Uid(row.uid) for row in others])
         profile, members, timer_s = await self._context.store.read(lambda tx: self._what_was(tx, former))
@@ -67,6 +71,11 @@ class GroupKeeper:
         except ClientError as error:  # only its owner can close the former one for everybody
             _log.info("the former group stays open for others: %s", error.code)
         return made
+
+    @staticmethod
+    def _following(tx: Tx, former: ChatId) -> ChatId | None:
+        groups = [tx.groups.get(chat_id) for chat_id in tx.groups.following(former)]
+        return next((group.chat_id for group in groups if group is not None and group.is_writable), None)
 
     def _others(self, tx: Tx, former: ChatId) -> list[Row]:
         group = tx.groups.get(former)

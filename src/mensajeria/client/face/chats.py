@@ -69,7 +69,8 @@ class Chats(Face):
         """The way out of a group that was forked, or whose owner began anew: a new one, owned by oneself.
 
         It has the same name and people, each with the identity of now: who changed it without proof is a plain member,
-        is told of in the new group, and gets its keys as in any other (`MemberView.former_identity`).
+        is told of in the new group, and gets its keys as in any other (`MemberView.former_identity`). If another member
+        has made it already, it is that one; of several that were made at once, the same for everybody.
 
         Raises InputError (unknown_chat, not_a_group), StateError (not_a_member), RefusedError, NetworkError.
         """

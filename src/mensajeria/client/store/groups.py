@@ -91,6 +91,12 @@ class Groups:
         """The group follows another one."""
         self._set(chat_key(self._db, chat_id), "supersedes = ?", former)
 
+    def following(self, former: ChatId) -> tuple[ChatId, ...]:
+        """The groups that follow another one and in which one is, by id: several may have made one at once."""
+        sql = """SELECT c.chat_id FROM groups g JOIN chats c ON c.key = g.chat
+        WHERE g.supersedes = ? AND g.role <> '' ORDER BY c.chat_id"""
+        return tuple(ChatId(chat_id) for (chat_id,) in self._db.all(sql, former))
+
     # --- its state here ---
 
     def halt(self, chat_id: ChatId, why: Halt) -> None:
