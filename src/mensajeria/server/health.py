@@ -61,6 +61,10 @@ async def is_ready(request: Request, _server: TheServer) -> Ready:
     return Ready(status="degraded" if away else "ok", detail=",".join(away))
 
 
+for path, answer in (("/healthz", is_alive), ("/readyz", is_ready)):  # many monitors ask for the head alone
+    router.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
+
+
 @router.get("/version")
 async def read_version() -> Version:
     """Which program this is."""

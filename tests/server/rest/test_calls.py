@@ -43,6 +43,12 @@ async def test_public_endpoints(http: httpx.AsyncClient, app_server: Server) -> 
     assert described["registration"] == "open"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_monitor_may_ask_for_the_head_alone(http: httpx.AsyncClient, path: str) -> None:
+    response = await http.head(path)
+    assert (response.status_code, response.content) == (200, b"")
+
+
 async def test_good_call(http: httpx.AsyncClient, ana: Person) -> None:
     response = await ana.call(http, "GET", DEVICES)
 

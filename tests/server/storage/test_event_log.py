@@ -43,6 +43,10 @@ async def test_rows_are_numbered_in_order_per_chat(store: Store) -> None:
     assert await last_seq(store, a) == 2
 
 
+async def test_no_rows_are_no_outcomes(store: Store) -> None:
+    assert await store.log().append([]) == []
+
+
 async def test_the_same_bytes_again_give_the_first_number_and_time(store: Store) -> None:
     a = store.chats[0][0]
     events = store.log()

@@ -98,6 +98,8 @@ class PostgresEventLog:
 
     async def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
         """See `EventLog.append`."""
+        if not events:
+            return []
         try:
             connection = await self._connected()
             for _ in range(TRIES - 1):
