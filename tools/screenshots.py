@@ -45,6 +45,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "register": sign_in.register,
     "link": sign_in.link,
     "recovery": sign_in.recovery,
+    "recovery-unsure": sign_in.recovery_unsure,
     "offline": chats.offline,
     "empty": chats.empty,
     "no-chats": chats.no_chats,

@@ -86,6 +86,12 @@ def recovery(scene: Scene) -> None:
     scene.window.auth.recovery.saved.setChecked(True)
 
 
+def recovery_unsure(scene: Scene) -> None:
+    """The same after the server's answer was lost: whether the account was made is not known."""
+    scene.session.set_account(CARMEN)
+    scene.session.set_recovery_code(Secret.from_text("7K2M-9QXD-4TRB-0HVN-6PWE-3ZJF-8GAC-5SYK"), unsure=True)
+
+
 def reset(scene: Scene) -> None:
     """The page for people who have lost everything, filled in."""
     login(scene)
