@@ -23,6 +23,8 @@ from tests.attacks.evil import Rule, flipped, other_welcome
 from tests.attacks.forging import Impostor, contact_of, list_known
 from tests.attacks.stage import PASSWORDS, Stage
 
+CARLAS = "molino ámbar 58 rendija"
+
 
 class Say(Rule):
     """Changes one kind of message on `/auth/ws`."""
@@ -96,23 +98,39 @@ async def test_an_identity_that_the_password_does_not_unwrap_is_refused(stage: S
     assert refused.value.code in {"identity_swapped", "login_tampered"}
 
 
+async def register_carla(stage: Stage, profile: Path) -> Client:
+    return await Client.register(stage.evil.url, "carla", CARLAS, profile=profile, insecure_key_file=True)
+
+
+async def test_registration_through_a_lie_leaves_no_profile(stage: Stage, tmp_path: Path) -> None:
+    stage.evil.rule = Say(auth.RegisterChallenge, with_fields(response=lambda data: flipped(data, 10)))
+    with pytest.raises(ClientError):
+        await register_carla(stage, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     "rule",
     [
-        Say(auth.RegisterChallenge, with_fields(response=lambda data: flipped(data, 10))),
         Say(auth.LoginOk, with_fields(identity=lambda record: flipped(record, 100))),
         Say(auth.LoginOk, with_fields(device_list=lambda one: msgspec.structs.replace(one, sig=bytes(len(one.sig))))),
         Say(auth.LoginOk, with_fields(uid=bytes(16))),
     ],
-    ids=["response", "identity", "list", "uid"],
+    ids=["identity", "list", "uid"],
 )
-async def test_registration_through_a_lie_leaves_no_profile(stage: Stage, rule: Rule, tmp_path: Path) -> None:
+async def test_a_lie_after_the_account_was_made_costs_neither_it_nor_its_code(
+    stage: Stage, rule: Rule, tmp_path: Path
+) -> None:
     stage.evil.rule = rule
     with pytest.raises(ClientError):
-        await Client.register(
-            stage.evil.url, "carla", "molino ámbar 58 rendija", profile=tmp_path / "new", insecure_key_file=True
-        )
-    assert not (tmp_path / "new").exists()
+        await register_carla(stage, tmp_path / "new")
+    async with await Client.open(tmp_path / "new", offline=True) as client:
+        assert client.is_unconfirmed
+    stage.evil.rule = Rule()
+    async with await Client.login(stage.evil.url, "carla", CARLAS, profile=tmp_path / "new") as client:
+        await client.caught_up()
+        assert len(await client.devices()) == 1
+        assert client.recovery_code is not None
 
 
 async def test_login_again_at_another_server_is_refused_before_the_password_is_used(stage: Stage) -> None:

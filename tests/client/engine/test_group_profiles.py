@@ -255,10 +255,16 @@ async def test_a_name_that_cannot_be_read_is_not_told(bruno: GroupDesk, ana: Som
 
 
 async def follows(
-    bruno: GroupDesk, by: Uid, former: ChatId, *, forked: bool = True, kind: str = "create"
+    bruno: GroupDesk,
+    by: Uid,
+    former: ChatId,
+    *,
+    forked: bool = True,
+    kind: str = "create",
+    new: ChatId | None = None,
 ) -> tuple[Group, Outcome]:
     """A group is made that follows another one, by an event of this kind. The new group, and what came of it."""
-    new = ChatId(os.urandom(32))
+    new = new or ChatId(os.urandom(32))
     event = MemberEvent(
         chat_id=bytes(32), seq=1, prev=bytes(32), by_uid=by, by_did=bytes(16), dl_ver=1, ts=NOW, type=kind,
         supersedes=former,
@@ -282,10 +288,13 @@ async def test_a_member_leads_out_of_a_forked_group(bruno: GroupDesk, ana: Someb
     assert out.touched == {log.chat_id}
 
 
-async def test_nobody_leads_out_of_a_group_twice(bruno: GroupDesk, ana: Somebody, log: Log) -> None:
-    first, _ = await follows(bruno, ana.uid, log.chat_id)
-    await follows(bruno, ana.uid, log.chat_id)
-    assert (await group_of(bruno, log.chat_id)).superseded_by == first.chat_id
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["lower first", "lower last"])
+async def test_of_several_ways_out_everybody_takes_the_same(
+    bruno: GroupDesk, ana: Somebody, log: Log, order: tuple[int, int]
+) -> None:
+    for number in order:
+        await follows(bruno, ana.uid, log.chat_id, new=ChatId(bytes([number]) * 32))
+    assert (await group_of(bruno, log.chat_id)).superseded_by == bytes([1]) * 32
 
 
 async def test_a_group_that_is_not_forked_stays_open(bruno: GroupDesk, ana: Somebody, log: Log) -> None:

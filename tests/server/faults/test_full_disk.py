@@ -29,24 +29,26 @@ MOST = 2000
 
 
 @pytest.fixture
-def disk(postgres_server: PostgresServer) -> Iterator[Path]:
+def disk(own_postgres: PostgresServer) -> Iterator[Path]:
     """A small disk that the database's user owns."""
-    if postgres_server.data is None:
-        pytest.skip("needs a PostgreSQL of its own")
-    owner = postgres_server.data.stat()
+    assert own_postgres.data is not None
+    owner = own_postgres.data.stat()
     with small_disk(SMALL, (owner.st_uid, owner.st_gid)) as folder:
         yield folder
 
 
 @pytest.fixture
-def database(postgres_server: PostgresServer, disk: Path) -> Iterator[str]:
-    """A database whose tables are on the small disk."""
-    name = f"full_{os.getpid()}"
-    postgres_server.execute(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
-    postgres_server.execute(f"CREATE DATABASE {name} TABLESPACE {name}")
-    yield postgres_server.url_of(name)
-    postgres_server.drop_database(name)
-    postgres_server.execute(f"DROP TABLESPACE {name}")
+def database(own_postgres: PostgresServer, disk: Path) -> Iterator[str]:
+    """A database whose tables are on the small disk.
+
+    Of a PostgreSQL that no other worker of the tests uses: for room in its memory it writes pages of any database.
+    """
+    name = "full"
+    own_postgres.execute(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
+    own_postgres.execute(f"CREATE DATABASE {name} TABLESPACE {name}")
+    yield own_postgres.url_of(name)
+    own_postgres.drop_database(name)
+    own_postgres.execute(f"DROP TABLESPACE {name}")
 
 
 @pytest.fixture
