@@ -43,7 +43,7 @@ def database(own_postgres: PostgresServer, disk: Path) -> Iterator[str]:
 
     Of a PostgreSQL that no other worker of the tests uses: for room in its memory it writes pages of any database.
     """
-    name = "full"
+    name = "on_small_disk"
     own_postgres.execute(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
     own_postgres.execute(f"CREATE DATABASE {name} TABLESPACE {name}")
     yield own_postgres.url_of(name)
