@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.lib import proc
-from mensajeria.client.engine.inbound import ROWS_SLICE
+from mensajeria.client.engine.chat_logs import ROWS_SLICE
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.store import Tx
 from tests.client.engine.test_rows_and_sealing import give_key, write

@@ -56,6 +56,17 @@ def pss_mb(root: int) -> float:
     return kilobytes / 1024
 
 
+def stolen_ms() -> float:
+    """Processor time that the host of this virtual machine has given to others since it runs; 0 on real processors."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return int(fields[8]) * TICK_MS
+
+
+def stolen_percent(before_ms: float, seconds: float) -> float:
+    """What was stolen since `stolen_ms` said `before_ms`, of all processors' time in these seconds."""
+    return (stolen_ms() - before_ms) / (seconds * 10.0 * (os.cpu_count() or 1))
+
+
 def own_cpu_ms() -> float:
     """User and system time of this process."""
     return sum(os.times()[:2]) * 1000

@@ -100,7 +100,7 @@ class Meter:
         self._tracker.recording = True
         self._counts = self._tracker.delivered, self._tracker.completed
         self._cpu = {name: proc.cpu_ms(pid) for name, pid in self._roots.items()}
-        self._own, self._begun = proc.own_cpu_ms(), time.perf_counter()
+        self._own, self._stolen, self._begun = proc.own_cpu_ms(), proc.stolen_ms(), time.perf_counter()
 
     def stop(self) -> Result:
         """End; the figures."""
@@ -121,6 +121,7 @@ class Meter:
             "cpu_us_per_delivery": sum(cpu.values()) * 1000 / max(delivered, 1),
             **{f"{name}_cpu_us": spent * 1000 / messages for name, spent in cpu.items()},
             "load_cpu_us": load * 1000 / messages,
+            "stolen_pct": proc.stolen_percent(self._stolen, seconds),
             **{f"{name}_pss_mb": proc.pss_mb(pid) for name, pid in self._roots.items()},
         }
 
@@ -243,9 +244,10 @@ async def idle(peer: Peer, size: Size) -> Result:
     await each(connect, range(first))
     await asyncio.sleep(2)
     roots, counted = peer.roots(), size.sessions - first
-    memory, cpu, begun = _memory(roots), _cpu(roots), time.perf_counter()
+    memory, cpu, stolen, begun = _memory(roots), _cpu(roots), proc.stolen_ms(), time.perf_counter()
     await each(connect, range(first, size.sessions), AT_ONCE_IDLE)
     seconds = time.perf_counter() - begun
+    gone = proc.stolen_percent(stolen, seconds)
     await asyncio.sleep(3)  # what follows an admission is part of it
     spent = _cpu(roots) - cpu
     grown = _memory(roots) - memory
@@ -253,6 +255,7 @@ async def idle(peer: Peer, size: Size) -> Result:
         "sessions": size.sessions,
         "connect_s": seconds,
         "connect_cpu_us": spent * 1000 / counted,
+        "stolen_pct": gone,
         "kb_per_session": grown * 1024 / counted,
         **{f"{name}_pss_mb": proc.pss_mb(pid) for name, pid in roots.items()},
     }

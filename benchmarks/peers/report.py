@@ -21,14 +21,14 @@ _TRAFFIC: Final = (
     "server_cpu_us",
     "postgres_cpu_us",
 )
-_DISK: Final = ("fsync_p50_ms", "fsync_p99_ms")
-"""Of a loop that does nothing else, in the same seconds (see `benchmarks.lib.disk`)."""
+_AROUND: Final = ("fsync_p50_ms", "fsync_p99_ms", "stolen_pct")
+"""Of a loop that does nothing else in the same seconds (`benchmarks.lib.disk`); what the machine's host took away."""
 COLUMNS: Final = {
-    "W1": (*_TRAFFIC, "load_cpu_us", *_DISK, "lost"),
-    "W2": ("messages_s", "p50_ms", "p50_x_bare", "p95_ms", "p99_ms", "cpu_us", *_DISK, "lost"),
-    "10k": ("messages_s", "p50_ms", "p95_ms", "p99_ms", "cpu_us", "load_cpu_us", *_DISK, "lost"),
-    "W3": ("delivered_s", *_TRAFFIC[1:5], "cpu_us_per_delivery", "load_cpu_us", *_DISK, "lost"),
-    "W4": ("sessions", "kb_per_session", "server_pss_mb", "connect_cpu_us", "connect_s"),
+    "W1": (*_TRAFFIC, "load_cpu_us", *_AROUND, "lost"),
+    "W2": ("messages_s", "p50_ms", "p50_x_bare", "p95_ms", "p99_ms", "cpu_us", *_AROUND, "lost"),
+    "10k": ("messages_s", "p50_ms", "p95_ms", "p99_ms", "cpu_us", "load_cpu_us", *_AROUND, "lost"),
+    "W3": ("delivered_s", *_TRAFFIC[1:5], "cpu_us_per_delivery", "load_cpu_us", *_AROUND, "lost"),
+    "W4": ("sessions", "kb_per_session", "server_pss_mb", "connect_cpu_us", "connect_s", "stolen_pct"),
 }
 _RATE: Final = {"W1": "messages_s", "W3": "delivered_s"}
 
@@ -50,7 +50,7 @@ def report(rows: Sequence[Row]) -> str:
         lines = [{"peer": peer, **found[key]} for key in found if key[:2] == (work, disk) and (peer := key[2])]
         note = ", the disk taken out: databases in memory" if disk == "memory" else ""
         parts.append(f"{work}{note} (medians of {max(one['rounds'] for one in lines)})")
-        columns = [name for name in COLUMNS[work] if name not in _DISK or any(name in one for one in lines)]
+        columns = [name for name in COLUMNS[work] if name not in _AROUND or any(name in one for one in lines)]
         parts.append(table(lines, ("peer", *columns)) + "\n")
     parts += [f"failed: {row['peer']} {row['work']}: {row['error']}" for row in rows if "error" in row]
     about = {row["peer"]: f"{row['peer']} {row.get('version', '')}: {row['durability']}" for row in rows}
