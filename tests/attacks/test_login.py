@@ -103,10 +103,24 @@ async def register_carla(stage: Stage, profile: Path) -> Client:
 
 
 async def test_registration_through_a_lie_leaves_no_profile(stage: Stage, tmp_path: Path) -> None:
-    stage.evil.rule = Say(auth.RegisterChallenge, with_fields(response=lambda data: flipped(data, 10)))
+    stage.evil.rule = Say(auth.RegisterChallenge, with_fields(response=lambda data: b"\xff" * len(data)))
     with pytest.raises(ClientError):
         await register_carla(stage, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+async def test_registration_through_an_altered_response_leaves_no_account_without_its_code(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Half of all altered responses are possible ones: then the account is made, and its password is no use."""
+    stage.evil.rule = Say(auth.RegisterChallenge, with_fields(response=lambda data: flipped(data, 10)))
+    with pytest.raises(ClientError):
+        await register_carla(stage, tmp_path / "new")
+    if not (tmp_path / "new").exists():
+        return
+    async with await Client.open(tmp_path / "new", offline=True) as client:
+        assert client.is_unconfirmed
+        assert client.recovery_code is not None
 
 
 @pytest.mark.parametrize(
