@@ -301,13 +301,19 @@ async def test_a_row_of_another_chat_is_not_shown_in_a_group(circle: Circle) -> 
 # --- forks ---
 
 
-async def test_two_valid_events_for_one_place_stop_the_group_with_evidence_and_a_way_out(circle: Circle) -> None:
+async def fork_for_bruno(circle: Circle) -> Signed:
+    """Bruno is shown two events for one place, and has noticed; the second of them."""
     twin = await circle.sign(circle.ana, type="remove", who=circle.carla.uid)
     await circle.ana.client.chat(circle.group).set_role("bruno", GroupRole.ADMIN)
     await circle.bruno.has_place(circle.group, Cause.ROLE_CHANGED)
     circle.stage.evil.rule = Insert(circle, EventKind.MEMBER, encode(twin), circle.bruno)
     await circle.ana.send(circle.group, "¿y ahora?")
     await circle.bruno.warned("group_forked")
+    return twin
+
+
+async def test_two_valid_events_for_one_place_stop_the_group_with_evidence_and_a_way_out(circle: Circle) -> None:
+    twin = await fork_for_bruno(circle)
     view = await circle.bruno.client.chat(circle.group).view()
     assert view.group is not None
     assert view.group.closed is Closed.FORKED
@@ -332,12 +338,7 @@ async def test_two_valid_events_for_one_place_stop_the_group_with_evidence_and_a
 
 
 async def test_of_two_who_make_a_group_again_at_once_everybody_goes_on_with_the_same_one(circle: Circle) -> None:
-    twin = await circle.sign(circle.ana, type="remove", who=circle.carla.uid)
-    await circle.ana.client.chat(circle.group).set_role("bruno", GroupRole.ADMIN)
-    await circle.bruno.has_place(circle.group, Cause.ROLE_CHANGED)
-    circle.stage.evil.rule = Insert(circle, EventKind.MEMBER, encode(twin), circle.bruno)
-    await circle.ana.send(circle.group, "¿y ahora?")
-    await circle.bruno.warned("group_forked")
+    await fork_for_bruno(circle)
     circle.stage.evil.rule = Rule()
     two = await asyncio.gather(*(one.client.recreate_group(circle.group) for one in (circle.bruno, circle.carla)))
     assert len({one.chat_id for one in two}) == 2

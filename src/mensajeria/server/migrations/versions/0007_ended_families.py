@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0005"  # 0006 made a function that is no longer used; it was never released
 branch_labels = None
 depends_on = None
 
