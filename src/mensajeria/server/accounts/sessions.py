@@ -24,7 +24,7 @@ CACHE_SECONDS: Final = 10
 CACHE_ENTRIES: Final = 10_000
 MAX_READ: Final = 500
 """Logins in one query."""
-CROWD_PAUSE_S: Final = 0.002
+CROWD_PAUSE_S: Final = 0.005
 
 
 class Login(msgspec.Struct, frozen=True):

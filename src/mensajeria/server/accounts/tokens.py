@@ -167,11 +167,13 @@ class AccessTokens:
 
     def _verifying(self, kid: str | None) -> _SigningKey:
         """What the token says about its key chooses the key, and the key then verifies all of the token."""
-        if self._former is not None and kid == self._former.kid and kid != self._current.kid:
+        if kid == self._current.kid:
+            return self._current
+        if self._former is not None and kid == self._former.kid:
             if self._clock.now_ms() >= self._former.until_ms:
                 raise ProtocolError(Code.TOKEN_EXPIRED)
             return self._former
-        if kid is not None and _KID_FORM.fullmatch(kid) and kid != self._current.kid:
+        if kid is not None and _KID_FORM.fullmatch(kid):
             raise ProtocolError(Code.TOKEN_EXPIRED)  # made by a process that has a newer key than this one
         return self._current
 
