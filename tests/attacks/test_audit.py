@@ -117,7 +117,8 @@ async def test_a_file_of_another_server_or_with_a_false_head_is_refused(stage: S
     for field, size in (("server_id", 16), ("log_key", 32)):
         with pytest.raises(InputError, match="audit_other_server"):
             await audited(ana, msgspec.structs.replace(kept, **{field: bytes(size).hex()}))
-    false = msgspec.structs.replace(kept.heads[0], sig=kept.heads[0].sig[:-2] + "AA")
+    sig = kept.heads[0].sig
+    false = msgspec.structs.replace(kept.heads[0], sig=("B" if sig[0] == "A" else "A") + sig[1:])
     with pytest.raises(InputError, match="audit_file_invalid"):
         await audited(ana, None, msgspec.structs.replace(kept, heads=(false,)))
 
