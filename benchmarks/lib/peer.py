@@ -6,8 +6,9 @@ import asyncio
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
 
 import asyncpg
 
@@ -19,6 +20,10 @@ OnBody = Callable[[bytes], None]
 """Called with the first 8 bytes of every body that is delivered."""
 AT_ONCE = 16
 """Connections that are opened at the same time."""
+
+
+WAL_SEGMENTS: Final = 32
+"""Of PostgreSQL's log, 16 MB each: more than any work writes."""
 
 
 def ignore(_token: bytes) -> None:
@@ -99,7 +104,10 @@ class Peer(ABC):
 
     def start_postgres(self) -> PostgresServer:
         """A durable PostgreSQL of its own, the same for every peer."""
-        self.postgres = start_postgres(self.own, durable=True, settings={"max_wal_size": "2GB"})
+        self.postgres = start_postgres(
+            self.own, durable=True, settings={"max_wal_size": "2GB", "min_wal_size": f"{WAL_SEGMENTS * 16}MB"}
+        )
+        _use_wal(self.postgres.url)
         return self.postgres
 
     def postgres_root(self) -> dict[str, int]:
@@ -133,3 +141,23 @@ def package_version(package: str) -> str:
         ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False
     )
     return found.stdout or "?"
+
+
+def _use_wal(url: str) -> None:
+    """Leave a new PostgreSQL with log segments to use again, as one has that has been running for a while.
+
+    A new one fills each segment with 16 MB of zeros when the log comes to it, and whoever commits then waits for that:
+    7 ms in memory, every two seconds at 10,000 messages a second.
+    """
+
+    async def run() -> None:
+        connection = await asyncpg.connect(dsn(url))
+        try:
+            for _ in range(WAL_SEGMENTS):
+                await connection.execute("SELECT pg_logical_emit_message(false, '', 'one more'), pg_switch_wal()")
+            await connection.execute("CHECKPOINT")
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
