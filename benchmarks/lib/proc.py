@@ -46,13 +46,22 @@ def cpu_ms(root: int) -> float:
 
 def pss_mb(root: int) -> float:
     """Memory of a process tree in MiB; what several processes share counts once (PSS)."""
+    return _memory_mb(root, "Pss:")
+
+
+def rss_mb(root: int) -> float:
+    """As `pss_mb`, with what others share counted in full."""
+    return _memory_mb(root, "Rss:")
+
+
+def _memory_mb(root: int, field: str) -> float:
     kilobytes = 0
     for pid in tree([root]):
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(field))
     return kilobytes / 1024
 
 

@@ -1,1 +1,3 @@
 """The server: stores and forwards what it cannot read."""
+
+from mensajeria.server import lean as lean

@@ -1,0 +1,20 @@
+"""What an idle server does not carry around."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("first", ["mensajeria.server.main", "mensajeria.server.realtime.picows_front"])
+def test_a_server_loads_neither_rich_nor_the_first_pydantic(first: str) -> None:
+    program = (
+        f"import sys, {first}, mensajeria.server.main\n"
+        "print(*(name for name, module in sys.modules.items() if module and name in {'rich', 'pydantic.v1'}))\n"
+        "import rich.table\n"
+        "print(rich.table.Table.__name__)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.splitlines() == ["", "Table"]
