@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from benchmarks.lib.peer import OnBody, Peer, Session, count
 from benchmarks.peers.bare_server import BINARY
+from mensajeria.client.engine.told import PAUSE_S
 from mensajeria.protocol import frames, limits
 from mensajeria.protocol.connection import ClientConnection
 from mensajeria.protocol.records import MessageOuter
@@ -29,8 +30,8 @@ from tests.support.valkey import ValkeyServer, start_valkey
 _outer: Final = msgspec.msgpack.Decoder(MessageOuter)
 _ZERO32: Final = bytes(32)
 SETTINGS: Final = {"MENSAJERIA_LOG_LEVEL": "warning", "MENSAJERIA_METRICS_PORT": "0"}
-RECEIPT_S: Final = 0.02
-"""How long after a message its receiver says how far it is: a client stores first, and says it once for several."""
+STORES_S: Final = 0.02
+"""How long after a message its receiver first says how far it is: a client stores first."""
 
 
 class OurSession(WSListener):
@@ -84,18 +85,22 @@ class OurSession(WSListener):
                 raise RuntimeError(f"{item.seq} after {seqs.get(item.chat_id, 0)}")
             seqs[item.chat_id] = item.seq
         if self._receipts and not self._saying and type(items[-1]) is frames.Event:
-            self._saying = asyncio.get_running_loop().call_later(RECEIPT_S, self._say)
+            self._saying = asyncio.get_running_loop().call_later(STORES_S, self._say)
 
     def says_how_far(self, *, members: int) -> None:
         """As the client (`Memberships.shows_delivered`): nothing in a group so large that nobody is shown it."""
         self._receipts &= members <= limits.READ_RECEIPTS_MEMBERS
 
     def _say(self) -> None:
-        self._saying = None
-        for chat_id, seq in self._seqs.items():
-            if not self._gone.is_set() and self._said.get(chat_id) != seq:
-                self._said[chat_id] = seq
-                self._send(frames.Cursor(chat_id, seq))
+        """As the client (`engine.told`): at once, and while more comes, after a pause."""
+        news = [(chat_id, seq) for chat_id, seq in self._seqs.items() if self._said.get(chat_id) != seq]
+        if not news or self._gone.is_set():
+            self._saying = None
+            return
+        for chat_id, seq in news:
+            self._said[chat_id] = seq
+            self._send(frames.Cursor(chat_id, seq))
+        self._saying = asyncio.get_running_loop().call_later(PAUSE_S, self._say)
 
     def _send(self, frame: msgspec.Struct) -> None:
         assert self._transport is not None

@@ -21,7 +21,7 @@ from mensajeria.client.api import (
     TypingChanged,
 )
 from tests.e2e.conftest import PASSWORDS, ServerProcess
-from tests.e2e.helpers import befriend, eventually, texts, until
+from tests.e2e.helpers import befriend, eventually, last_message, texts, until
 
 Register = Callable[[str], Awaitable[Client]]
 pytestmark = pytest.mark.slow
@@ -67,6 +67,22 @@ async def test_a_sent_message_arrives_within_a_blink(register: Register) -> None
         delays.append(time.perf_counter() - started)
         await asyncio.sleep(0.01)
     assert min(delays) < 0.1  # the best: the machine may be busy with other tests
+
+
+async def test_who_leaves_at_once_has_told_what_arrived(register: Register) -> None:
+    ana, bruno = await register("ana"), await register("bruno")
+    chat, _ = await befriend(ana, bruno)
+    stream = bruno.events()
+    for number in range(4):  # the later ones fall into the pause after the first
+        sent = await chat.send_text(f"n{number}")
+        await until(stream, lambda e: isinstance(e, MessageReceived) and e.message.text == f"n{number}")  # noqa: B023
+    await bruno.close()
+
+    async def delivered() -> bool:
+        last = await last_message(chat)
+        return last.mid == sent.mid and last.state is MessageState.DELIVERED
+
+    await eventually(delivered)
 
 
 async def test_typing_is_told_to_somebody_who_accepted(register: Register) -> None:

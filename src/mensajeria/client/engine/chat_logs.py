@@ -17,6 +17,7 @@ from mensajeria.client.engine.group_events import GroupEvents
 from mensajeria.client.engine.log_gaps import pass_over
 from mensajeria.client.engine.outcome import Outcome
 from mensajeria.client.engine.session import Session
+from mensajeria.client.engine.told import Told
 from mensajeria.client.errors import RefusedError
 from mensajeria.client.store import Tx
 from mensajeria.client.store.values import MAX_SEQ
@@ -35,12 +36,17 @@ class ChatLogs:
         self._context = context
         self._events = events
         self._session = session
+        self._told = Told(session.send)
         self._logs: dict[ChatId, ChatLog] = {}
 
     async def begin(self) -> None:
         """Every stored chat goes on from its cursor."""
         for chat in await self._context.store.read(lambda tx: tx.chats.all()):
             self._logs[chat.chat_id] = ChatLog(chat.chat_id, chat.cursor, chat.cursor)
+
+    def close(self) -> None:
+        """Tell the server what it was not told yet."""
+        self._told.close()
 
     def forget(self, chat_id: ChatId) -> None:
         """It begins at another place from now on."""
@@ -65,7 +71,7 @@ class ChatLogs:
         """Tell the server how far this device is, if it does not know and may."""
         chat_id = ChatId(log.chat_id)
         if known < log.position and await self._shows_delivered(chat_id):
-            self._session.send(frames.Cursor(chat_id, log.position))
+            self._told.tell(chat_id, log.position)
 
     async def level(self, chat_id: ChatId) -> None:
         """Fetch a log to its end, unless that is under way."""
@@ -104,7 +110,7 @@ class ChatLogs:
             if len(events) > ROWS_SLICE:
                 await asyncio.sleep(SLICE_PAUSE_S)
         if told:
-            self._session.send(frames.Cursor(chat_id, log.position))
+            self._told.tell(chat_id, log.position)
 
     async def _shows_delivered(self, chat_id: ChatId) -> bool:
         return await self._context.store.read(lambda tx: self._context.memberships.shows_delivered(tx, chat_id))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import ssl
+from contextlib import closing
 from functools import partial
 from typing import Final
 
@@ -271,17 +272,21 @@ class Engine:
         raise SecurityError("server_changed")
 
     async def _live(self, session: Session) -> None:
+        upkeep = Upkeep(self._context, self.directory, self._mailer, session, self.groups)
+        inbound = Inbound(
+            self._context,
+            self.directory,
+            self.sending,
+            self.groups,
+            session,
+            upkeep.keys_due.set,
+            self.history.begin,
+        )
+        with closing(inbound):
+            await self._live_with(session, upkeep, inbound)
+
+    async def _live_with(self, session: Session, upkeep: Upkeep, inbound: Inbound) -> None:
         async with asyncio.TaskGroup() as group:
-            upkeep = Upkeep(self._context, self.directory, self._mailer, session, self.groups)
-            inbound = Inbound(
-                self._context,
-                self.directory,
-                self.sending,
-                self.groups,
-                session,
-                upkeep.keys_due.set,
-                self.history.begin,
-            )
             group.create_task(session.read(lambda frame: self._take(session, inbound, frame)))
             await inbound.catch_up()
             await self._mailer_flush(session)

@@ -74,6 +74,10 @@ class Inbound:
         self._filled = asyncio.Event()
         self._logs = ChatLogs(context, groups.events, session)
 
+    def close(self) -> None:
+        """The connection is about to end."""
+        self._logs.close()
+
     # --- from the connection ---
 
     def deliver(self, frame: frames.ServerFrame) -> None:
