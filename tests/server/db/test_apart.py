@@ -12,6 +12,8 @@ from mensajeria.server.db.apart import migrate_apart
 from mensajeria.server.db.revision import SchemaError, head_revision
 from mensajeria.server.findings import Finding
 
+pytestmark = pytest.mark.slow
+
 
 def _children() -> set[str]:
     return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
@@ -33,9 +35,11 @@ def test_a_database_is_migrated_and_no_process_stays(tmp_path: Path) -> None:
 
 
 def test_a_schema_of_a_newer_program_is_told_as_what_it_is(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'mensajeria.db'}"
+    file = tmp_path / "año nuevo" / "mensajeria.db"
+    file.parent.mkdir()
+    url = f"sqlite:///{file}"
     migrate_apart(url)
-    _version(tmp_path / "mensajeria.db", "9999")
+    _version(file, "9999")
     with pytest.raises(SchemaError) as caught:
         migrate_apart(url)
     assert caught.value.findings == (Finding.SCHEMA_UNKNOWN(current="9999"),)

@@ -52,6 +52,6 @@ def _migrate(url: str) -> Exception | None:
 if __name__ == "__main__":
     answer = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever prints from here on
-    outcome = _ANSWER + pickle.dumps(_migrate(sys.stdin.read()))
+    outcome = _ANSWER + pickle.dumps(_migrate(sys.stdin.buffer.read().decode()))
     with os.fdopen(answer, "wb") as out:
         out.write(outcome)

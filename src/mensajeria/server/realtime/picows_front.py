@@ -96,22 +96,19 @@ class _Plain:
     picows sets there, an event loop has set already (TCP_NODELAY), or only means the next few packets.
     """
 
-    __slots__ = ("_transport", "abort", "close", "get_write_buffer_size", "write")
+    __slots__ = ("_transport", "get_write_buffer_size")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self.abort = transport.abort
-        self.close = transport.close
-        self.get_write_buffer_size = transport.get_write_buffer_size
-        self.write = transport.write
+        self.get_write_buffer_size = transport.get_write_buffer_size  # asked at every frame
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever is asked for rarely."""
+        """All else, which is asked for rarely."""
         return getattr(self._transport, name)
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
         """The socket is a stand-in that knows its number."""
-        found = self._transport.get_extra_info(name)
+        found = self._transport.get_extra_info(name, default)
         return found if name != "socket" or found is None else _Numbered(found.fileno())
 
 
