@@ -14,7 +14,7 @@ from sqlcipher3 import dbapi2
 
 from mensajeria.client.errors import ProfileError
 from mensajeria.client.store import Store, Tx, schema
-from mensajeria.client.store.connection import open_store
+from mensajeria.client.store.connection import PAGE_BYTES, open_store
 from mensajeria.client.store.key_values import Outbound
 from mensajeria.kit.secrets import Secret
 from tests.client.store.people import ANA, BRUNO, CHAT, KEY, SESSION, contact, incoming, mid, queued, set_up
@@ -54,6 +54,50 @@ async def test_a_wrong_key_beside_a_write_ahead_log_touches_nothing(tmp_path: Pa
     assert digests(copy) == before
     async with await Store.open(copy / "store.db", KEY) as reopened:
         assert await reopened.read(lambda tx: tx.meta.get("only")) == b"in the log"
+
+
+@pytest.mark.parametrize("pages", [1, 2, 150])
+async def test_a_checkpoint_that_was_cut_off_loses_nothing(tmp_path: Path, store: Store, pages: int) -> None:
+    """The first page is written before the pages that it counts; only the log has those yet."""
+    path, copy = tmp_path / "store.db", tmp_path / "copy.db"
+    await store.run(lambda tx: tx.meta.set("big", b"x" * (200 * PAGE_BYTES)))
+    shutil.copy(path, copy)
+    shutil.copy(f"{path}-wal", f"{copy}-wal")
+    await store.close()  # brings everything from the log into the file
+    whole = path.read_bytes()
+    assert len(whole) > copy.stat().st_size + 150 * PAGE_BYTES
+    with copy.open("r+b") as file:
+        file.write(whole[: pages * PAGE_BYTES])
+    assert await refusal(copy, WRONG) == "key_lost"
+    async with await Store.open(copy, KEY) as reopened:
+        assert await reopened.read(lambda tx: tx.meta.get("big")) == b"x" * (200 * PAGE_BYTES)
+
+
+async def test_a_first_page_half_written_at_a_power_cut_comes_back_from_the_log(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "store.db"
+    copy = tmp_path / "copy" / "store.db"
+    copy.parent.mkdir()
+    await store.run(lambda tx: tx.meta.set("big", b"x" * (200 * PAGE_BYTES)))
+    shutil.copy(path, copy)
+    shutil.copy(f"{path}-wal", f"{copy}-wal")
+    with copy.open("r+b") as file:
+        file.seek(PAGE_BYTES // 2)
+        file.write(bytes(PAGE_BYTES // 2))
+    before = digests(copy.parent)
+    assert await refusal(copy, WRONG) == "key_lost"
+    assert digests(copy.parent) == before
+    async with await Store.open(copy, KEY) as reopened:
+        assert await reopened.read(lambda tx: tx.meta.get("big")) == b"x" * (200 * PAGE_BYTES)
+
+
+async def test_a_file_that_was_cut_short_is_damaged(tmp_path: Path, store: Store) -> None:
+    """The same file without a log: what the first page counts is nowhere."""
+    await store.run(lambda tx: tx.meta.set("big", b"x" * (200 * PAGE_BYTES)))
+    await store.close()
+    path = tmp_path / "store.db"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 100 * PAGE_BYTES)
+    assert await refusal(path, KEY) == "store_failed"
 
 
 async def test_a_missing_file_is_not_made_by_opening(tmp_path: Path) -> None:

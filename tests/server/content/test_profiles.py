@@ -16,7 +16,7 @@ from mensajeria.server.accounts.deletion import delete_account
 from mensajeria.server.db.schema import account
 from mensajeria.server.db.schema_content import user_profile
 from mensajeria.server.state import Server
-from tests.server.enrol import Person, register
+from tests.server.enrol import Person, add_device, register, talk
 from tests.server.fixtures import ON_SQLITE
 from tests.server.groups import Group, befriend, problem
 
@@ -58,9 +58,12 @@ async def test_only_a_higher_version_takes_the_place(http: httpx.AsyncClient, pa
     assert (await get(http, ana, ana)).json() == {"ver": 4, "sealed": b64(SECOND)}
 
 
-async def test_of_two_first_ones_at_once_one_is_told(http: httpx.AsyncClient, pair: tuple[Person, Person]) -> None:
+async def test_of_two_first_ones_at_once_one_is_told(
+    http: httpx.AsyncClient, app_server: Server, pair: tuple[Person, Person]
+) -> None:
     ana, _ = pair
-    answers = await asyncio.gather(put(http, ana, 1, FIRST), put(http, ana, 1, SECOND))
+    phone = await add_device(talk(app_server), ana, now_ms=app_server.clock.now_ms())  # with numbers of its own
+    answers = await asyncio.gather(put(http, ana, 1, FIRST), put(http, phone, 1, SECOND))
     assert sorted(answer.status_code for answer in answers) == [204, 409]
 
 

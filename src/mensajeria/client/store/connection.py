@@ -6,6 +6,8 @@ write-ahead log): a wrong key is recognised from that page alone, before anythin
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,7 @@ from mensajeria.client.store import schema
 from mensajeria.kit.secrets import Secret
 
 KEY_BYTES: Final = 32
+PAGE_BYTES: Final = 4096  # SQLCipher's own default
 MEMORY_SECURITY: Final = "ON"
 """Wipes and locks whatever SQLite allocates, for about five times the CPU of a write (docs/protocol/e2ee.md §1)."""
 _STATEMENTS: Final = 256
@@ -137,18 +140,48 @@ def _set_key(connection: dbapi2.Connection, key: Secret) -> None:
 
 
 def _check_key(path: Path, key: Secret) -> None:
-    """Authenticate the first page through a handle that cannot write and ignores the write-ahead log."""
+    """Authenticate the first page, touching nothing. Raises ProfileError: key_lost, store_failed."""
     try:
-        connection = dbapi2.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, isolation_level=None)
-        try:
-            _set_key(connection, key)
-            connection.execute("PRAGMA schema_version").fetchone()  # stands in the first page, and parses no table
-        finally:
-            connection.close()
+        fits = _is_first_page_authentic(path, key) or _is_logged_page_authentic(path, key)
+    except (dbapi2.Error, OSError) as error:
+        raise ProfileError("store_failed", str(error)) from error
+    if not fits:
+        raise ProfileError("key_lost", "the key does not fit the store, or the file is damaged")
+
+
+def _is_first_page_authentic(path: Path, key: Secret, options: str = "mode=ro&immutable=1") -> bool:
+    """Whether the first page belongs to the key; by default through a handle that ignores the write-ahead log."""
+    connection = dbapi2.connect(f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None)
+    try:
+        _set_key(connection, key)
+        # A checkpoint that was cut off leaves a first page that counts pages which only the log has. SQLite would call
+        # that malformed; with this it goes by the file's size. The log is used when the store is opened.
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("PRAGMA schema_version").fetchone()  # stands in the first page, and parses no table
     except dbapi2.DatabaseError as error:
         if "not a database" in str(error):
-            raise ProfileError("key_lost", "the key does not fit the store, or the file is damaged") from error
-        raise ProfileError("store_failed", str(error)) from error
+            return False
+        raise
+    finally:
+        connection.close()
+    return True
+
+
+def _is_logged_page_authentic(path: Path, key: Secret) -> bool:
+    """The same of the newest first page in the write-ahead log: a power cut can leave half a page in the file."""
+    log = _log(path)
+    if not log.is_file() or log.stat().st_size == 0:
+        return False
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.name) as folder:
+        copy = Path(folder) / path.name
+        with path.open("rb") as file:
+            copy.write_bytes(file.read(PAGE_BYTES))
+        shutil.copyfile(log, _log(copy))
+        return _is_first_page_authentic(copy, key, "mode=rw")
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 def _migrate(connection: dbapi2.Connection) -> None:
