@@ -88,6 +88,7 @@ _CLASSES: Final[dict[Exit, tuple[str, ...]]] = {
     Exit.REFUSED: (
         "malformed",
         "forbidden",
+        "method_not_allowed",
         "mid_conflict",
         "stale_epoch",
         "event_conflict",

@@ -37,6 +37,7 @@ class Code(StrEnum):
     LAST_DEVICE = "last_device"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
     UNKNOWN_USER = "unknown_user"
     UNKNOWN_CHAT = "unknown_chat"
     UNKNOWN_DEVICE = "unknown_device"
@@ -98,6 +99,7 @@ MEANINGS: dict[Code, Meaning] = {
     Code.LAST_DEVICE: Meaning(409, _C, retry=False, text="An account keeps one device: delete the account instead."),
     Code.FORBIDDEN: Meaning(403, _C, retry=False, text="Not allowed."),
     Code.NOT_FOUND: Meaning(404, _C, retry=False, text="There is nothing here."),
+    Code.METHOD_NOT_ALLOWED: Meaning(405, _C, retry=False, text="This path has no such method."),
     Code.UNKNOWN_USER: Meaning(404, _C, retry=False, text="There is no such user."),
     Code.UNKNOWN_CHAT: Meaning(404, _C, retry=False, text="There is no such chat, or you are not in it."),
     Code.UNKNOWN_DEVICE: Meaning(404, _C, retry=False, text="There is no such device."),

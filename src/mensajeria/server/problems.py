@@ -28,7 +28,7 @@ _BY_STATUS: Final = {
     401: Code.UNAUTHORIZED,
     403: Code.FORBIDDEN,
     404: Code.NOT_FOUND,
-    405: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
     413: Code.TOO_LARGE,
     422: Code.MALFORMED,
     429: Code.RATE_LIMITED,

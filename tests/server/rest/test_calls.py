@@ -74,7 +74,7 @@ async def test_unknown_path(http: httpx.AsyncClient, path: str) -> None:
 
 
 async def test_wrong_method(http: httpx.AsyncClient) -> None:
-    problem(await http.delete(DEVICES), 405, "not_found")
+    problem(await http.delete(DEVICES), 405, "method_not_allowed")
 
 
 async def test_call_without_or_with_wrong_credentials(http: httpx.AsyncClient, ana: Person) -> None:

@@ -7,7 +7,6 @@ write-ahead log): a wrong key is recognised from that page alone, before anythin
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ from urllib.parse import quote
 from sqlcipher3 import dbapi2
 
 from mensajeria.client.errors import ProfileError
-from mensajeria.client.files import sync_folder
+from mensajeria.client.files import sync_folder, write_private
 from mensajeria.client.store import schema
 from mensajeria.kit.secrets import Secret
 
@@ -172,12 +171,15 @@ def _is_logged_page_authentic(path: Path, key: Secret) -> bool:
     log = _log(path)
     if not log.is_file() or log.stat().st_size == 0:
         return False
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.name) as folder:
-        copy = Path(folder) / path.name
+    copy = path.with_name(path.name + ".check")
+    try:
         with path.open("rb") as file:
-            copy.write_bytes(file.read(PAGE_BYTES))
-        shutil.copyfile(log, _log(copy))
+            write_private(copy, file.read(PAGE_BYTES))
+        shutil.copy(log, _log(copy))
         return _is_first_page_authentic(copy, key, "mode=rw")
+    finally:
+        for leftover in path.parent.glob(f"{copy.name}*"):
+            leftover.unlink()
 
 
 def _log(path: Path) -> Path:

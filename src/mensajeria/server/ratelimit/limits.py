@@ -58,7 +58,7 @@ class Limit(Enum):
     BACKUP_ACCOUNT = Bucket(400, 3000, fail_open=True)
     LOG_DEVICE = Bucket(100, 3600, fail_open=True)
     # Kept in each connection. Over the first its socket is not read for a while; over the second typing is dropped.
-    FRAMES_CONNECTION = Bucket(4000, 2000 * 3600, fail_open=True)
+    FRAMES_CONNECTION = Bucket(10_000, 5000 * 3600, fail_open=True)
     TYPING_CONNECTION = Bucket(10, 2 * 3600, fail_open=True)
     # Over these two a claimer gets the fallback key, never an error.
     CLAIM_PAIR = Bucket(limits.CLAIMS_PER_HOUR_PER_PAIR, limits.CLAIMS_PER_HOUR_PER_PAIR, fail_open=False)
