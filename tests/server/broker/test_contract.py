@@ -16,7 +16,7 @@ from mensajeria.server.broker.broker import (
 from tests.server.broker.conftest import Process
 
 NOTES: tuple[Note, ...] = (
-    ItemNote((1, 2), b"item", 7),
+    ItemNote((1, 2), (b"item", b"another"), 7),
     DeviceItemNote(7, b"item"),
     FrameNote((1,), 15, b"frame", skip=2),
     FrameNote((), 15, b"frame", device=7),

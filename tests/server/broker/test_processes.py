@@ -39,10 +39,12 @@ async def test_a_note_goes_only_where_its_devices_are(over_valkey: Begin) -> Non
     await b.broker.announce(1, 11)
     await c.broker.announce(2, 21)
     await c.broker.announce(3, 31)
-    a.say(ItemNote((1, 2, 3, 4), b"x", 5), DeviceItemNote(21, b"y"), FrameNote((1,), 15, b"z"), JoinNote(11, b"o" * 8))
+    a.say(
+        ItemNote((1, 2, 3, 4), (b"x",), 5), DeviceItemNote(21, b"y"), FrameNote((1,), 15, b"z"), JoinNote(11, b"o" * 8)
+    )
     await settled(a, b, c)
-    assert b.notes == [ItemNote((1,), b"x", 5), FrameNote((1,), 15, b"z"), JoinNote(11, b"o" * 8)]
-    assert c.notes == [ItemNote((2, 3), b"x", 5), DeviceItemNote(21, b"y")]
+    assert b.notes == [ItemNote((1,), (b"x",), 5), FrameNote((1,), 15, b"z"), JoinNote(11, b"o" * 8)]
+    assert c.notes == [ItemNote((2, 3), (b"x",), 5), DeviceItemNote(21, b"y")]
 
 
 async def test_what_may_be_cached_anywhere_goes_to_all(over_valkey: Begin) -> None:
@@ -70,8 +72,8 @@ async def test_who_comes_later_learns_who_is_where(over_valkey: Begin) -> None:
     a = await over_valkey()
     await a.broker.announce(1, 11)
     b = await over_valkey()
-    b.say(ItemNote((1,), b"x"))
-    await a.until(lambda p: p.notes == [ItemNote((1,), b"x")])
+    b.say(ItemNote((1,), (b"x",)))
+    await a.until(lambda p: p.notes == [ItemNote((1,), (b"x",))])
     assert (a.missed, b.missed) == (0, 0)
 
 
@@ -81,14 +83,14 @@ async def test_a_withdrawn_device_gets_nothing_a_doubled_one_does_until_both_are
         await b.broker.announce(1, 11)
     b.broker.withdraw(1, 11)
     await settled(a, b)
-    a.say(ItemNote((1,), b"still"))
+    a.say(ItemNote((1,), (b"still",)))
     await settled(a, b)
-    assert b.notes == [ItemNote((1,), b"still")]
+    assert b.notes == [ItemNote((1,), (b"still",))]
     b.broker.withdraw(1, 11)
     await settled(a, b)
-    a.say(ItemNote((1,), b"gone"))
+    a.say(ItemNote((1,), (b"gone",)))
     await settled(a, b)
-    assert b.notes == [ItemNote((1,), b"still")]
+    assert b.notes == [ItemNote((1,), (b"still",))]
 
 
 async def test_after_the_announcement_nothing_is_missed(over_valkey: Begin) -> None:
@@ -100,7 +102,7 @@ async def test_after_the_announcement_nothing_is_missed(over_valkey: Begin) -> N
     async def talk(process: Process) -> None:
         while not done.is_set():
             published[process] += 1
-            process.say(ItemNote((1,), f"{id(process)} {published[process]}".encode()))
+            process.say(ItemNote((1,), (f"{id(process)} {published[process]}".encode(),)))
             await asyncio.sleep(0)
 
     talks = [asyncio.create_task(talk(one)) for one in published]
@@ -118,27 +120,29 @@ async def test_after_the_announcement_nothing_is_missed(over_valkey: Begin) -> N
 
 
 def _items(process: Process) -> set[bytes]:
-    return {note.item for note in process.notes if isinstance(note, ItemNote)}
+    return {item for note in process.notes if isinstance(note, ItemNote) for item in note.items}
 
 
 async def test_the_order_of_one_publisher_is_kept(over_valkey: Begin) -> None:
     a, b = [await over_valkey() for _ in range(2)]
     await b.broker.announce(1, 11)
     for number in range(2000):
-        a.say(ItemNote((1,), str(number).encode()))
+        a.say(ItemNote((1,), (str(number).encode(),)))
         if number % 97 == 0:
             await asyncio.sleep(0)
     await b.until(lambda p: len(p.notes) == 2000)
-    assert [note.item for note in b.notes if isinstance(note, ItemNote)] == [str(n).encode() for n in range(2000)]
+    assert [item for note in b.notes if isinstance(note, ItemNote) for item in note.items] == [
+        str(n).encode() for n in range(2000)
+    ]
 
 
 @pytest.mark.slow
 async def test_a_process_that_ends_kindly_costs_nobody_anything_and_says_all_before(over_valkey: Begin) -> None:
     a, b = [await over_valkey() for _ in range(2)]
     await b.broker.announce(1, 11)
-    a.say(ItemNote((1,), b"last words"))
+    a.say(ItemNote((1,), (b"last words",)))
     await a.broker.close()
-    await b.until(lambda p: p.notes == [ItemNote((1,), b"last words")])
+    await b.until(lambda p: p.notes == [ItemNote((1,), (b"last words",))])
     await asyncio.sleep(1.5)
     assert b.missed == 0
 
@@ -167,10 +171,10 @@ async def test_redis_killed_and_back_everybody_catches_up_and_hears_again(
     await a.until(lambda p: p.broker.is_linked and p.missed > 0)
     await b.until(lambda p: p.broker.is_linked and p.missed > 0)
     await settled(a, b)
-    a.say(ItemNote((1,), b"to b"))
-    b.say(ItemNote((2,), b"to a"))
-    await b.until(lambda p: ItemNote((1,), b"to b") in p.notes)
-    await a.until(lambda p: ItemNote((2,), b"to a") in p.notes)
+    a.say(ItemNote((1,), (b"to b",)))
+    b.say(ItemNote((2,), (b"to a",)))
+    await b.until(lambda p: ItemNote((1,), (b"to b",)) in p.notes)
+    await a.until(lambda p: ItemNote((2,), (b"to a",)) in p.notes)
 
 
 @pytest.mark.slow
@@ -186,7 +190,7 @@ async def test_what_is_published_while_redis_is_away_makes_the_others_catch_up(
     await opened.send([(a.broker._channel(a.broker._name), encode_packet(b"?" * 8, [Stranger()]))])
     await opened.close()
     await a.until(lambda p: not p.broker.is_linked)
-    a.say(ItemNote((1,), b"nobody hears this"))
+    a.say(ItemNote((1,), (b"nobody hears this",)))
     monkeypatch.setattr(a.broker, "_url", valkey_url)
     await a.until(lambda p: p.broker.is_linked)
     await b.until(lambda p: p.missed > 0)
@@ -206,7 +210,7 @@ async def test_what_a_process_says_after_it_stood_still_makes_the_others_catch_u
         standing_still.setattr(a.broker, "_take", lambda _sender, messages: unread.append(messages))
         b.broker._drop(a.broker._name)
         await b.broker.announce(1, 11)
-        a.say(ItemNote((1,), b"b does not hear this"))
+        a.say(ItemNote((1,), (b"b does not hear this",)))
         missed = b.missed
         await a.until(lambda _: any(Stranger() in messages for messages in unread))
     await b.until(lambda p: p.missed > missed)
@@ -227,8 +231,8 @@ async def test_two_that_have_given_each_other_up_find_each_other_again(over_valk
     await a.until(lambda p: p.missed > missed[0])
     await b.until(lambda p: p.missed > missed[1])
     await settled(a, b)
-    a.say(ItemNote((1,), b"again"))
-    await b.until(lambda p: ItemNote((1,), b"again") in p.notes)
+    a.say(ItemNote((1,), (b"again",)))
+    await b.until(lambda p: ItemNote((1,), (b"again",)) in p.notes)
 
 
 @pytest.mark.slow

@@ -12,10 +12,10 @@ import msgspec
 
 
 class ItemNote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=1):
-    """An encoded batch item for every device of these accounts, but `skip` (0 = none)."""
+    """Encoded batch items, in order, for every device of these accounts, but `skip` (0 = none)."""
 
     accounts: tuple[int, ...]
-    item: bytes
+    items: tuple[bytes, ...]
     skip: int = 0
 
 

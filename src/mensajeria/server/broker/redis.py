@@ -170,7 +170,7 @@ class RedisBroker:
         match note:
             case ItemNote():
                 for peer, accounts in self._roster.of_accounts(note.accounts).items():
-                    self._put(peer, ItemNote(tuple(accounts), note.item, note.skip))
+                    self._put(peer, ItemNote(tuple(accounts), note.items, note.skip))
             case DeviceItemNote() | JoinNote():
                 for peer in self._roster.of_device(note.device):
                     self._put(peer, note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -147,12 +147,12 @@ class Connection:
         if not self.closed:
             self._write(self.channel.send_body(kind, body))
 
-    def queue(self, item: bytes) -> None:
-        """Put an encoded batch item behind the others; `flush` sends them together."""
-        items = self._items
-        if not items:
+    def queue(self, items: Sequence[bytes]) -> None:
+        """Put encoded batch items, one at least, behind the others; `flush` sends them together."""
+        waiting = self._items
+        if not waiting:
             self.dirty.append(self)
-        items.append(item)
+        waiting.extend(items)
 
     def take_items(self) -> list[bytes]:
         """What was queued; it waits no more."""

@@ -128,7 +128,7 @@ class Dispatcher:
 
     @staticmethod
     def _refuse(connection: Connection, outer: MessageOuter, code: Code, retry_after_ms: int = 0) -> None:
-        settle(connection, encode_item(frames.Nack(outer.chat_id, outer.mid, code, retry_after_ms)))
+        settle(connection, (encode_item(frames.Nack(outer.chat_id, outer.mid, code, retry_after_ms)),))
         # No commit follows that would send it.
         asyncio.get_running_loop().call_soon(connection.flush)
 

@@ -42,21 +42,37 @@ class Fanout:
 
     def events(self, batch: Sequence[Pending], outcomes: Sequence[Outcome], again: bool) -> None:  # noqa: FBT001
         """Rows of the logs (see `chats.committer.Committed`)."""
-        publish = self._broker.publish
-        for pending, (status, seq, ts) in zip(batch, outcomes, strict=True):
-            event, info, source = pending.event, pending.info, pending.source
+        run: list[tuple[Pending, Outcome]] = []  # what one device has sent to one chat, one after the other
+        for both in zip(batch, outcomes, strict=True):
+            pending = both[0]
+            if run and (pending.source is not run[0][0].source or pending.info is not run[0][0].info):
+                self._run(run, again=again)
+                run = []
+            run.append(both)
+        if run:
+            self._run(run, again=again)
+        self._broker.flush()
+        self._hub.flush()
+
+    def _run(self, run: Sequence[tuple[Pending, Outcome]], *, again: bool) -> None:
+        """Those who wait for the messages come before their sender."""
+        info, source = run[0][0].info, run[0][0].source
+        rows: list[bytes] = []
+        answers: list[bytes] = []
+        for pending, (status, seq, ts) in run:
+            event = pending.event
             if status <= log.KNOWN:
                 if event.accepts:
                     self._accepted(pending)
-                if status == log.NEW or again:  # those who wait for the message come before its sender
-                    item = encode_item(Event(info.chat_id, seq, ts, KINDS[event.kind], event.body))
-                    publish(ItemNote(info.audience, item, source.device_id))
-                settle(source, encode_item(Ack(info.chat_id, event.mid, seq, ts)))
+                if status == log.NEW or again:
+                    rows.append(encode_item(Event(info.chat_id, seq, ts, KINDS[event.kind], event.body)))
+                answers.append(encode_item(Ack(info.chat_id, event.mid, seq, ts)))
             else:
                 refusal = REFUSALS[status]
-                settle(source, encode_item(Nack(info.chat_id, event.mid, refusal.code, refusal.retry_after_ms)))
-        self._broker.flush()
-        self._hub.flush()
+                answers.append(encode_item(Nack(info.chat_id, event.mid, refusal.code, refusal.retry_after_ms)))
+        if rows:
+            self._broker.publish(ItemNote(info.audience, tuple(rows), source.device_id))
+        settle(source, answers)
 
     def _accepted(self, pending: Pending) -> None:
         """Sending has accepted the chat: its members get the new head, and "delivered" begins."""
@@ -83,12 +99,13 @@ class Fanout:
             others = tuple(account for account in info.audience if account != step.account)
             if others:
                 item = encode_item(PeerCursor(step.chat_id, info.members[step.account], step.seq))
-                self._broker.publish(ItemNote(others, item))
+                self._broker.publish(ItemNote(others, (item,)))
         self._broker.flush()
 
 
-def settle(source: Connection, item: bytes) -> None:
-    """Answer a message of a connection."""
-    source.throttle.send_ends()
+def settle(source: Connection, answers: Sequence[bytes]) -> None:
+    """Answer messages of a connection, each of them once."""
+    for _ in answers:
+        source.throttle.send_ends()
     if not source.closed:
-        source.queue(item)
+        source.queue(answers)

@@ -96,14 +96,14 @@ class Hub:
         """Give a note to the connections it concerns."""
         match note:
             case ItemNote():
-                get, item, skip = self._accounts.get, note.item, note.skip
+                get, items, skip = self._accounts.get, note.items, note.skip
                 for account in note.accounts:
                     for connection in get(account, _NONE):
                         if connection.device_id != skip:
-                            connection.queue(item)
+                            connection.queue(items)
             case DeviceItemNote():
                 for connection in self.of_device(note.device):
-                    connection.queue(note.item)
+                    connection.queue((note.item,))
             case FrameNote():
                 self._deliver_frame(note)
             case ChatNote():

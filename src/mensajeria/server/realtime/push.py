@@ -57,8 +57,8 @@ class BrokerPush:
         """See `Push`. Who has just been removed must not be let in by what is remembered here: that goes first."""
         self._cache.forget(chat_id)
         self._broker.publish(ChatNote(chat_id, tuple(joined)))
-        for row in rows:
-            self._broker.publish(ItemNote(tuple(audience), encode_item(row)))
+        if rows:
+            self._broker.publish(ItemNote(tuple(audience), tuple(map(encode_item, rows))))
         self._broker.flush()
 
     async def blocked(self, chat_id: bytes, one: int, other: int) -> None:
