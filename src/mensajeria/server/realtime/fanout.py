@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 from mensajeria.protocol import limits
@@ -42,20 +43,13 @@ class Fanout:
 
     def events(self, batch: Sequence[Pending], outcomes: Sequence[Outcome], again: bool) -> None:  # noqa: FBT001
         """Rows of the logs (see `chats.committer.Committed`)."""
-        run: list[tuple[Pending, Outcome]] = []  # what one device has sent to one chat, one after the other
-        for both in zip(batch, outcomes, strict=True):
-            pending = both[0]
-            if run and (pending.source is not run[0][0].source or pending.info is not run[0][0].info):
-                self._run(run, again=again)
-                run = []
-            run.append(both)
-        if run:
-            self._run(run, again=again)
+        for _, run in groupby(zip(batch, outcomes, strict=True), _source_and_chat):
+            self._tell(list(run), again=again)
         self._broker.flush()
         self._hub.flush()
 
-    def _run(self, run: Sequence[tuple[Pending, Outcome]], *, again: bool) -> None:
-        """Those who wait for the messages come before their sender."""
+    def _tell(self, run: Sequence[tuple[Pending, Outcome]], *, again: bool) -> None:
+        """What a device has sent to a chat in one go. Those who wait for it come before their sender."""
         info, source = run[0][0].info, run[0][0].source
         rows: list[bytes] = []
         answers: list[bytes] = []
@@ -101,6 +95,11 @@ class Fanout:
                 item = encode_item(PeerCursor(step.chat_id, info.members[step.account], step.seq))
                 self._broker.publish(ItemNote(others, (item,)))
         self._broker.flush()
+
+
+def _source_and_chat(both: tuple[Pending, Outcome]) -> tuple[int, int]:
+    pending, _ = both
+    return id(pending.source), id(pending.info)
 
 
 def settle(source: Connection, answers: Sequence[bytes]) -> None:
