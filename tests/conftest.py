@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
+import picows  # noqa: F401 - before the server, which leaves out the transport that clients use (server/lean.py)
 import pytest
 from hypothesis import HealthCheck, Phase
 
