@@ -35,7 +35,7 @@ def test_without_a_display_the_exchange_is_told_and_the_demo_ends_by_itself(lang
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])
 def test_the_demo_can_be_stopped_at_any_moment_and_cleans_up(number: signal.Signals, tmp_path: Path) -> None:
     environment = clean_environment(TMPDIR=str(tmp_path), **HEADLESS)
     demo = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
@@ -44,6 +44,8 @@ def test_the_demo_can_be_stopped_at_any_moment_and_cleans_up(number: signal.Sign
         assert demo.poll() is None
     time.sleep(0.3)
     demo.send_signal(number)
+    time.sleep(0.05)
+    demo.send_signal(number)  # impatience, or one for the process and one for its group
     _, errors = demo.communicate(timeout=60)
     assert (demo.returncode, errors) == (Exit.OK, "")
     assert list(tmp_path.iterdir()) == []

@@ -20,17 +20,29 @@ class Stop(KeyboardInterrupt):
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Turn both signals into `Stop` in the main thread, so that every `with` block cleans up."""
+    """Turn the first of them, or the terminal's end, into `Stop` in the main thread.
+
+    Every `with` block cleans up; what comes meanwhile does not disturb it.
+    """
+    numbers = [*_SIGNALS, *_hang_up()]
 
     def stop(_number: int, _frame: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
         raise Stop
 
-    before = [signal.signal(number, stop) for number in _SIGNALS]
+    before = [signal.signal(number, stop) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
+        for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _hang_up() -> list[signal.Signals]:
+    """What says that the terminal was closed, unless `nohup` has it ignored."""
+    number = getattr(signal, "SIGHUP", None)  # not on Windows
+    return [number] if number is not None and signal.getsignal(number) == signal.SIG_DFL else []
 
 
 def run_until_stopped(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -27,12 +27,11 @@ class Cluster:
     async def start(self, index: int | None = None) -> None:
         """Start one more server, or the n-th again."""
         server = await asyncio.to_thread(self._start)
-        world = await World.of(server)
         if index is None:
             self.servers.append(server)
-            self.worlds.append(world)
-        else:
-            self.servers[index], self.worlds[index] = server, world
+            self.worlds.append(await World.of(server))
+        else:  # its facts and keys are as before, and the database may be away again by now
+            self.servers[index], self.worlds[index] = server, replace(self.worlds[index], server=server)
 
     def _start(self) -> ServerProcess:
         settings = {"MENSAJERIA_WORKERS": str(self.workers)}
