@@ -1,4 +1,4 @@
-"""What libraries would load into every server, though no server uses it: 6 MB of the 90 that an idle one may take.
+"""What libraries would load into every server, though no server uses it: 5 MB of the 90 that an idle one may take.
 
 `None` in `sys.modules` is Python's own way to say that a module is not installed, and these libraries go on without.
 """
