@@ -177,6 +177,18 @@ async def test_redis_killed_and_back_everybody_catches_up_and_hears_again(
     await a.until(lambda p: ItemNote((2,), (b"to a",)) in p.notes)
 
 
+async def test_what_is_not_understood_counts_as_lost(over_valkey: Begin, valkey_url: str) -> None:
+    """A process of another version may say things that this one cannot read."""
+    a = await over_valkey()
+    assert isinstance(a.broker, RedisBroker)
+    await a.until(lambda p: p.broker.is_linked)
+    opened = Link(valkey_url)
+    await opened.send([(a.broker._channel(a.broker._name), b"not a packet")])
+    await opened.close()
+    await a.until(lambda p: p.missed == 1)
+    assert a.broker.is_linked
+
+
 @pytest.mark.slow
 async def test_what_is_published_while_redis_is_away_makes_the_others_catch_up(
     over_valkey: Begin, valkey_url: str, monkeypatch: pytest.MonkeyPatch

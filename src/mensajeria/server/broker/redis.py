@@ -329,6 +329,7 @@ class RedisBroker:
                 sender, messages = decode_packet(data)
             except PacketError:
                 _log.warning("broker_packet_refused", bytes=len(data))
+                self._miss()
                 continue
             if sender != name:
                 self._heard[sender] = now()
